@@ -1,0 +1,192 @@
+"""The values that cross threads, files and wires: what was seen, what is meant, what is sent, what a check answered.
+
+Every message is frozen and its arrays are read-only, so threads share them without locks. Stamps are monotonic
+nanoseconds of the session's clock; `epoch` numbers the session, so that a reply of an earlier one is recognised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def _freeze(value: Any) -> Any:
+    """Read-only views of arrays and mappings, at any depth a message has."""
+    if isinstance(value, np.ndarray):
+        view = value.view()
+        view.flags.writeable = False
+        return view
+    if isinstance(value, dict):
+        return MappingProxyType({key: _freeze(item) for key, item in value.items()})
+    return value
+
+
+class _Message:
+    """Makes a dataclass's arrays and mappings read-only once it is built."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for each in fields(self):  # pyright: ignore[reportArgumentType]  # every subclass is a dataclass
+            object.__setattr__(self, each.name, _freeze(getattr(self, each.name)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Image(_Message):
+    """What a colour camera captured: `pixels` (H, W, 3) uint8 RGB at `stamp_ns`."""
+
+    stamp_ns: int
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DepthImage(_Message):
+    """What a depth camera measured: `metres` (H, W) float32 along the optical axis, NaN where it saw nothing."""
+
+    stamp_ns: int
+    metres: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Observation(_Message):
+    """Everything a robot knows of itself and the world at one tick.
+
+    `positions`, `velocities`, `efforts` are (J,) in embodiment order: rad, rad/s, N m; grippers as opening 0..1, 1/s, N.
+    `images` and `depths` are the newest captures by camera name, each with its own stamp, which is older than `stamp_ns`.
+    """
+
+    stamp_ns: int
+    sequence: int
+    epoch: int
+    positions: Floats
+    velocities: Floats
+    efforts: Floats
+    images: Mapping[str, Image]
+    depths: Mapping[str, DepthImage]
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan(_Message):
+    """The reasoning made before acting. People can read it; it has no motor authority.
+
+    A arms in embodiment order, T waypoints ahead.
+
+    Attributes:
+        subtask: what is being done now, in words.
+        depth_tokens: (N,) codes of the predicted depth map of the main camera, row-major over its grid.
+        depth_map: (h, w) m, what those codes say, NaN where they say nothing.
+        points: (A, 2) where in the main image each gripper will next open or close, as fractions of its width and
+            height from the top left; NaN for an arm that will do neither.
+        trace: (A, T, 3) m, where each tool will be, in the cell frame.
+        trace_grippers: (A, T) opening 0..1 at those waypoints.
+        trace_times_s: (T,) s after the observation.
+        confidence: 0..1, the mean probability of the codes and points chosen.
+    """
+
+    subtask: str
+    depth_tokens: NDArray[np.int64]
+    depth_map: Floats
+    points: Floats
+    trace: Floats
+    trace_grippers: Floats
+    trace_times_s: Floats
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ActionChunk(_Message):
+    """H future joint targets: row k of `positions` (H, J) is to be reached `period_s * (k + 1)` after `stamp_ns`.
+
+    `stamp_ns` is the capture of the observation that the chunk answers. Same order and units as `Observation.positions`.
+    """
+
+    stamp_ns: int
+    period_s: float
+    positions: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Decision(_Message):
+    """A policy's whole answer to one observation: what it reasons and what it wants done."""
+
+    sequence: int
+    epoch: int
+    plan: Plan | None
+    chunk: ActionChunk
+    latency_s: float
+    model_digest: str
+    timings_s: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Command(_Message):
+    """What the loop wants the joints to be now: `positions` (J,). Not yet allowed."""
+
+    stamp_ns: int
+    sequence: int
+    epoch: int
+    positions: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SafeCommand(_Message):
+    """A command that the guard let through. Only `forearm.safety.guard` makes one, and robots accept nothing else."""
+
+    stamp_ns: int
+    sequence: int
+    epoch: int
+    positions: Floats
+
+
+class Outcome(IntEnum):
+    """How a check answers, the worst one deciding."""
+
+    ALLOW = 0
+    LIMIT = 1
+    HOLD = 2
+    STOP = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Finding(_Message):
+    """One check's objection: `subject` (a joint, a pair of bodies, a camera) measured against a limit.
+
+    `text` is the whole objection in one sentence, the same in log, console and report.
+    """
+
+    check: str
+    outcome: Outcome
+    subject: str
+    measured: float
+    limit: float
+    unit: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VettedChunk(_Message):
+    """A chunk that vetting let through, perhaps slowed or shortened. Only `forearm.safety.vetting` makes one."""
+
+    chunk: ActionChunk
+    sequence: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Verdict(_Message):
+    """The answer of vetting (about a chunk) or of the guard (about a command), with every objection behind it."""
+
+    outcome: Outcome
+    findings: tuple[Finding, ...]
+    command: SafeCommand | None = None
+    vetted: VettedChunk | None = None
+    cost_s: float = 0.0

@@ -1,0 +1,34 @@
+"""What the loop asks of a policy: start afresh, and answer one observation."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from forearm.messages import Decision, Observation
+
+
+class Policy(Protocol):
+    """Turns an observation into a decision. Called from one thread at a time, never from the control loop's."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        ...
+
+    @property
+    def model_digest(self) -> str:
+        """SHA-256 of the weights in use, empty for a policy without any."""
+        ...
+
+    def reset(self, *, seed: int) -> None:
+        """Forgets the last run; every random draw that follows comes from `seed`."""
+        ...
+
+    def decide(self, observation: Observation) -> Decision:
+        """Reasons and answers. Blocks for the time of one inference.
+
+        Raises:
+            InstructionError: for an instruction that names nothing it was taught.
+            ModelError: when the model's output is not an answer.
+        """
+        ...
