@@ -70,7 +70,7 @@ class Pinhole:
         return self.height / (2.0 * float(np.tan(self.fovy / 2.0)))
 
     def project(self, points: Array) -> Array:
-        """Pixel coordinates (..., 2), x right and y down from the top left corner, of points (..., 3) in the camera frame.
+        """Pixels (..., 2), x right and y down from the top left corner, of points (..., 3) in the camera frame.
 
         Points at or behind the camera come out as NaN.
         """

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,11 @@ Floats = NDArray[np.float64]
 def _freeze(value: Any) -> Any:
     """Read-only views of arrays and mappings, at any depth a message has."""
     if isinstance(value, np.ndarray):
-        view = value.view()
+        view = cast(NDArray[Any], value).view()
         view.flags.writeable = False
         return view
     if isinstance(value, dict):
-        return MappingProxyType({key: _freeze(item) for key, item in value.items()})
+        return MappingProxyType({key: _freeze(item) for key, item in cast(dict[Any, Any], value).items()})
     return value
 
 
@@ -59,8 +59,8 @@ class DepthImage(_Message):
 class Observation(_Message):
     """Everything a robot knows of itself and the world at one tick.
 
-    `positions`, `velocities`, `efforts` are (J,) in embodiment order: rad, rad/s, N m; grippers as opening 0..1, 1/s, N.
-    `images` and `depths` are the newest captures by camera name, each with its own stamp, which is older than `stamp_ns`.
+    `positions`, `velocities`, `efforts` are (J,) in embodiment order: rad, rad/s, N m; grippers as opening 0..1,
+    1/s, N. `images` and `depths` are the newest captures by camera name, each with its own, older stamp.
     """
 
     stamp_ns: int
@@ -106,7 +106,7 @@ class Plan(_Message):
 class ActionChunk(_Message):
     """H future joint targets: row k of `positions` (H, J) is to be reached `period_s * (k + 1)` after `stamp_ns`.
 
-    `stamp_ns` is the capture of the observation that the chunk answers. Same order and units as `Observation.positions`.
+    `stamp_ns` is that of the observation which the chunk answers. Order and units are `Observation.positions`'s.
     """
 
     stamp_ns: int

@@ -1,1 +1,1 @@
-
+"""Episodes, datasets on disk, and what training makes of them."""

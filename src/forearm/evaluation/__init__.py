@@ -1,1 +1,1 @@
-
+"""From weights to numbers that a sceptic accepts."""

@@ -27,8 +27,8 @@ class Joint:
 class Camera:
     """A colour or colour-and-depth camera: image size in px, vertical field of view in rad, where it is bolted on.
 
-    `mount` is the body that carries the optical frame (+x right, +y down, +z along the view); `cell_from_camera` is that frame in
-    the cell frame for a camera that does not move, None for one on a wrist. Every camera of ours sees depth or says it does not.
+    `mount` is the body that carries the optical frame (+x right, +y down, +z along the view); `cell_from_camera` is
+    that frame in the cell frame for a camera that does not move, None for one on a wrist.
     """
 
     name: str
@@ -110,7 +110,7 @@ TOP_CAMERA = Pose.of(
     (0.18301153618854285, -0.6830116697534223, 0.683014178599981, -0.1830122084286862),
 )
 
-# Order and units are those of MolmoAct2's YAM embodiment: left j1..j6 rad, left opening, right j1..j6 rad, right opening.
+# Order and units are those of MolmoAct2's YAM embodiment: j1..j6 in rad and the opening, left arm first.
 BIMANUAL_YAM = Embodiment(
     name="bimanual_yam",
     joints=(*_yam_arm("left"), *_yam_arm("right")),

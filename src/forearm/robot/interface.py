@@ -41,7 +41,7 @@ class Robot(Protocol):
         ...
 
     def stop(self) -> None:
-        """Holds the pose it is in, under power: YAM arms fall without torque. Safe to call at any time, more than once."""
+        """Holds the pose it is in, under power: YAM arms fall without torque. May be called at any time, repeatedly."""
         ...
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-
+"""From demonstrations to weights."""

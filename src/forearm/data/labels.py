@@ -1,0 +1,84 @@
+"""What a demonstration teaches about reasoning, read off its own future actions: trace, points and depth codes.
+
+None of these needs an annotator: the trace is the forward kinematics of the targets to come, a point is where the tool
+will be when its gripper next opens or closes, and depth is measured.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.robot.kinematics import tool_poses
+
+Floats = NDArray[np.float64]
+
+TRACE_TICKS = (3, 6, 10, 16, 24)  # ticks of 0.1 s ahead: dense where the arms are now, sparse where they are going
+DEPTH_GRID = 10  # cells a side of the main image, MolmoAct2's depth map
+DEPTH_CODES = 64  # codes over the range below: 14 mm each
+DEPTH_RANGE_M = (0.55, 1.45)  # m, nearest and farthest surface of the cell from the top camera
+
+
+def traces(actions: NDArray[np.float32]) -> Floats:
+    """(T, A, W, 4): x, y, z in m (cell frame) and gripper opening of each arm's tool at `TRACE_TICKS` after each tick.
+
+    Past the end of the recording the last target stands.
+    """
+    positions = actions.astype(np.float64)
+    tools, _ = tool_poses(positions)
+    rows = np.concatenate([tools, positions[:, BIMANUAL_YAM.grippers, None]], axis=-1)
+    # The target of tick t is reached at t + 1, so the waypoint k ticks ahead is row t + k - 1.
+    ahead = np.arange(len(rows))[:, None] + np.array(TRACE_TICKS) - 1
+    return rows[np.minimum(ahead, len(rows) - 1)].transpose(0, 2, 1, 3)
+
+
+def gripper_events(actions: NDArray[np.float32]) -> list[list[int]]:
+    """For each arm the ticks at which its gripper's target crosses half open, in order."""
+    half_open = actions[:, BIMANUAL_YAM.grippers] > 0.5
+    return [[int(tick) + 1 for tick in np.flatnonzero(np.diff(arm))] for arm in half_open.T]
+
+
+def points(actions: NDArray[np.float32]) -> Floats:
+    """(T, A, 2): where in the main image each gripper will next open or close, fractions from the top left, or NaN."""
+    camera = BIMANUAL_YAM.cameras[0]
+    assert camera.cell_from_camera is not None  # the main camera does not move
+    tools, _ = tool_poses(actions.astype(np.float64))
+    pixels = camera.pinhole.project(camera.cell_from_camera.inverse().apply(tools))
+    fractions = pixels / np.array([camera.width, camera.height])
+    result = np.full((len(actions), len(BIMANUAL_YAM.arms), 2), np.nan)
+    for arm, events in enumerate(gripper_events(actions)):
+        for first, event in zip([0, *[tick + 1 for tick in events]], events, strict=False):
+            result[first : event + 1, arm] = fractions[event, arm]
+    return result
+
+
+def depth_codes(depth_cells: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Codes (...) of depths in m (...), nearest first; -1 where the depth is unknown."""
+    near, far = DEPTH_RANGE_M
+    fractions = (depth_cells.astype(np.float64) - near) / (far - near)
+    codes = np.clip(np.floor(np.nan_to_num(fractions) * DEPTH_CODES), 0, DEPTH_CODES - 1)
+    return np.where(np.isnan(depth_cells), -1, codes).astype(np.int64)
+
+
+def code_metres() -> Floats:
+    """(DEPTH_CODES,) m: the middle of what each code stands for."""
+    near, far = DEPTH_RANGE_M
+    return near + (np.arange(DEPTH_CODES) + 0.5) / DEPTH_CODES * (far - near)
+
+
+def free_space(actions: NDArray[np.float32], *, horizon: int, margin: int = 4, clearance: float = 0.05) -> NDArray[np.bool_]:
+    """(T, A) ticks from which an arm moves free of contact for `horizon` ticks: there a trace may be shifted.
+
+    Free means: no gripper event within `margin` ticks of the window, and the tool ≥ `clearance` m above the table.
+    """
+    tools, _ = tool_poses(actions.astype(np.float64))
+    steps = len(actions)
+    result = np.ones((steps, len(BIMANUAL_YAM.arms)), dtype=bool)
+    for arm, events in enumerate(gripper_events(actions)):
+        blocked = tools[:, arm, 2] < clearance
+        for event in events:
+            blocked[max(0, event - margin) : event + margin] = True
+        reach = np.minimum(np.arange(steps)[:, None] + np.arange(horizon), steps - 1)
+        result[:, arm] = ~blocked[reach].any(axis=1)
+    return result
