@@ -1,0 +1,147 @@
+"""The decoder: vectors in, vectors out, with every layer's keys and values kept for whoever is conditioned on them."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from forearm.model.attention import Cache, Mask, additive, attend, positions_after
+from forearm.model.config import TextConfig
+from forearm.model.layers import FusedSwiGLU, RMSNorm, Rotation, TokenEmbedding
+
+
+class SelfAttention(nn.Module):
+    """Grouped-query self-attention with one matrix for [query | key | value] and optional norms on queries and keys."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self._config = config
+        width = config.heads * config.head_dim
+        self._split = [width, config.kv_width, config.kv_width]
+        self.att_proj = nn.Linear(config.width, sum(self._split), bias=config.qkv_bias)
+        self.attn_out = nn.Linear(width, config.width, bias=False)
+        if config.qk_norm == "qwen3":
+            self.q_norm = RMSNorm(config.head_dim, config.eps)
+            self.k_norm = RMSNorm(config.head_dim, config.eps)
+        elif config.qk_norm == "olmo":
+            self.q_norm = RMSNorm(width, config.eps)
+            self.k_norm = RMSNorm(config.kv_width, config.eps)
+
+    def forward(
+        self, x: Float[Tensor, "B S d"], rotation: Rotation | None, mask: Mask | None, cache: Cache | None, layer: int
+    ) -> Float[Tensor, "B S d"]:
+        config = self._config
+        q, k, v = self.att_proj(x).split(self._split, dim=-1)
+        if config.qk_norm == "olmo":
+            q, k = self.q_norm(q), self.k_norm(k)
+        q, k, v = (each.unflatten(-1, (-1, config.head_dim)) for each in (q, k, v))
+        if config.qk_norm == "qwen3":
+            q, k = self.q_norm(q), self.k_norm(k)
+        if rotation is not None:
+            q, k = rotation.apply(q), rotation.apply(k)
+        if cache is not None:
+            k, v = cache.append(layer, k, v)
+        dropout = config.attention_dropout if self.training else 0.0
+        return self.attn_out(attend(q, k, v, mask, dropout))
+
+
+class PreNormBlock(nn.Module):
+    """`x + attention(norm(x))`, then `x + feed_forward(norm(x))`: the released order."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.self_attn = SelfAttention(config)
+        self.mlp = FusedSwiGLU(config.width, config.hidden, config.activation)
+        self.attn_norm = RMSNorm(config.width, config.eps)
+        self.ff_norm = RMSNorm(config.width, config.eps)
+        self._dropout = config.residual_dropout
+
+    def forward(
+        self, x: Float[Tensor, "B S d"], rotation: Rotation | None, mask: Mask | None, cache: Cache | None, layer: int
+    ) -> Float[Tensor, "B S d"]:
+        x = x + self._drop(self.self_attn(self.attn_norm(x), rotation, mask, cache, layer))
+        return x + self._drop(self.mlp(self.ff_norm(x)))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self._dropout, self.training) if self._dropout else x
+
+
+class PostNormBlock(PreNormBlock):
+    """`x + norm(attention(x))`, then `x + norm(feed_forward(x))`: OLMo 2's order."""
+
+    def forward(
+        self, x: Float[Tensor, "B S d"], rotation: Rotation | None, mask: Mask | None, cache: Cache | None, layer: int
+    ) -> Float[Tensor, "B S d"]:
+        x = x + self._drop(self.attn_norm(self.self_attn(x, rotation, mask, cache, layer)))
+        return x + self._drop(self.ff_norm(self.mlp(x)))
+
+
+class Decoder(nn.Module):
+    """A stack of blocks and a final norm."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.config = config
+        block = PostNormBlock if config.norm_after else PreNormBlock
+        self.blocks = nn.ModuleList(block(config) for _ in range(config.layers))
+        self.ln_f = RMSNorm(config.width, config.eps)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B S d"],
+        positions: Int[Tensor, "*batch S"] | None = None,
+        mask: Bool[Tensor, "*batch S T"] | None = None,
+        cache: Cache | None = None,
+    ) -> Float[Tensor, "B S d"]:
+        """Hidden states after the final norm.
+
+        Args:
+            x: what the S new positions hold.
+            positions: (S,) or (B, S); None continues where `cache` ends.
+            mask: (S, T) or (B, S, T), True where a query may look, T counting the positions in `cache` and these S; None
+                lets each look everywhere: one token fed to a cache, or a bidirectional stack.
+            cache: gets every layer's keys (normed, rotated) and values; None keeps nothing.
+        """
+        config = self.config
+        if positions is None:
+            positions = positions_after(cache, x.shape[1], x.device)
+        rotation = None if config.rope_theta is None else Rotation(positions, config.head_dim, config.rope_theta)
+        bias = None if mask is None else additive(mask, _compute_dtype(x))
+        for layer, block in enumerate(self.blocks):
+            x = block(x, rotation, bias, cache, layer)
+        return self.ln_f(x)
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator | None = None) -> None:
+        """Fresh weights: normal matrices, zero biases, unit norms."""
+        std = self.config.initializer_range
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                module.weight.normal_(0.0, std, generator=generator)
+                if module.bias is not None:  # pyright: ignore[reportUnnecessaryComparison]  # torch types it as never None
+                    module.bias.zero_()
+            elif isinstance(module, RMSNorm):
+                module.weight.fill_(1.0)
+            elif isinstance(module, TokenEmbedding):
+                module.embedding.normal_(0.0, std, generator=generator)
+                module.new_embedding.normal_(0.0, std, generator=generator)
+
+
+class LanguageModel(Decoder):
+    """A decoder with its token embeddings."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__(config)
+        self.wte = TokenEmbedding(config.vocabulary, config.extra_vocabulary, config.width)
+
+    def embed(self, ids: Int[Tensor, "B S"]) -> Float[Tensor, "B S d"]:
+        """The vectors of token ids."""
+        return functional.dropout(self.wte(ids), self.config.embedding_dropout, self.training)
+
+
+def _compute_dtype(x: Tensor) -> torch.dtype:
+    """What matrix products of `x` come out as here: autocast may narrow it."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype

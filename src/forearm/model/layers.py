@@ -1,0 +1,107 @@
+"""The small parts every tower is made of: norms, rotary positions, gated feed-forwards, token embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from forearm.model.config import Activation
+
+_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "silu": functional.silu,
+    "gelu": functional.gelu,
+    "gelu_pytorch_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+    "relu": functional.relu,
+}
+
+
+def activation(name: Activation) -> Callable[[Tensor], Tensor]:
+    """The function of that published name."""
+    return _ACTIVATIONS[name]
+
+
+def rms(x: Float[Tensor, "... d"], eps: float = 1e-6) -> Float[Tensor, "... d"]:
+    """`x` scaled to a root mean square of one over its last axis, computed in fp32, in `x`'s dtype."""
+    wide = x.float()
+    return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)).to(x.dtype)
+
+
+class RMSNorm(nn.Module):
+    """`rms` with a learned scale (Zhang and Sennrich 2019, arXiv 1910.07467)."""
+
+    def __init__(self, size: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        return rms(x, self.eps) * self.weight.to(x.dtype)
+
+
+class Rotation:
+    """Rotary positions (arXiv 2104.09864): the two halves of each head turn against each other, the further the faster."""
+
+    def __init__(self, positions: Int[Tensor, "*batch S"], head_dim: int, theta: float) -> None:
+        inverse = inverse_frequencies(head_dim, theta, positions.device)
+        angles = positions.float()[..., None] * inverse
+        self.cos = angles.cos()[..., None, :]  # one axis for the heads
+        self.sin = angles.sin()[..., None, :]
+
+    def apply(self, x: Float[Tensor, "B S heads d"]) -> Float[Tensor, "B S heads d"]:
+        """`x` rotated, in its own dtype."""
+        cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
+        first, second = x.chunk(2, dim=-1)
+        return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def inverse_frequencies(head_dim: int, theta: float, device: torch.device | None = None) -> Float[Tensor, " half"]:
+    """The rotary frequencies, rad per position, fp32."""
+    return 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim)
+
+
+class FusedSwiGLU(nn.Module):
+    """The decoder's feed-forward: one matrix makes [up | gate], without biases (Shazeer 2020, arXiv 2002.05202)."""
+
+    def __init__(self, width: int, hidden: int, act: Activation = "silu") -> None:
+        super().__init__()
+        self.ff_proj = nn.Linear(width, 2 * hidden, bias=False)
+        self.ff_out = nn.Linear(hidden, width, bias=False)
+        self._act = activation(act)
+
+    def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        up, gate = self.ff_proj(x).chunk(2, dim=-1)
+        return self.ff_out(self._act(gate) * up)
+
+
+class SwiGLU(nn.Module):
+    """The action expert's feed-forward: separate up and gate matrices, with biases."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.up_proj = nn.Linear(width, hidden)
+        self.gate_proj = nn.Linear(width, hidden)
+        self.down_proj = nn.Linear(hidden, width)
+
+    def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class TokenEmbedding(nn.Module):
+    """Two tables read as one: ids from the base table's end on belong to the second (image and special tokens)."""
+
+    def __init__(self, vocabulary: int, extra: int, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Parameter(torch.zeros(vocabulary, width))
+        self.new_embedding = nn.Parameter(torch.zeros(extra, width))
+
+    def forward(self, ids: Int[Tensor, "B S"]) -> Float[Tensor, "B S d"]:
+        base = self.embedding.shape[0]
+        x = functional.embedding(ids.clamp(max=base - 1), self.embedding)
+        if self.new_embedding.shape[0] == 0:
+            return x
+        added = functional.embedding((ids - base).clamp(min=0), self.new_embedding)
+        return torch.where((ids >= base)[..., None], added, x)
