@@ -1,14 +1,15 @@
 """The action expert: a velocity field over action chunks, conditioned on every decoder layer's keys and values.
 
-A diffusion transformer with AdaLN modulation (Peebles and Xie 2023, arXiv 2212.09748). What does not depend on the noisy
-actions, the projected context and the modulations of the flow times, is computed once and used in every step.
+A diffusion transformer with AdaLN modulation (Peebles and Xie 2023, arXiv 2212.09748). What does not depend on the
+noisy actions, the projected context and the modulations of the flow times, is computed once and used in every step.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,7 +24,7 @@ from forearm.model.layers import Rotation, SwiGLU, rms
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """What the blocks attend to: keys and values (B, T, heads, d) per layer, and which of the T positions may be seen."""
+    """What the blocks attend to: keys and values per layer, and which of the T positions may be seen (None: all)."""
 
     keys: Sequence[Float[Tensor, "B T heads d"]]
     values: Sequence[Float[Tensor, "B T heads d"]]
@@ -43,7 +44,7 @@ class Modulation:
 
 
 def sinusoids(t: Float[Tensor, " N"], channels: int) -> Float[Tensor, "N channels"]:
-    """Sines, then cosines, of `t` at `channels // 2` frequencies from 1 to 1e-4 rad per unit; an odd channel is zero."""
+    """Sines, then cosines, of `t` at `channels // 2` frequencies from 1 to 1e-4 rad; an odd last channel is zero."""
     half = channels // 2
     powers = torch.arange(half, device=t.device, dtype=t.dtype) * (-math.log(1e4) / max(half - 1, 1))
     angles = t[:, None] * powers.exp()
@@ -186,10 +187,10 @@ class ActionExpert(nn.Module):
         return Context(keys, values, bias)
 
     def _project(self, x: Float[Tensor, "B T kv"], projection: nn.Linear) -> Float[Tensor, "B T heads d"]:
-        flat = projection(x)
+        flat: Tensor = projection(x)
         if self.config.context_norm:
             flat = rms(flat)
-        return flat.unflatten(-1, (self.config.heads, self.config.head_dim))
+        return flat.reshape(*flat.shape[:2], self.config.heads, self.config.head_dim)
 
     def modulations(self, t: Float[Tensor, " N"]) -> Modulation:
         """What the blocks need to know of N flow times."""
@@ -197,7 +198,7 @@ class ActionExpert(nn.Module):
         time = second(
             functional.silu(first(sinusoids(t, self.config.time_channels).to(self.action_embed.weight.dtype)))
         )
-        blocks = torch.stack([block.modulation(time) for block in self.blocks])  # pyright: ignore[reportCallIssue]
+        blocks = torch.stack([cast(ExpertBlock, block).modulation(time) for block in self.blocks])
         return Modulation(blocks, self.final_layer.modulation(time))
 
     def velocity(
@@ -250,9 +251,9 @@ class ActionExpert(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator | None = None) -> None:
-        """Fresh weights: Xavier, scaled by 1/sqrt(2 L) where the stream is written to; AdaLN and the final layer zero."""
+        """Fresh weights: Xavier, scaled by 1/sqrt(2 L) where they write to the stream; AdaLN and final layer zero."""
         residual = (2 * len(self.blocks)) ** -0.5
-        for name, module in self.named_modules():
+        for name, module in cast(Iterable[tuple[str, nn.Module]], self.named_modules()):
             if isinstance(module, nn.Linear):
                 zero = "modulation" in name or name.startswith("final_layer")
                 nn.init.xavier_uniform_(module.weight, generator=generator)

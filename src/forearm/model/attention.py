@@ -32,8 +32,8 @@ def attend(
 ) -> Float[Tensor, "B S width"]:
     """Scaled dot-product attention.
 
-    On a CPU that will need gradients this is two plain matrix products: the backward pass of torch's fused bf16 kernel took
-    30 % of a training step of the small model there. Everywhere else it is the fused kernel.
+    On a CPU that will need gradients this is two plain matrix products: the backward pass of torch's fused bf16 kernel
+    took 30 % of a training step of the small model there. Everywhere else it is the fused kernel.
 
     Args:
         q: queries; their heads are a multiple of the keys' heads, neighbours sharing one.
@@ -55,16 +55,19 @@ def attend(
 
 def _attend_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None, dropout: float) -> Float[Tensor, "B S width"]:
     batch, length, heads, channels = q.shape
-    groups = heads // k.shape[2]
+    shared = k.shape[2]
+    groups = heads // shared
     # Query heads that share a key head become rows of one product: nothing is repeated.
-    rows = q.unflatten(2, (-1, groups)).permute(0, 2, 3, 1, 4).flatten(2, 3)
-    scores = (rows @ k.permute(0, 2, 3, 1)).unflatten(2, (groups, length)) * channels**-0.5
+    rows = (
+        q.reshape(batch, length, shared, groups, channels).permute(0, 2, 3, 1, 4).reshape(batch, shared, -1, channels)
+    )
+    scores = (rows @ k.permute(0, 2, 3, 1)).reshape(batch, shared, groups, length, -1) * channels**-0.5
     if mask is not None:
         bias = additive(mask, scores.dtype) if mask.dtype == torch.bool else mask
         scores = scores + (bias.unsqueeze(2) if bias.ndim == 4 else bias)
     weights = functional.dropout(scores.float().softmax(-1).to(v.dtype), dropout)
     out = weights.flatten(2, 3) @ v.transpose(1, 2)
-    return out.unflatten(2, (groups, length)).permute(0, 3, 1, 2, 4).reshape(batch, length, heads * channels)
+    return out.reshape(batch, shared, groups, length, channels).permute(0, 3, 1, 2, 4).flatten(2)
 
 
 def causal_mask(length: int, past: int = 0, device: torch.device | None = None) -> Bool[Tensor, "S T"]:

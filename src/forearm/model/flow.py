@@ -51,9 +51,9 @@ def sample_times(
 def _gamma(
     shape: float, count: tuple[int, ...], generator: torch.Generator | None, device: torch.device | None
 ) -> Tensor:
-    return torch._standard_gamma(
-        torch.full(count, shape, device=device), generator=generator
-    )  # the only seedable gamma
+    # The public distribution takes no generator.
+    draw = torch._standard_gamma  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+    return draw(torch.full(count, shape, device=device), generator=generator)
 
 
 def path(

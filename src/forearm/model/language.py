@@ -100,8 +100,8 @@ class Decoder(nn.Module):
         Args:
             x: what the S new positions hold.
             positions: (S,) or (B, S); None continues where `cache` ends.
-            mask: (S, T) or (B, S, T), True where a query may look, T counting the positions in `cache` and these S; None
-                lets each look everywhere: one token fed to a cache, or a bidirectional stack.
+            mask: (S, T) or (B, S, T), True where a query may look, T counting the positions in `cache` and these S;
+                None lets each look everywhere: one token fed to a cache, or a bidirectional stack.
             cache: gets every layer's keys (normed, rotated) and values; None keeps nothing.
         """
         config = self.config

@@ -43,7 +43,7 @@ class RMSNorm(nn.Module):
 
 
 class Rotation:
-    """Rotary positions (arXiv 2104.09864): the two halves of each head turn against each other, the further the faster."""
+    """Rotary positions (arXiv 2104.09864): the two halves of each head turn against each other with distance."""
 
     def __init__(self, positions: Int[Tensor, "*batch S"], head_dim: int, theta: float) -> None:
         inverse = inverse_frequencies(head_dim, theta, positions.device)
