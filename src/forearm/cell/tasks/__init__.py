@@ -1,1 +1,42 @@
+"""What the cell can be asked to do: one file per task, and the one tuple that lists them."""
 
+from __future__ import annotations
+
+import difflib
+
+from forearm.cell.tasks.hand_over import HandOver
+from forearm.cell.tasks.interface import Task, canonical
+from forearm.cell.tasks.lift import Lift
+from forearm.cell.tasks.put_in_box import PutInBox
+from forearm.errors import InputError, InstructionError, listing, unknown
+
+TASKS: tuple[Task, ...] = (PutInBox(), HandOver(), Lift())
+
+
+def find_task(instruction: str) -> Task:
+    """The task that `instruction` asks for; capitals, spaces and a final period do not matter.
+
+    Raises:
+        InstructionError: for any sentence that is not one of the tasks', listing what can be done.
+    """
+    sentence = canonical(instruction)
+    known = {known: task for task in TASKS for known in task.instructions()}
+    if sentence in known:
+        return known[sentence]
+    near = difflib.get_close_matches(sentence, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "ask for one of these"
+    raise InstructionError(
+        f"instruction: got {instruction!r}, allowed are {listing(repr(task.pattern) for task in TASKS)}; {hint}"
+    )
+
+
+def task_named(name: str) -> Task:
+    """The task called `name`.
+
+    Raises:
+        InputError: for a name that is none of theirs.
+    """
+    for task in TASKS:
+        if task.name == name:
+            return task
+    raise InputError(unknown("task", name, [task.name for task in TASKS]))

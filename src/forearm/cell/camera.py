@@ -1,0 +1,107 @@
+"""Colour and metric depth of the cell's cameras, both from one render pass.
+
+A renderer belongs to the thread that made it: make it, use it and close it there.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forearm.cell.scene import OUTSIDE, OUTSIDE_SIZE
+from forearm.robot.embodiment import BIMANUAL_YAM
+
+os.environ.setdefault("MUJOCO_GL", "egl")  # before the first import of MuJoCo's renderers: no display is needed
+import mujoco  # noqa: E402
+import mujoco.egl  # noqa: E402
+
+SUPERSAMPLING = {"top": 2, "left": 1, "right": 1, OUTSIDE: 1}  # rendered pixels per image pixel and axis
+FAR_M = 4.0  # m, beyond this a depth camera of this kind sees nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Capture:
+    """One camera's look at the cell: `pixels` (H, W, 3) uint8 RGB, `metres` (H, W) float32, NaN where nothing is."""
+
+    pixels: NDArray[np.uint8]
+    metres: NDArray[np.float32]
+
+
+class Cameras:
+    """An off-screen renderer for every model of the cell (they share their meshes), for one thread.
+
+    Cost on one Zen 4 core: see the table in ARCHITECTURE; the top view is the dearest, for its supersampling.
+    """
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self._gl = mujoco.egl.GLContext(model.vis.global_.offwidth, model.vis.global_.offheight)
+        self._gl.make_current()
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
+        self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        self._scene = mujoco.MjvScene(model, maxgeom=400)
+        self._option = mujoco.MjvOption()
+        self._view = mujoco.MjvCamera()
+        self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._sizes = {camera.name: (camera.width, camera.height) for camera in BIMANUAL_YAM.cameras}
+        self._sizes[OUTSIDE] = OUTSIDE_SIZE
+
+    def capture(self, model: mujoco.MjModel, data: mujoco.MjData, name: str) -> Capture:
+        """What camera `name` sees now. Blocks for the render, 1.5 to 8 ms."""
+        self._gl.make_current()
+        scale = SUPERSAMPLING[name]
+        width, height = (size * scale for size in self._sizes[name])
+        self._view.fixedcamid = model.camera(name).id
+        mujoco.mjv_updateScene(
+            model, data, self._option, None, self._view, mujoco.mjtCatBit.mjCAT_ALL.value, self._scene
+        )
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = name == OUTSIDE
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+        viewport = mujoco.MjrRect(0, 0, width, height)
+        pixels = np.empty((height, width, 3), dtype=np.uint8)
+        buffer = np.empty((height, width), dtype=np.float32)
+        mujoco.mjr_render(viewport, self._scene, self._context)
+        mujoco.mjr_readPixels(pixels, buffer, viewport, self._context)
+        metres = _metres(buffer, model)
+        if scale == 2:
+            pixels, metres = _halve_pixels(pixels), _halve_depth(metres)
+        metres = np.where(metres < FAR_M, metres, np.float32(np.nan))
+        return Capture(pixels=pixels[::-1].copy(), metres=metres[::-1].astype(np.float32))
+
+    def close(self) -> None:
+        """Frees the renderer; call it in the thread that made it. Safe to call twice."""
+        if self._gl is not None:
+            self._gl.make_current()
+            self._context.free()
+            self._gl.free()
+            self._gl = None
+
+    def __enter__(self) -> Cameras:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _metres(buffer: NDArray[np.float32], model: mujoco.MjModel) -> NDArray[np.float32]:
+    """Distances along the optical axis from a reversed depth buffer (1 at the near plane, 0 at infinity or nothing)."""
+    near, far = (plane * model.stat.extent for plane in (model.vis.map.znear, model.vis.map.zfar))
+    return (near * far / (near + buffer * (far - near))).astype(np.float32)
+
+
+def _halve_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width, _ = pixels.shape
+    blocks = pixels.reshape(height // 2, 2, width // 2, 2, 3).astype(np.uint16)
+    return ((blocks.sum(axis=(1, 3)) + 2) // 4).astype(np.uint8)
+
+
+def _halve_depth(metres: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of the middle two of each four: exact on slopes, on one side or the other at most edges."""
+    corners = np.stack([metres[i::2, j::2] for i in (0, 1) for j in (0, 1)])
+    return (corners.sum(axis=0) - corners.min(axis=0) - corners.max(axis=0)) / 2

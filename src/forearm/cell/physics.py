@@ -1,0 +1,162 @@
+"""The cell's physics and its truth: what MuJoCo moves, and what is really where.
+
+Time here is the number of physics steps taken; nothing reads a clock, so equal commands give equal bytes.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from forearm.cell.scene import STEP_S
+from forearm.cell.setup import Setup
+from forearm.cell.variation import Placement
+from forearm.geometry import Pose
+from forearm.robot.embodiment import BIMANUAL_YAM, GRIPPER_STROKE_M
+
+Array = NDArray[np.float64]
+
+
+class Physics:
+    """One cell in motion: the task's `model` as `setup` starts it, with the joints held there.
+
+    `model` and `data` are MuJoCo's own, for rendering; only this class changes them.
+    """
+
+    def __init__(self, model: mujoco.MjModel, setup: Setup) -> None:
+        self.model = copy.copy(model)  # colours and fixtures below are this cell's alone
+        self.model.geom("table").rgba[:] = setup.look.table
+        for placement in setup.placements:
+            self._place_fixture(placement)
+        self.data = mujoco.MjData(self.model)
+        for placement in setup.placements:
+            self._place_free(placement)
+        arms = BIMANUAL_YAM.arms
+        names = [f"{arm.name}_joint{number}" for arm in arms for number in range(1, 8)]
+        joints = [self.model.joint(name) for name in names]
+        self._positions = np.array([joint.qposadr[0] for joint in joints])
+        self._velocities = np.array([joint.dofadr[0] for joint in joints])
+        self._scale = np.ones(len(names))
+        self._scale[BIMANUAL_YAM.grippers] = GRIPPER_STROKE_M
+        self._sites = {arm.name: self.model.site(f"tcp_{arm.name}").id for arm in arms}
+        self._geom_arm, self._geom_finger = _owners(self.model)
+        start = np.array(setup.start)
+        self.data.qpos[self._positions] = start * self._scale
+        for arm in arms:
+            follower = self.model.joint(f"{arm.name}_joint8").qposadr[0]
+            self.data.qpos[follower] = start[arm.gripper] * GRIPPER_STROKE_M
+        self.target(start)
+        mujoco.mj_forward(self.model, self.data)
+
+    def target(self, positions: Array) -> None:
+        """Joint targets (J,) from the next step on."""
+        self.data.ctrl[:] = positions * self._scale
+
+    def advance(self, steps: int) -> None:
+        """Takes `steps` physics steps of `STEP_S`, about 25 µs each."""
+        if steps > 0:
+            mujoco.mj_step(self.model, self.data, nstep=steps)
+            mujoco.mj_kinematics(self.model, self.data)  # poses at the new time, not the last step's
+            mujoco.mj_camlight(self.model, self.data)
+
+    @property
+    def seconds(self) -> float:
+        """Physics time since the start, s."""
+        return float(self.data.time)
+
+    @property
+    def positions(self) -> Array:
+        """(J,) measured positions in embodiment order and units."""
+        return self.data.qpos[self._positions] / self._scale
+
+    @property
+    def velocities(self) -> Array:
+        """(J,) rad/s, grippers 1/s."""
+        return self.data.qvel[self._velocities] / self._scale
+
+    @property
+    def efforts(self) -> Array:
+        """(J,) what the motors give now: N m, grippers N."""
+        return self.data.actuator_force.copy()
+
+    def object_pose(self, name: str) -> Pose:
+        """cell_from_object of a task's object, the truth.
+
+        Raises:
+            KeyError: for a name the scene does not have.
+        """
+        body = self.data.body(name)
+        return Pose(rotation=body.xmat.reshape(3, 3).copy(), translation=body.xpos.copy())
+
+    def tool_pose(self, arm: str) -> Pose:
+        """cell_from_tool of arm "left" or "right", the truth."""
+        site = self._sites[arm]
+        return Pose(
+            rotation=self.data.site_xmat[site].reshape(3, 3).copy(), translation=self.data.site_xpos[site].copy()
+        )
+
+    def opening(self, arm: str) -> float:
+        """How far the gripper of `arm` is open, 0..1."""
+        gripper = next(each.gripper for each in BIMANUAL_YAM.arms if each.name == arm)
+        return float(self.positions[gripper])
+
+    def holders(self, name: str) -> frozenset[str]:
+        """The arms that have both fingers on the object `name`."""
+        body = self.model.body(name).id
+        fingers: set[tuple[str, str]] = set()
+        for contact in self.data.contact:
+            for one, other in (contact.geom, contact.geom[::-1]):
+                if self.model.geom_bodyid[one] == body and (finger := self._geom_finger[other]) is not None:
+                    fingers.add(finger)
+        return frozenset(arm for arm, _ in fingers if {(arm, "left"), (arm, "right")} <= fingers)
+
+    def touching(self, name: str) -> frozenset[str]:
+        """The arms that touch the object `name` with anything."""
+        body = self.model.body(name).id
+        arms = {
+            self._geom_arm[other]
+            for contact in self.data.contact
+            for one, other in (contact.geom, contact.geom[::-1])
+            if self.model.geom_bodyid[one] == body
+        }
+        return frozenset(arm for arm in arms if arm is not None)
+
+    def arms_touch(self) -> bool:
+        """Whether the two arms' hands touch each other now."""
+        return any(
+            {self._geom_arm[geom] for geom in contact.geom} == {"left", "right"} for contact in self.data.contact
+        )
+
+    def _place_fixture(self, placement: Placement) -> None:
+        body = self.model.body(placement.name)
+        if placement.rgba is not None:
+            first = body.geomadr[0]
+            self.model.geom_rgba[first : first + body.geomnum[0]] = placement.rgba
+        if body.jntnum[0] == 0:
+            body.pos[:] = placement.position
+            body.quat[:] = _about_z(placement.yaw)
+
+    def _place_free(self, placement: Placement) -> None:
+        body = self.model.body(placement.name)
+        if body.jntnum[0]:
+            start = self.model.jnt_qposadr[body.jntadr[0]]
+            self.data.qpos[start : start + 3] = placement.position
+            self.data.qpos[start + 3 : start + 7] = _about_z(placement.yaw)
+
+
+def _about_z(yaw: float) -> Array:
+    return np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)])
+
+
+def _owners(model: mujoco.MjModel) -> tuple[list[str | None], list[tuple[str, str] | None]]:
+    """For each geom: the arm it belongs to, and for a finger's contact box which finger of that arm."""
+    arms: list[str | None] = []
+    fingers: list[tuple[str, str] | None] = []
+    for geom in range(model.ngeom):
+        side, _, rest = model.body(model.geom_bodyid[geom]).name.partition("_")
+        arms.append(side if side in ("left", "right") else None)
+        fingers.append((side, rest.removeprefix("tip_")) if rest.startswith("tip_") else None)
+    return arms, fingers

@@ -1,0 +1,35 @@
+"""One scene to be played: the task, its sentence, where everything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from forearm.cell.variation import Look, Placement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """All that a run of the cell depends on besides the commands; equal setups play equally.
+
+    `start` (J,) are the initial joint positions in embodiment order and units; `time_limit_s` is how long a trial lasts
+    at the most.
+    """
+
+    task: str
+    instruction: str
+    seed: int
+    placements: tuple[Placement, ...]
+    look: Look
+    start: tuple[float, ...]
+    time_limit_s: float
+
+    def placement(self, name: str) -> Placement:
+        """Where the object `name` starts.
+
+        Raises:
+            KeyError: for an object that the scene does not have.
+        """
+        for placement in self.placements:
+            if placement.name == name:
+                return placement
+        raise KeyError(name)

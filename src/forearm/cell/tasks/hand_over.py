@@ -1,0 +1,175 @@
+"""Hand a bar from one arm to the other in mid-air, then lay it on the pad."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import mujoco
+import numpy as np
+
+from forearm.cell.physics import Physics
+from forearm.cell.posture import OTHER, OUTWARD, nearest_side, radial_yaw, start_joints, tool_down
+from forearm.cell.scene import MIDLINE_Y_M
+from forearm.cell.setup import Setup
+from forearm.cell.tasks.interface import Move, Reach, canonical
+from forearm.cell.tasks.objects import add_body, add_part
+from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
+from forearm.errors import InstructionError, unknown
+
+BAR_HALF_M = (0.016, 0.085, 0.016)  # m
+BAR_KG = 0.06
+BAR_X_M = (0.25, 0.36)  # m
+BAR_OUT_M = (0.20, 0.27)  # m from the midline, on the giver's side
+BAR_YAW_RAD = 0.3  # rad to either side
+GRIP_M = 0.058  # m from the bar's centre to where each arm takes it
+PAD_HALF_M = (0.07, 0.12, 0.002)  # m
+PAD_X_M = 0.29  # m
+PAD_OUT_M = 0.22  # m from the midline, on the receiver's side
+PAD_SPREAD_M = 0.03  # m to either side in x and y
+PAD_COLOUR = (0.30, 0.32, 0.36, 1.0)
+HOVER_Z_M = 0.12  # m
+GRIP_Z_M = 0.018  # m
+MEET_M = (0.34, MIDLINE_Y_M, 0.10)  # m, the bar's centre when it changes hands
+WAIT_Z_M = 0.14  # m, the receiver above its end of the bar
+FLAT = np.cos(np.radians(10.0))  # least upward component of the bar's up axis when it lies flat
+
+
+class HandOver:
+    """A bar on the giver's side, a pad on the receiver's; the sentence names the bar's colour and the receiver."""
+
+    name = "hand-over"
+    pattern = "hand the {red|green|blue|yellow} bar to the {left|right} arm and place it on the pad"
+
+    def instructions(self) -> tuple[str, ...]:
+        return tuple(_sentence(colour, arm) for colour in COLOURS for arm in OTHER)
+
+    def furnish(self, spec: mujoco.MjSpec) -> None:
+        bar = add_body(spec, "bar", free=True)
+        add_part(bar, (0.0, 0.0, 0.0), BAR_HALF_M, (0.5, 0.5, 0.5, 1.0), BAR_KG)
+        pad = add_body(spec, "pad", free=False)
+        add_part(pad, (0.0, 0.0, PAD_HALF_M[2]), PAD_HALF_M, PAD_COLOUR)
+
+    def sample(self, seed: int, instruction: str | None = None, odd_start: bool = False) -> Setup:
+        rng = np.random.default_rng(seed)
+        colour, receiver = str(rng.choice(list(COLOURS))), str(rng.choice(list(OTHER)))
+        if instruction is not None:
+            colour, receiver = self.words(instruction)
+        bar_y = MIDLINE_Y_M - OUTWARD[receiver] * rng.uniform(*BAR_OUT_M)
+        dx, dy = rng.uniform(-PAD_SPREAD_M, PAD_SPREAD_M, size=2)
+        bar = Placement(
+            name="bar",
+            position=(float(rng.uniform(*BAR_X_M)), float(bar_y), BAR_HALF_M[2]),
+            yaw=float(rng.uniform(-BAR_YAW_RAD, BAR_YAW_RAD)),
+            colour=colour,
+            rgba=sample_shade(colour, rng),
+        )
+        pad_y = MIDLINE_Y_M + OUTWARD[receiver] * PAD_OUT_M + dy
+        return Setup(
+            task=self.name,
+            instruction=_sentence(colour, receiver),
+            seed=seed,
+            placements=(bar, Placement(name="pad", position=(PAD_X_M + float(dx), float(pad_y), 0.0))),
+            look=sample_look(rng),
+            start=start_joints(rng, frozenset(OTHER) if odd_start else frozenset()),
+            time_limit_s=22.0,
+        )
+
+    def words(self, instruction: str) -> tuple[str, str]:
+        """The bar's colour and the receiving arm of one of this task's sentences.
+
+        Raises:
+            InstructionError: for any other sentence.
+        """
+        for colour in COLOURS:
+            for arm in OTHER:
+                if canonical(instruction) == _sentence(colour, arm):
+                    return colour, arm
+        raise InstructionError(unknown("instruction", instruction, self.instructions()))
+
+    def reached(self, setup: Setup, physics: Physics) -> bool:
+        return _on_pad(physics) and not physics.touching("bar")
+
+    def progress(self, setup: Setup, physics: Physics) -> float:
+        if _on_pad(physics):
+            return 0.9 if physics.touching("bar") else 1.0
+        _, receiver = self.words(setup.instruction)
+        holders = physics.holders("bar")
+        if receiver in holders:
+            return 0.5 if OTHER[receiver] in holders else 0.7
+        return 0.3 if OTHER[receiver] in holders else 0.0
+
+    def script(self, setup: Setup, physics: Physics) -> Iterator[Move]:
+        colour, receiver = self.words(setup.instruction)
+        giver, thing = nearest_side(physics.object_pose("bar").translation[1]), f"the {colour} bar"
+        out = OUTWARD[giver]
+        yield from _fetch(physics, giver, thing)
+
+        x, y, z = MEET_M
+        give = Reach(pose=tool_down(giver, (x, y + out * GRIP_M, z), 0.0), opening=0.0)
+        wait = Reach(pose=tool_down(receiver, (x, y - out * GRIP_M, WAIT_Z_M), 0.0), opening=1.0)
+        meeting = f"bring {thing} to the middle"
+        yield Move(subtask=meeting, reaches={giver: give, receiver: wait})
+        end, yaw = _grip(physics, -out)
+        yield _alone(receiver, f"take {thing} with the {receiver} arm", end, yaw, 1.0, precise=True)
+        yield _alone(receiver, f"take {thing} with the {receiver} arm", end, yaw, 0.0, precise=True)
+        leaving = f"let go with the {giver} arm"
+        at = physics.tool_pose(giver)
+        yield Move(subtask=leaving, reaches={giver: Reach(pose=at, opening=1.0)}, precise=True)
+        above = at.translation + np.array([0.0, 0.0, 0.04])
+        yield Move(
+            subtask=leaving, reaches={giver: Reach(pose=tool_down(giver, above, 0.0), opening=1.0)}, precise=True
+        )
+        yield from _lay_down(physics, giver, receiver)
+
+
+def _fetch(physics: Physics, giver: str, thing: str) -> Iterator[Move]:
+    end, yaw = _grip(physics, OUTWARD[giver])
+    high = np.array([end[0], end[1], HOVER_Z_M])
+    low = np.array([end[0], end[1], GRIP_Z_M])
+    yield _alone(giver, f"reach for {thing}", high, yaw, 1.0)
+    yield _alone(giver, f"lower onto {thing}", low, yaw, 1.0, precise=True)
+    yield _alone(giver, f"grasp {thing}", low, yaw, 0.0, precise=True)
+    yield _alone(giver, "lift it", np.array([end[0], end[1], MEET_M[2]]), yaw, 0.0)
+
+
+def _lay_down(physics: Physics, giver: str, receiver: str) -> Iterator[Move]:
+    out = OUTWARD[receiver]
+    bar, tool, pad = physics.object_pose("bar"), physics.tool_pose(receiver), physics.object_pose("pad").translation
+    held = tool.inverse() @ bar  # tool_from_bar, as it really lies in the hand
+    flat = 2 * PAD_HALF_M[2] + BAR_HALF_M[2]
+
+    def over(height: float) -> Reach:
+        level = tool_down(receiver, (0.0, 0.0, 0.0), 0.0)
+        target = pad + np.array([0.0, 0.0, flat + height])
+        return Reach(pose=tool_down(receiver, target - level.rotation @ held.translation, 0.0), opening=0.0)
+
+    away = (0.24, MIDLINE_Y_M - out * 0.28, 0.14)
+    leave = Reach(pose=tool_down(giver, away, radial_yaw(giver, *away[:2])), opening=1.0)
+    yield Move(subtask="carry it to the pad", reaches={receiver: over(0.07), giver: leave})
+    yield Move(subtask="lay it on the pad", reaches={receiver: over(0.002)}, precise=True, least_s=0.6)
+    at = over(0.002)
+    yield Move(subtask="let it go", reaches={receiver: Reach(pose=at.pose, opening=1.0)}, precise=True)
+    up = at.pose.translation + np.array([0.0, 0.0, 0.09])
+    yield _alone(receiver, "move away", up, 0.0, 1.0)
+
+
+def _grip(physics: Physics, direction: float) -> tuple[np.ndarray, float]:
+    """Where to take the bar's end that points along y × `direction`: the point m, and the tool's yaw rad."""
+    bar = physics.object_pose("bar")
+    axis = bar.rotation[:, 1] * np.sign(bar.rotation[1, 1])
+    return bar.translation + axis * direction * GRIP_M, float(np.arctan2(-axis[0], axis[1]))
+
+
+def _alone(arm: str, subtask: str, at: np.ndarray, yaw: float, opening: float, *, precise: bool = False) -> Move:
+    return Move(subtask=subtask, reaches={arm: Reach(pose=tool_down(arm, at, yaw), opening=opening)}, precise=precise)
+
+
+def _on_pad(physics: Physics) -> bool:
+    bar, pad = physics.object_pose("bar"), physics.object_pose("pad").translation
+    offset = np.abs(bar.translation - pad)
+    lying = bar.translation[2] < 2 * PAD_HALF_M[2] + BAR_HALF_M[2] + 0.006
+    return bool(offset[0] < PAD_HALF_M[0] and offset[1] < PAD_HALF_M[1] and lying and abs(bar.rotation[2, 2]) > FLAT)
+
+
+def _sentence(colour: str, receiver: str) -> str:
+    return f"hand the {colour} bar to the {receiver} arm and place it on the pad"

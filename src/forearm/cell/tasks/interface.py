@@ -1,0 +1,83 @@
+"""What a task is: its sentences, its scenes, when it is done, how a scripted solver does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import mujoco
+
+from forearm.cell.physics import Physics
+from forearm.cell.setup import Setup
+from forearm.geometry import Pose
+
+HOLD_S = 0.3  # s, how long a task's goal must hold to count as reached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reach:
+    """Where one arm's tool is to be (cell_from_tool) and how far its gripper open, 0..1, at the end of a move."""
+
+    pose: Pose
+    opening: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Move:
+    """One stretch of a script: arms named in `reaches` go there together, the others stay.
+
+    `subtask` says it in words. A `precise` move is near contact. `least_s` is the shortest it may take.
+    """
+
+    subtask: str
+    reaches: Mapping[str, Reach]
+    precise: bool = False
+    least_s: float = 0.4
+
+
+class Task(Protocol):
+    """One thing the cell can be asked to do. Stateless: a run's state is its `Setup` and `Physics`."""
+
+    @property
+    def name(self) -> str:
+        """Its name on command lines and in results."""
+        ...
+
+    @property
+    def pattern(self) -> str:
+        """Its sentences as one, with the choices in braces."""
+        ...
+
+    def instructions(self) -> tuple[str, ...]:
+        """Every sentence that means this task."""
+        ...
+
+    def furnish(self, spec: mujoco.MjSpec) -> None:
+        """Adds the task's objects to the cell."""
+        ...
+
+    def sample(self, seed: int, instruction: str | None = None, odd_start: bool = False) -> Setup:
+        """A scene in which `instruction` (or one that `seed` picks) can be done; `odd_start` moves the working arms off home.
+
+        Raises:
+            InstructionError: for a sentence that is not this task's.
+        """
+        ...
+
+    def reached(self, setup: Setup, physics: Physics) -> bool:
+        """Whether the goal holds at this instant."""
+        ...
+
+    def progress(self, setup: Setup, physics: Physics) -> float:
+        """How far the task is, 0..1; 1 only where `reached`."""
+        ...
+
+    def script(self, setup: Setup, physics: Physics) -> Iterator[Move]:
+        """The moves that do it, each made from the true poses at the moment it is asked for."""
+        ...
+
+
+def canonical(instruction: str) -> str:
+    """The sentence in lower case with single spaces and no final period."""
+    return " ".join(instruction.lower().split()).removesuffix(".").rstrip()
