@@ -54,20 +54,20 @@ def attend(
 
 
 def _attend_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None, dropout: float) -> Float[Tensor, "B S width"]:
+    """In fp32 whatever comes in: batched bf16 products are eight times slower on CPUs without bf16 instructions."""
     batch, length, heads, channels = q.shape
     shared = k.shape[2]
     groups = heads // shared
-    # Query heads that share a key head become rows of one product: nothing is repeated.
-    rows = (
-        q.reshape(batch, length, shared, groups, channels).permute(0, 2, 3, 1, 4).reshape(batch, shared, -1, channels)
-    )
-    scores = (rows @ k.permute(0, 2, 3, 1)).reshape(batch, shared, groups, length, -1) * channels**-0.5
-    if mask is not None:
-        bias = additive(mask, scores.dtype) if mask.dtype == torch.bool else mask
-        scores = scores + (bias.unsqueeze(2) if bias.ndim == 4 else bias)
-    weights = functional.dropout(scores.float().softmax(-1).to(v.dtype), dropout)
-    out = weights.flatten(2, 3) @ v.transpose(1, 2)
-    return out.reshape(batch, shared, groups, length, channels).permute(0, 3, 1, 2, 4).flatten(2)
+    with torch.autocast("cpu", enabled=False):
+        # Query heads that share a key head become rows of one product: nothing is repeated.
+        rows = q.float().reshape(batch, length, shared, groups, channels).permute(0, 2, 3, 1, 4).flatten(2, 3)
+        keys, values = (each.float().transpose(1, 2).contiguous() for each in (k, v))
+        scores = (rows @ keys.transpose(-1, -2)).reshape(batch, shared, groups, length, -1) * channels**-0.5
+        if mask is not None:
+            bias = additive(mask, scores.dtype) if mask.dtype == torch.bool else mask.float()
+            scores = scores + (bias.unsqueeze(2) if bias.ndim == 4 else bias)
+        out = functional.dropout(scores.softmax(-1), dropout).flatten(2, 3) @ values
+    return out.reshape(batch, shared, groups, length, channels).permute(0, 3, 1, 2, 4).flatten(2).to(v.dtype)
 
 
 def causal_mask(length: int, past: int = 0, device: torch.device | None = None) -> Bool[Tensor, "S T"]:
