@@ -123,7 +123,7 @@ def _features(cameras: dict[str, tuple[int, int]], cells: int, embodiment: Embod
             "info": {
                 "video.height": height,
                 "video.width": width,
-                "video.codec": "av1",
+                "video.codec": "h264",
                 "video.pix_fmt": "yuv420p",
                 "video.fps": FPS,
                 "video.channels": 3,
@@ -138,7 +138,9 @@ def _replace_column(table: pa.Table, name: str, values: NDArray[np.int64]) -> pa
     return table.set_column(table.schema.get_field_index(name), name, pa.array(values))
 
 
-def finalize(root: Path, shards: int, cameras: dict[str, tuple[int, int]], embodiment: Embodiment = BIMANUAL_YAM) -> None:
+def finalize(
+    root: Path, shards: int, cameras: dict[str, tuple[int, int]], embodiment: Embodiment = BIMANUAL_YAM
+) -> None:
     """Numbers the rows of `shards` shards through and writes `meta/`: info, tasks, episodes and statistics.
 
     Args:
@@ -155,7 +157,9 @@ def finalize(root: Path, shards: int, cameras: dict[str, tuple[int, int]], embod
     for shard in range(shards):
         path = data_file(root, shard)
         if not path.is_file():
-            raise DatasetError(f"dataset {root}: shard {shard} of {shards} is missing; run the recording again to resume")
+            raise DatasetError(
+                f"dataset {root}: shard {shard} of {shards} is missing; run the recording again to resume"
+            )
         whole = pq.read_table(path)
         first_rows, tables = 0, list[pa.Table]()
         for group in np.unique(whole["episode_index"].to_numpy()):
@@ -194,7 +198,9 @@ def finalize(root: Path, shards: int, cameras: dict[str, tuple[int, int]], embod
             for table in tables:
                 writer.write_table(table)
         partial.replace(path)
-    _write_meta(root, episodes, tasks, {name: np.concatenate(parts) for name, parts in vectors.items()}, cameras, embodiment)
+    _write_meta(
+        root, episodes, tasks, {name: np.concatenate(parts) for name, parts in vectors.items()}, cameras, embodiment
+    )
 
 
 def _write_meta(
@@ -210,7 +216,13 @@ def _write_meta(
     pq.write_table(pa.Table.from_pylist(episodes), meta / "episodes/chunk-000/file-000.parquet")
     # pandas' own layout for a frame whose index is called "task", written without pandas.
     columns = [
-        {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64", "metadata": None},
+        {
+            "name": "task_index",
+            "field_name": "task_index",
+            "pandas_type": "int64",
+            "numpy_type": "int64",
+            "metadata": None,
+        },
         {"name": "task", "field_name": "task", "pandas_type": "unicode", "numpy_type": "object", "metadata": None},
     ]
     table = pa.table({"task_index": pa.array(list(tasks.values())), "task": pa.array(list(tasks))})

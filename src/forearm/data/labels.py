@@ -67,7 +67,9 @@ def code_metres() -> Floats:
     return near + (np.arange(DEPTH_CODES) + 0.5) / DEPTH_CODES * (far - near)
 
 
-def free_space(actions: NDArray[np.float32], *, horizon: int, margin: int = 4, clearance: float = 0.05) -> NDArray[np.bool_]:
+def free_space(
+    actions: NDArray[np.float32], *, horizon: int, margin: int = 4, clearance: float = 0.05
+) -> NDArray[np.bool_]:
     """(T, A) ticks from which an arm moves free of contact for `horizon` ticks: there a trace may be shifted.
 
     Free means: no gripper event within `margin` ticks of the window, and the tool ≥ `clearance` m above the table.

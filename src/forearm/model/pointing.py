@@ -1,0 +1,70 @@
+"""Pointing: where in the main image each gripper will next open or close, as one cell of a grid and a place in it.
+
+A pointer compares a question with every cell's key (Vinyals et al. 2015, arXiv 1506.03134); that is how a word comes to
+mean a place. The offset recovers what a cell of 8 cm is too coarse for.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from forearm.model.stem import CELLS, token_order
+
+KEY_WIDTH = 64
+
+
+class PointHead(nn.Module):
+    """Scores of every cell and of "none", and the place inside a cell.
+
+    Args:
+        width: d, of the tokens.
+        channels: of a cell.
+        cells_side: cells along one side of the image.
+    """
+
+    def __init__(self, width: int, channels: int, cells_side: int) -> None:
+        super().__init__()
+        self.cells_side = cells_side
+        self.ask = nn.Linear(width, KEY_WIDTH)
+        self.answer = nn.Linear(width, CELLS * CELLS * KEY_WIDTH)
+        self.answer_cell = nn.Linear(channels, KEY_WIDTH, bias=False)
+        self.none = nn.Linear(width, 1)
+        self.offset_enter = nn.Linear(2 * KEY_WIDTH, KEY_WIDTH)
+        self.offset_leave = nn.Linear(KEY_WIDTH, 2)
+        order = torch.tensor(token_order(cells_side))
+        self.register_buffer("_row_major", torch.argsort(order), persistent=False)
+
+    def keys(
+        self, tokens: Float[Tensor, "B tokens d"], cells: Float[Tensor, "B tokens 4 c"]
+    ) -> Float[Tensor, "B cells key"]:
+        """One key per cell, row-major over the grid."""
+        from_tokens = self.answer(tokens).unflatten(-1, (CELLS * CELLS, KEY_WIDTH))
+        return (from_tokens + self.answer_cell(cells)).flatten(1, 2)[:, self._row_major]
+
+    def scores(
+        self, questions: Float[Tensor, "B arms d"], keys: Float[Tensor, "B cells key"]
+    ) -> Float[Tensor, "B arms cells+1"]:
+        """Logits of each cell, then of "this gripper will do neither"."""
+        compared = self.ask(questions) @ keys.transpose(1, 2) * KEY_WIDTH**-0.5
+        return torch.cat([compared, self.none(questions)], dim=-1)
+
+    def centres(self, cells: Int[Tensor, "B arms"]) -> Float[Tensor, "B arms 2"]:
+        """Middles of cells as fractions of the image; meaningless for "none"."""
+        column, row = cells % self.cells_side, cells // self.cells_side
+        return (torch.stack([column, row], dim=-1) + 0.5) / self.cells_side
+
+    def place(
+        self,
+        questions: Float[Tensor, "B arms d"],
+        keys: Float[Tensor, "B cells key"],
+        cells: Int[Tensor, "B arms"],
+    ) -> Float[Tensor, "B arms 2"]:
+        """Fractions of the image: where, in or beside the given cells, each point lies."""
+        inside = cells.clamp(max=keys.shape[1] - 1)
+        chosen = torch.gather(keys, 1, inside[..., None].expand(-1, -1, keys.shape[-1]))
+        joined = torch.cat([self.ask(questions), chosen], dim=-1)
+        offset = self.offset_leave(F.gelu(self.offset_enter(joined)))
+        return self.centres(inside) + offset.float() / self.cells_side

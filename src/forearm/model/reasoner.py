@@ -1,0 +1,245 @@
+"""The small action reasoning model: wiring only. It reads, plans, commits, and then acts, in that order and no other.
+
+    images ─┬─────────────► depth ──┐
+    words ──┴─► point (per arm) ──► trace (per arm) ──► keys and values ──► flow ──► action chunk
+
+Decoder, caches, action expert and flow are those of the released MolmoAct2; `layout` says which token sees which, and
+with that why the plan causes the action. Every decided value (codes, points, waypoints) passes through numbers that can
+be read, checked and edited before the next stage sees them; no gradient passes back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from forearm.model.action_expert import ActionExpert, Context
+from forearm.model.attention import Cache, GrowingCache
+from forearm.model.config import ExpertConfig, FlowConfig, TextConfig
+from forearm.model.fourier import FourierEmbedding
+from forearm.model.language import Decoder
+from forearm.model.layout import (
+    ACTOR_SEES,
+    DEPTH,
+    POINT,
+    POINT_QUERY,
+    STATE,
+    TOP,
+    TRACE,
+    TRACE_QUERY,
+    WORDS,
+    WRIST,
+    Layout,
+)
+from forearm.model.pointing import PointHead
+from forearm.model.stem import CELLS, ConvStem
+
+ARMS = 2
+STATE_CHANNELS = 10  # per arm: 6 joints and the opening, normalised; x, y, z of the tool in `LENGTH_M`
+WAYPOINT_CHANNELS = 4  # x, y, z in `LENGTH_M`, opening
+DEPTH_ROWS = 2  # rows of the depth map to a token
+LENGTH_M = 0.25  # m, the unit of positions inside the network: about the reach of one motion
+
+
+def _decoder() -> TextConfig:
+    return TextConfig(
+        width=128,
+        layers=4,
+        heads=4,
+        kv_heads=4,
+        head_dim=32,
+        hidden=256,
+        rope_theta=None,  # every token carries a learned place of its own
+        initializer_range=0.06,
+    )
+
+
+def _expert() -> ExpertConfig:
+    return ExpertConfig(
+        width=128, layers=4, heads=4, hidden=256, context_width=128, action_dim=14, horizon=16, time_channels=64
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonerConfig:
+    """Sizes of the small reasoner.
+
+    Attributes:
+        decoder, expert, flow: as in the released model, smaller.
+        top_side, wrist_side: of the square camera images, px.
+        cell_channels: of a 12 px cell.
+        vocabulary: words known, without the empty place.
+        places: words of the longest sentence.
+        subtasks: phrases it may say of itself.
+        depth_codes: codes of the depth map.
+        waypoints: of a trace.
+    """
+
+    decoder: TextConfig = field(default_factory=_decoder)
+    expert: ExpertConfig = field(default_factory=_expert)
+    flow: FlowConfig = field(default_factory=lambda: FlowConfig(steps=8))
+    top_side: int = 120
+    wrist_side: int = 72
+    cell_channels: int = 128
+    vocabulary: int
+    places: int
+    subtasks: int
+    depth_codes: int = 64
+    waypoints: int = 5
+
+
+class Sight(NamedTuple):
+    """What the model is given, normalised.
+
+    Attributes:
+        top: (B, 3, H, W) in -1..1.
+        wrists: (B, 2, 3, h, w) in -1..1, left then right.
+        state: (B, 2, STATE_CHANNELS).
+        words: (B, places) ids.
+    """
+
+    top: Float[Tensor, "B 3 H W"]
+    wrists: Float[Tensor, "B arms 3 h w"]
+    state: Float[Tensor, "B arms 10"]
+    words: Int[Tensor, "B places"]
+
+
+class Reading(NamedTuple):
+    """What the first stage decided on: logits of depth codes, points and subtask, and what the offset is asked with."""
+
+    depth: Float[Tensor, "B cells codes"]
+    points: Float[Tensor, "B arms cells+1"]
+    subtask: Float[Tensor, "B subtasks"]
+    questions: Float[Tensor, "B arms d"]
+    keys: Float[Tensor, "B cells key"]
+
+
+class Reasoner(nn.Module):
+    """Reads, plans, commits, acts. Each of the four takes the cache that the one before it left."""
+
+    def __init__(self, config: ReasonerConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.decoder.width
+        self.top_stem = ConvStem(config.top_side, config.cell_channels, width)
+        self.wrist_stem = ConvStem(config.wrist_side, config.cell_channels, width)
+        self.decoder = Decoder(config.decoder)
+        self.expert = ActionExpert(config.expert)
+        self.word = nn.Embedding(config.vocabulary + 1, width)
+        self.word_place = nn.Parameter(torch.zeros(config.places, width))
+        self.state = FourierEmbedding(STATE_CHANNELS, 4, width)
+        self.arm = nn.Embedding(ARMS, width)
+        self.point_query = nn.Parameter(torch.zeros(width))
+        self.trace_query = nn.Parameter(torch.zeros(width))
+        self.point_head = PointHead(width, config.cell_channels, self.top_stem.cells_side)
+        self.depth_head = nn.Linear(width + config.cell_channels, config.depth_codes)
+        self.subtask_head = nn.Linear(ARMS * width, config.subtasks)
+        self.depth = nn.Linear(DEPTH_ROWS * self.top_stem.cells_side, width)
+        self.depth_place = nn.Parameter(torch.zeros(self.top_stem.cells_side // DEPTH_ROWS, width))
+        self.point = FourierEmbedding(2, 6, width)
+        self.no_point = nn.Parameter(torch.zeros(width))
+        self.trace_head = nn.Sequential(
+            nn.Linear(width, width), nn.GELU(), nn.Linear(width, config.waypoints * WAYPOINT_CHANNELS)
+        )
+        self.waypoint = FourierEmbedding(WAYPOINT_CHANNELS + 3, 5, width)
+        self.waypoint_place = nn.Embedding(config.waypoints, width)
+        self.layout = Layout(
+            {
+                TOP: self.top_stem.tokens,
+                WRIST: ARMS * self.wrist_stem.tokens,
+                STATE: ARMS,
+                WORDS: config.places,
+                POINT_QUERY: ARMS,
+                DEPTH: self.top_stem.cells_side // DEPTH_ROWS,
+                POINT: ARMS,
+                TRACE_QUERY: ARMS,
+                TRACE: ARMS * config.waypoints,
+            }
+        )
+        for stage in range(3):
+            self.register_buffer(f"_mask_{stage}", torch.from_numpy(self.layout.mask(stage)), persistent=False)
+        self.register_buffer("_actor_sees", torch.from_numpy(self.layout.positions(ACTOR_SEES)), persistent=False)
+
+    def initialise(self, generator: torch.Generator | None = None) -> None:
+        """Fresh weights of the parts that do not make their own."""
+        self.decoder.initialise(generator)
+        self.expert.initialise(generator)
+        for parameter in (self.point_query, self.trace_query, self.word_place, self.depth_place, self.no_point):
+            nn.init.normal_(parameter, std=0.5, generator=generator)
+        for embedding in (self.word, self.arm, self.waypoint_place):
+            nn.init.normal_(embedding.weight, std=0.5, generator=generator)
+
+    def new_cache(self) -> GrowingCache:
+        """An empty cache for one decision."""
+        return GrowingCache(self.config.decoder.layers)
+
+    def _extend(self, stage: int, tokens: list[Tensor], cache: Cache) -> Float[Tensor, "B S d"]:
+        return self.decoder(torch.cat(tokens, dim=1), mask=getattr(self, f"_mask_{stage}"), cache=cache)
+
+    def read(self, sight: Sight, cache: Cache) -> Reading:
+        """Looks, reads the words, and says what it sees and where each gripper will act."""
+        batch = sight.top.shape[0]
+        top, cells = self.top_stem(sight.top)
+        wrists, _ = self.wrist_stem(sight.wrists.flatten(0, 1))
+        wrists = wrists.unflatten(0, (batch, ARMS)) + self.arm.weight[:, None]
+        state = self.state(sight.state) + self.arm.weight
+        query = (self.point_query + self.arm.weight).expand(batch, -1, -1)
+        words = self.word(sight.words) + self.word_place
+        hidden = self._extend(0, [top, wrists.flatten(1, 2), state, words, query], cache)
+        tokens = hidden[:, self.layout.within(0, TOP)]
+        questions = hidden[:, self.layout.within(0, POINT_QUERY)]
+        keys = self.point_head.keys(tokens, cells)
+        by_cell = torch.cat([tokens[:, :, None].expand(-1, -1, CELLS * CELLS, -1), cells.to(tokens.dtype)], dim=-1)
+        return Reading(
+            depth=self.depth_head(by_cell).flatten(1, 2)[:, self.point_head._row_major],
+            points=self.point_head.scores(questions, keys),
+            subtask=self.subtask_head(questions.flatten(1)),
+            questions=questions,
+            keys=keys,
+        )
+
+    def points(self, reading: Reading, cells: Int[Tensor, "B arms"]) -> Float[Tensor, "B arms 2"]:
+        """Points as fractions of the main image for chosen cells; NaN where "none" was chosen."""
+        places = self.point_head.place(reading.questions, reading.keys, cells)
+        return places.masked_fill((cells == reading.keys.shape[1])[..., None], torch.nan)
+
+    def plan(
+        self,
+        codes: Int[Tensor, "B cells"],
+        points: Float[Tensor, "B arms 2"],
+        tools: Float[Tensor, "B arms 3"],
+        cache: Cache,
+    ) -> Float[Tensor, "B arms W 4"]:
+        """The trace that leads to the points: x, y, z in m and opening at each waypoint. Never sees the words."""
+        batch = codes.shape[0]
+        nearness = 1 - 2 * codes.float() / (self.config.depth_codes - 1)  # 1 nearest, -1 farthest
+        depth = self.depth(nearness.unflatten(1, (self.depth_place.shape[0], -1))) + self.depth_place
+        none = points.isnan().any(-1, keepdim=True)
+        point = torch.where(none, self.no_point, self.point(points.nan_to_num() * 2 - 1)) + self.arm.weight
+        query = (self.trace_query + self.arm.weight).expand(batch, -1, -1)
+        hidden = self._extend(1, [depth, point, query], cache)
+        raw = self.trace_head(hidden[:, self.layout.within(1, TRACE_QUERY)]).float()
+        raw = raw.unflatten(-1, (self.config.waypoints, WAYPOINT_CHANNELS))
+        return torch.cat([tools[:, :, None] + raw[..., :3] * LENGTH_M, raw[..., 3:]], dim=-1)
+
+    def commit(self, traces: Float[Tensor, "B arms W 4"], tools: Float[Tensor, "B arms 3"], cache: Cache) -> None:
+        """Takes the trace, decided on or edited, as what will be done."""
+        self._extend(2, [self.trace_tokens(traces, tools)], cache)
+
+    def trace_tokens(
+        self, traces: Float[Tensor, "B arms W 4"], tools: Float[Tensor, "B arms 3"]
+    ) -> Float[Tensor, "B waypoints d"]:
+        """Waypoints as tokens: where, how open, and how far from where the tool is now."""
+        places, openings = traces[..., :3] / LENGTH_M, traces[..., 3:] * 2 - 1
+        away = (traces[..., :3] - tools[:, :, None]) / LENGTH_M
+        tokens = self.waypoint(torch.cat([places, openings, away], dim=-1))
+        return (tokens + self.arm.weight[:, None] + self.waypoint_place.weight).flatten(1, 2)
+
+    def context(self, cache: Cache) -> Context:
+        """What the action expert sees: wrists, state and the committed trace, at every layer."""
+        seen = self._actor_sees
+        return self.expert.context([(k[:, seen], v[:, seen]) for k, v in cache.pairs()])

@@ -1,0 +1,66 @@
+"""The small reasoner's language: the words of the sentences it was taught, and no others. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forearm.errors import InputError, InstructionError, unknown
+
+PAD = 0  # id of the empty place behind a sentence
+
+
+def spell(sentence: str) -> list[str]:
+    """The words of a sentence: lower case, no final stop, single spaces."""
+    return sentence.lower().strip().rstrip(".!").split()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """A vocabulary made of taught sentences.
+
+    Attributes:
+        instructions: every sentence taught.
+        subtasks: every phrase the model may say of itself.
+        places: words of the longest sentence.
+        vocabulary: words in alphabetical order; word k has id k + 1.
+    """
+
+    instructions: tuple[str, ...]
+    subtasks: tuple[str, ...]
+    places: int
+    vocabulary: tuple[str, ...]
+
+    @classmethod
+    def taught_by(cls, instructions: tuple[str, ...], subtasks: tuple[str, ...]) -> Words:
+        """The vocabulary of these sentences.
+
+        Raises:
+            InputError: when there are none.
+        """
+        if not instructions or not subtasks:
+            raise InputError(
+                f"vocabulary: got {len(instructions)} sentences and {len(subtasks)} phrases, needs ≥ 1 each"
+            )
+        spelt = [spell(sentence) for sentence in instructions]
+        return cls(
+            instructions=tuple(sorted({" ".join(words) for words in spelt})),
+            subtasks=tuple(sorted(set(subtasks))),
+            places=max(len(words) for words in spelt),
+            vocabulary=tuple(sorted({word for words in spelt for word in words})),
+        )
+
+    def encode(self, sentence: str) -> NDArray[np.int64]:
+        """Ids (places,) of a taught sentence, padded.
+
+        Raises:
+            InstructionError: for any other sentence; what was taught is listed.
+        """
+        words = spell(sentence)
+        if " ".join(words) not in self.instructions:
+            raise InstructionError(unknown("instruction", sentence, self.instructions))
+        ids = np.full(self.places, PAD, dtype=np.int64)
+        ids[: len(words)] = [self.vocabulary.index(word) + 1 for word in words]
+        return ids

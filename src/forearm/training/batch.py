@@ -1,0 +1,205 @@
+"""Minibatches of demonstrations: mirrored, jittered, and with traces shifted so that the arms learn to follow them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from forearm.data.dataset import Dataset
+from forearm.data.labels import depth_codes, free_space, points, traces
+from forearm.model.reasoner import Sight
+from forearm.model.sight import Scales, pixels, tools_at
+from forearm.model.words import Words
+from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.robot.kinematics import tool_jacobian
+from forearm.robot.mirror import mirror_points, mirror_positions
+
+Array = NDArray[np.float32]
+Index = NDArray[np.int64]
+
+SHIFT_PX = {"top": 1, "left": 2, "right": 2}  # px, largest image shift: camera mounts are not exact
+GAIN = 0.15  # largest change of brightness, share
+TINT = 0.06  # largest change of one colour channel, share of full scale
+JOINT_NOISE_RAD = 0.01  # rad, of measured positions: calibration is not exact
+TRACE_SHIFT_M = (0.01, 0.06)  # m, how far an edited trace may lie from the demonstrated one
+TRACE_SHIFT_SHARE = 0.5  # of the arms that are free
+RAMP_ROWS = 3  # rows over which an arm moves onto a shifted trace: 0.3 s
+DAMPING = 1e-4  # m², of the position pseudo-inverse
+
+
+class Batch(NamedTuple):
+    """What one optimiser step learns from; B samples, A arms."""
+
+    sight: Sight
+    tools: Tensor  # (B, A, 3) m
+    codes: Tensor  # (B, cells) depth codes, -1 unknown
+    points: Tensor  # (B, A, 2) fractions of the main image, NaN none
+    traces: Tensor  # (B, A, W, 4) m and opening: what was demonstrated
+    followed: Tensor  # (B, A, W, 4) the same with shifts: what the actions below follow
+    subtask: Tensor  # (B,)
+    actions: Tensor  # (B, H, J) network units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lessons:
+    """A dataset with everything its own actions teach, made once; N ticks."""
+
+    dataset: Dataset
+    words: Words
+    scales: Scales
+    horizon: int
+    last: Index  # (N,) the last tick of each tick's episode
+    sentence: Index  # (N, places)
+    mirrored_sentence: Index
+    subtask: Index  # (N,)
+    mirrored_subtask: Index
+    codes: Index  # (N, side, side)
+    points: Array  # (N, A, 2)
+    traces: Array  # (N, A, W, 4)
+    free: NDArray[np.bool_]  # (N, A)
+    inverse: Array  # (N, A, 6, 3) rad/m: joint moves that move a target's tool
+    weight: NDArray[np.float64]  # (N,) chance of being drawn
+
+    @classmethod
+    def of(cls, dataset: Dataset, horizon: int) -> Lessons:
+        """Labels every tick. About ten seconds for 100,000."""
+        spans = list(zip(dataset.starts[:-1], dataset.starts[1:], strict=True))
+        sentences = dataset.instructions + tuple(_swap_sides(each) for each in dataset.instructions)
+        phrases = tuple(np.unique(dataset.subtasks).tolist())
+        words = Words.taught_by(sentences, phrases + tuple(_swap_sides(each) for each in phrases))
+        by_phrase = {phrase: index for index, phrase in enumerate(words.subtasks)}
+        by_episode = [words.encode(each) for each in dataset.instructions]
+        mirrored = [words.encode(_swap_sides(each)) for each in dataset.instructions]
+        lengths = np.diff(dataset.starts)
+        last = np.repeat(dataset.starts[1:] - 1, lengths)
+        rows = np.minimum(np.arange(len(dataset))[:, None] + np.arange(horizon), last[:, None])
+        chunks = dataset.actions[rows]
+        both = np.concatenate([dataset.positions, _mirror(dataset.positions)])
+        jacobian = tool_jacobian(dataset.actions.astype(np.float64))
+        square = jacobian @ jacobian.swapaxes(-1, -2) + DAMPING * np.eye(3)
+        kinds = np.array([_kind(each) for each in dataset.instructions])
+        episodes_of_kind = {kind: int(lengths[kinds == kind].sum()) for kind in np.unique(kinds)}
+        weight = np.repeat([episodes_of_kind[kind] ** -0.5 for kind in kinds], lengths)
+        return cls(
+            dataset=dataset,
+            words=words,
+            scales=Scales.of(both, np.concatenate([chunks, _mirror(chunks)])),
+            horizon=horizon,
+            last=last,
+            sentence=np.repeat(by_episode, lengths, axis=0),
+            mirrored_sentence=np.repeat(mirrored, lengths, axis=0),
+            subtask=np.array([by_phrase[phrase] for phrase in dataset.subtasks.tolist()]),
+            mirrored_subtask=np.array([by_phrase[_swap_sides(phrase)] for phrase in dataset.subtasks.tolist()]),
+            codes=depth_codes(dataset.depth_cells),
+            points=np.concatenate([points(dataset.actions[a:b]) for a, b in spans]).astype(np.float32),
+            traces=np.concatenate([traces(dataset.actions[a:b]) for a, b in spans]).astype(np.float32),
+            free=np.concatenate([free_space(dataset.actions[a:b], horizon=horizon) for a, b in spans]),
+            inverse=(jacobian.swapaxes(-1, -2) @ np.linalg.inv(square)).astype(np.float32),
+            weight=weight / weight.sum(),
+        )
+
+    def draw(self, rng: np.random.Generator, size: int) -> Batch:
+        """`size` ticks, half of them mirrored."""
+        return self.batch(rng.choice(len(self.weight), size, p=self.weight), rng)
+
+    def batch(self, index: Index, rng: np.random.Generator) -> Batch:
+        """These ticks, jittered and half of them mirrored."""
+        data = self.dataset
+        flip = rng.random(len(index)) < 0.5
+        rows = np.minimum(index[:, None] + np.arange(self.horizon), self.last[index][:, None])
+        chunks, followed = self._shift_traces(index, rows, rng)
+        positions = data.positions[index]
+        positions = np.where(flip[:, None], _mirror(positions), positions)
+        chunks = np.where(flip[:, None, None], _mirror(chunks), chunks)
+        tools = tools_at(positions)
+        noisy = positions + rng.normal(0, JOINT_NOISE_RAD, positions.shape).astype(np.float32)
+        sight = Sight(
+            top=torch.from_numpy(self._images("top", "top", index, flip, rng)),
+            wrists=torch.from_numpy(
+                np.stack(
+                    [self._images("left", "right", index, flip, rng), self._images("right", "left", index, flip, rng)],
+                    1,
+                )
+            ),
+            state=torch.from_numpy(self.scales.state(noisy, tools)),
+            words=torch.from_numpy(np.where(flip[:, None], self.mirrored_sentence[index], self.sentence[index])),
+        )
+        codes = np.where(flip[:, None, None], self.codes[index][:, :, ::-1], self.codes[index])
+        return Batch(
+            sight=sight,
+            tools=torch.from_numpy(tools),
+            codes=torch.from_numpy(np.ascontiguousarray(codes).reshape(len(index), -1)),
+            points=torch.from_numpy(_mirror_some_points(self.points[index], flip)),
+            traces=torch.from_numpy(_mirror_some_traces(self.traces[index], flip)),
+            followed=torch.from_numpy(_mirror_some_traces(followed, flip)),
+            subtask=torch.from_numpy(np.where(flip, self.mirrored_subtask[index], self.subtask[index])),
+            actions=torch.from_numpy(self.scales.encode(chunks, noisy).astype(np.float32)),
+        )
+
+    def _shift_traces(self, index: Index, rows: Index, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Chunks and traces; where an arm is free, some moved together by up to a few centimetres."""
+        chunks, traced = self.dataset.actions[rows], self.traces[index].copy()
+        share = np.minimum((np.arange(self.horizon) + 1) / RAMP_ROWS, 1.0).astype(np.float32)
+        for arm, joints in enumerate(BIMANUAL_YAM.arms):
+            direction = rng.normal(size=(len(index), 3))
+            direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+            shift = direction * rng.uniform(*TRACE_SHIFT_M, (len(index), 1))
+            shift[:, 2] = np.abs(shift[:, 2])  # never into the table
+            moves = self.free[index, arm] & (rng.random(len(index)) < TRACE_SHIFT_SHARE)
+            shift = (shift * moves[:, None]).astype(np.float32)
+            turned = np.einsum("bhjc,bc->bhj", self.inverse[rows, arm], shift) * share[:, None]
+            wanted = chunks[:, :, joints.joints] + turned
+            lower, upper = BIMANUAL_YAM.lower[joints.joints], BIMANUAL_YAM.upper[joints.joints]
+            possible = ((wanted >= lower) & (wanted <= upper)).all((1, 2)) & (np.abs(turned) < 0.5).all((1, 2))
+            chunks[:, :, joints.joints] = np.where(possible[:, None, None], wanted, chunks[:, :, joints.joints])
+            traced[:, arm, :, :3] += np.where(possible[:, None], shift, 0.0)[:, None]
+        return chunks, traced
+
+    def _images(
+        self, camera: str, mirror_camera: str, index: Index, flip: NDArray[np.bool_], rng: np.random.Generator
+    ) -> Array:
+        """(B, 3, H, W) of a camera, mirrored ones taken from its counterpart, shifted, brightened and tinted."""
+        height, width = self.dataset.images[camera].shape[1:3]
+        reach = SHIFT_PX[camera]
+        result = np.empty((len(index), height, width, 3), dtype=np.uint8)
+        for place, (tick, mirrored) in enumerate(zip(index, flip, strict=True)):
+            source = self.dataset.images[mirror_camera if mirrored else camera][tick]
+            down, right = rng.integers(-reach, reach + 1, 2)
+            rows = np.clip(np.arange(height) + down, 0, height - 1)
+            columns = np.clip(np.arange(width) + right, 0, width - 1)
+            result[place] = source[rows][:, columns[::-1] if mirrored else columns]
+        light = (1 + rng.uniform(-GAIN, GAIN, (len(index), 1)) + rng.uniform(-TINT, TINT, (len(index), 3))).astype(
+            np.float32
+        )
+        images = (pixels(result) + 1.0) * light[:, :, None, None] - 1.0
+        return np.minimum(images, 1.0)
+
+
+def _swap_sides(sentence: str) -> str:
+    swapped = {"left": "right", "right": "left"}
+    return " ".join(swapped.get(word, word) for word in sentence.split())
+
+
+def _kind(sentence: str) -> str:
+    """The kind of task: its verb."""
+    return sentence.split()[0]
+
+
+def _mirror(positions: Array) -> Array:
+    return mirror_positions(positions.astype(np.float64)).astype(np.float32)
+
+
+def _mirror_some_points(values: Array, flip: NDArray[np.bool_]) -> Array:
+    mirrored = values[:, ::-1] * np.array([-1, 1], np.float32) + np.array([1, 0], np.float32)
+    return np.where(flip[:, None, None], mirrored, values)
+
+
+def _mirror_some_traces(values: Array, flip: NDArray[np.bool_]) -> Array:
+    mirrored = values[:, ::-1].copy()
+    mirrored[..., :3] = mirror_points(mirrored[..., :3].astype(np.float64))
+    return np.where(flip[:, None, None, None], mirrored, values)

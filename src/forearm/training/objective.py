@@ -1,0 +1,126 @@
+"""What the small reasoner is taught, stage by stage.
+
+Each stage learns from its own label, with no gradient into the stage before it. What a stage is given is half the truth,
+blurred, and half what the model itself decided, so that it can work from either; a decision that contradicts the
+demonstration is never given, because that would teach the next stage to distrust its plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from forearm.model.flow import path, sample_times
+from forearm.model.reasoner import LENGTH_M, Reading, Reasoner
+from forearm.training.batch import Batch
+
+POINT_BLUR = 0.008  # share of the image, standard deviation: about 7 mm on the table
+POINT_TRUST = 0.05  # share of the image: a decided point further off than this contradicts the demonstration
+TRACE_BLUR_M = (0.007, 0.003)  # m, standard deviation for a whole arm, and for each waypoint
+TRACE_TRUST_M = 0.04  # m, likewise for a decided waypoint
+OPENING_BLUR = 0.03
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """How much each loss counts; `noises` chunks of noise share one reading of a sample."""
+
+    depth: float = 0.1
+    point: float = 0.3
+    offset: float = 0.3
+    subtask: float = 0.05
+    trace: float = 2.0
+    flow: float = 1.0
+    noises: int = 2
+
+
+def cells_of(points: Float[Tensor, "B arms 2"], side: int) -> Int[Tensor, "B arms"]:
+    """The grid cell of each point (fractions of the image), `side * side` for none."""
+    column, row = (points.nan_to_num().clamp(0, 1 - 1e-6) * side).long().unbind(-1)
+    return torch.where(points.isnan().any(-1), side * side, row * side + column)
+
+
+def _either(first: Tensor, second: Tensor, choose_first: Tensor) -> Tensor:
+    """`first` for the samples (B, ...) where `choose_first` (B, arms) holds, else `second`."""
+    return torch.where(choose_first.view(*choose_first.shape, *[1] * (first.ndim - choose_first.ndim)), first, second)
+
+
+def losses(model: Reasoner, batch: Batch, weights: Weights, generator: torch.Generator) -> dict[str, Tensor]:
+    """Every loss by name, unweighted, and their weighted sum as "total"; "chunk" etc. are figures for people."""
+    cache = model.new_cache()
+    reading = model.read(batch.sight, cache)
+    found = _reading_losses(model, reading, batch)
+    points, codes = _given_points(model, reading, batch, generator), _given_codes(reading, batch, generator)
+    traces = model.plan(codes, points, batch.tools, cache)
+    error = traces - batch.traces
+    found["trace"] = F.smooth_l1_loss(
+        error[..., :3] / LENGTH_M, torch.zeros_like(error[..., :3]), beta=0.02
+    ) + 0.25 * F.smooth_l1_loss(error[..., 3], torch.zeros_like(error[..., 3]), beta=0.05)
+    model.commit(_given_traces(traces.detach(), batch, generator), batch.tools, cache)
+    found["flow"] = _flow_loss(model, cache, batch, weights.noises, generator)
+    found["total"] = sum((getattr(weights, name) * value for name, value in found.items()), torch.zeros(()))
+    with torch.no_grad():
+        found["trace_mm"] = error[..., :3].norm(dim=-1).mean() * 1e3
+    return found
+
+
+def _reading_losses(model: Reasoner, reading: Reading, batch: Batch) -> dict[str, Tensor]:
+    side = model.point_head.cells_side
+    truth = cells_of(batch.points, side)
+    depth = F.cross_entropy(reading.depth.float().flatten(0, 1), batch.codes.flatten(), ignore_index=-1)
+    point = F.cross_entropy(reading.points.float().flatten(0, 1), truth.flatten())
+    # The offset is learned from the cell that would be chosen when that is the right one or its neighbour.
+    chosen = reading.points[..., :-1].argmax(-1)
+    near = (model.point_head.centres(chosen) - model.point_head.centres(truth)).abs().amax(-1) < 1.5 / side
+    asked = torch.where(near, chosen, truth)
+    exists = truth < side * side
+    places = model.point_head.place(reading.questions, reading.keys, asked)
+    apart = ((places - batch.points.nan_to_num()) * side).abs().sum(-1)
+    offset = (apart * exists).sum() / exists.sum().clamp(min=1)
+    subtask = F.cross_entropy(reading.subtask.float(), batch.subtask)
+    return {"depth": depth, "point": point, "offset": offset, "subtask": subtask}
+
+
+@torch.no_grad()
+def _given_points(model: Reasoner, reading: Reading, batch: Batch, generator: torch.Generator) -> Tensor:
+    truth = batch.points + POINT_BLUR * torch.randn(batch.points.shape, generator=generator)
+    decided = model.points(reading, reading.points.argmax(-1))
+    apart = (decided - batch.points).abs().amax(-1)
+    agrees = torch.where(batch.points.isnan().any(-1), decided.isnan().any(-1), apart < POINT_TRUST)
+    use = agrees & (torch.rand(len(truth), 1, generator=generator) < 0.5)
+    return _either(decided, truth, use)
+
+
+@torch.no_grad()
+def _given_codes(reading: Reading, batch: Batch, generator: torch.Generator) -> Tensor:
+    decided = reading.depth.argmax(-1)
+    use_truth = (torch.rand(len(decided), 1, generator=generator) < 0.5) & (batch.codes >= 0)
+    return torch.where(use_truth, batch.codes, decided)
+
+
+@torch.no_grad()
+def _given_traces(decided: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:
+    shift = batch.followed - batch.traces
+    for_arm, for_waypoint = TRACE_BLUR_M
+    shape = batch.followed.shape
+    blur = torch.randn(shape, generator=generator) * for_waypoint
+    blur[..., :3] += torch.randn((*shape[:2], 1, 3), generator=generator) * for_arm
+    blur[..., 3] *= OPENING_BLUR / for_waypoint
+    apart = (decided - batch.traces)[..., :3].norm(dim=-1).amax(-1)
+    use = (apart < TRACE_TRUST_M) & (torch.rand(shape[0], 1, generator=generator) < 0.5)
+    return _either(decided + shift, batch.followed + blur, use)
+
+
+def _flow_loss(
+    model: Reasoner, cache: object, batch: Batch, noises: int, generator: torch.Generator
+) -> Float[Tensor, ""]:
+    context = model.context(cache)  # pyright: ignore[reportArgumentType]
+    actions = batch.actions.repeat_interleave(noises, 0)
+    noise = torch.randn(actions.shape, generator=generator)
+    times = sample_times((len(actions),), model.config.flow, generator)
+    x, velocity = path(actions, noise, times)
+    return F.mse_loss(model.expert.velocity(x, times, context).float(), velocity)
