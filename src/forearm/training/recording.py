@@ -1,0 +1,109 @@
+"""Demonstrations recorded in parallel, resumable at any shard, the same bytes whichever worker made them."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from forearm.data.dataset_writer import data_file, finalize, write_shard
+from forearm.data.episode import Episode
+from forearm.errors import DatasetError, InputError
+from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.training.recipe import Recording
+
+SHARD_EPISODES = 10  # episodes a file: about 15 s of work, which is what an interruption loses at the most
+SHARD_SEEDS = 100  # seeds a shard may draw from; failed demonstrations are left out
+PLAN = "recording.json"  # what a folder is being recorded as; a resumed run must match it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One file of the dataset: `episodes` successes of one task, drawn from seeds `first_seed` on."""
+
+    number: int
+    task: str
+    episodes: int
+    first_episode: int
+    first_seed: int
+
+
+def shards_of(recording: Recording) -> Iterator[Shard]:
+    """The files a recording consists of. Seeds never overlap between shards, nor with recordings of another seed."""
+    number, episode = 0, 0
+    for task, count in recording.counts.items():
+        for first in range(0, count, SHARD_EPISODES):
+            episodes = min(SHARD_EPISODES, count - first)
+            seed = recording.seed * 10_000_000 + 1_000_000 + number * SHARD_SEEDS
+            yield Shard(number=number, task=task, episodes=episodes, first_episode=episode, first_seed=seed)
+            number, episode = number + 1, episode + episodes
+
+
+def record_shard(root: Path, shard: Shard) -> int:
+    """Records one shard and writes it; answers how many attempts failed and were left out.
+
+    Raises:
+        DatasetError: when the shard's seeds run out.
+    """
+    from forearm.cell.demonstrator import demonstrate, sample_demonstration
+
+    episodes, failures = list[Episode](), 0
+    for seed in range(shard.first_seed, shard.first_seed + SHARD_SEEDS):
+        made = demonstrate(sample_demonstration(shard.task, seed), seed=seed)
+        if not made.success:
+            failures += 1
+            continue
+        episodes.append(
+            Episode(
+                instruction=made.instruction,
+                images=made.images,
+                depth_cells=made.depth_cells,
+                positions=made.positions,
+                actions=made.actions,
+                subtasks=made.subtasks,
+                seed=seed,
+            )
+        )
+        if len(episodes) == shard.episodes:
+            write_shard(root, shard.number, episodes, shard.first_episode)
+            return failures
+    raise DatasetError(f"shard {shard.number}: got {len(episodes)} successes of {SHARD_SEEDS}, needs {shard.episodes}")
+
+
+def record_dataset(root: Path, recording: Recording, *, workers: int) -> None:
+    """Records what is missing of a dataset, with a progress bar, and finishes it. Run again to resume.
+
+    Args:
+        root: the folder; made if need be.
+        recording: which demonstrations.
+        workers: processes; one a core.
+
+    Raises:
+        InputError: when the folder holds another recording.
+        DatasetError: when demonstrations fail too often.
+    """
+    plan = root / PLAN
+    wanted = json.dumps(asdict(recording), indent=1)
+    if plan.is_file() and plan.read_text() != wanted:
+        raise InputError(f"recording {root}: got another plan than {plan} holds; name a new folder or repeat that plan")
+    root.mkdir(parents=True, exist_ok=True)
+    plan.write_text(wanted)
+    shards = list(shards_of(recording))
+    missing = [shard for shard in shards if not data_file(root, shard.number).is_file()]
+    total, failures = sum(shard.episodes for shard in shards), 0
+    columns = (TextColumn("recording"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        bar = progress.add_task("", total=total, completed=total - sum(shard.episodes for shard in missing))
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            jobs = {pool.submit(record_shard, root, shard): shard for shard in missing}
+            for job in as_completed(jobs):
+                failures += job.result()
+                progress.advance(bar, jobs[job].episodes)
+    cameras = {camera.name: (camera.height, camera.width) for camera in BIMANUAL_YAM.cameras}
+    finalize(root, len(shards), cameras)
+    (root / "failures.json").write_text(json.dumps({"left_out": failures, "episodes": total}))
