@@ -1,0 +1,251 @@
+"""Takes events from the control loop to the log without ever holding the loop up.
+
+Two recorders share one writer thread's behaviour: `Recorder` drops what it has no room for and counts it;
+`LosslessRecorder` makes the caller wait, for simulated time, where a drop would make the log depend on the machine.
+Neither raises from `emit`: a log that cannot be written is counted and reported, and the robot goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType, TracebackType
+from typing import Protocol, Self
+
+from forearm.events import Event, Observed
+
+CAPACITY = 2048  # events; about 10 s of a 100 Hz loop with two events a tick
+IDLE_FLUSH_S = 0.25  # a loop that stalls still has its last events on disk before somebody kills it
+CLOSE_TIMEOUT_S = 30.0  # for a disk that hangs; the events still waiting then are counted as lost
+
+# The share of the queue up to which an event is taken: what matters most still finds room when the rest is refused.
+_SHARES: Mapping[str, float] = MappingProxyType(
+    {
+        "observed": 0.6,
+        "commanded": 0.6,
+        "decided": 0.8,
+        "judged": 1.0,
+        "mode_changed": 1.0,
+        "session_started": 1.0,
+        "session_ended": 1.0,
+    }
+)
+_IMAGE_SHARE = 0.3
+IMAGES = "images"  # the name under which observations recorded without their captures are counted
+
+
+class EventLog(Protocol):
+    """Where a recorder's events go. Called from one thread."""
+
+    def append(self, event: Event) -> None:
+        """Takes one event, in order. May block, may raise."""
+        ...
+
+    def flush(self) -> None:
+        """Brings what was taken to safety."""
+        ...
+
+    def close(self) -> None:
+        """Finishes the log. Called once."""
+        ...
+
+    def abandon(self) -> None:
+        """Lets go of a log that cannot be written any more, without raising."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Recorded:
+    """What became of a run's events.
+
+    Attributes:
+        written: events in the log.
+        dropped: events refused for want of room by kind, and under "images" the observations that lost their captures.
+        lost: events accepted, then not written.
+        failure: the first thing that went wrong with the log, in words; empty when nothing did.
+    """
+
+    written: int
+    dropped: Mapping[str, int]
+    lost: int
+    failure: str
+
+
+class _Drain:
+    """A queue and the thread that empties it into a log. After the log's first I/O error everything counts as lost."""
+
+    def __init__(self, log: EventLog, idle_flush_s: float | None) -> None:
+        self.changed = threading.Condition()
+        self.waiting: deque[Event] = deque()
+        self.closing = False
+        self.written = 0
+        self.lost = 0
+        self.failure = ""
+        self._broken = False
+        self._log = log
+        self._idle_flush_s = idle_flush_s
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Waits until everything is written and the log is closed, or until it is clear that it will not be."""
+        with self.changed:
+            self.closing = True
+            self.changed.notify_all()
+        self._thread.join(CLOSE_TIMEOUT_S)
+        if self._thread.is_alive():
+            with self.changed:
+                self.lost += len(self.waiting)
+                self.waiting.clear()
+            self._note(f"the log did not finish within {CLOSE_TIMEOUT_S:.0f} s")
+
+    def _run(self) -> None:
+        dirty = False
+        while True:
+            with self.changed:
+                self.changed.wait_for(self._busy, timeout=self._idle_flush_s if dirty else None)
+                event = self.waiting.popleft() if self.waiting else None
+                finished = event is None and self.closing
+                self.changed.notify_all()
+            if event is not None:
+                self._append(event)
+                dirty = True
+            elif finished:
+                self._close()
+                return
+            else:
+                self._guarded(self._log.flush)
+                dirty = False
+
+    def _busy(self) -> bool:
+        return bool(self.waiting) or self.closing
+
+    def _append(self, event: Event) -> None:
+        if self._broken:
+            self.lost += 1
+            return
+        try:
+            self._log.append(event)
+            self.written += 1
+        except (
+            Exception
+        ) as error:  # an event that cannot be encoded costs itself; a disk that cannot be written, the rest
+            self.lost += 1
+            self._broken = isinstance(error, OSError)
+            self._note(f"{event.kind} at {event.stamp_ns} ns: {error}")
+
+    def _close(self) -> None:
+        if self._broken:
+            self._log.abandon()
+        else:
+            self._guarded(self._log.close)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        if self._broken:
+            return
+        try:
+            step()
+        except (OSError, ValueError) as error:  # ValueError: the file was closed under us
+            self._broken = True
+            self._note(str(error))
+
+    def _note(self, failure: str) -> None:
+        self.failure = self.failure or failure
+
+
+class Recorder:
+    """Records what the control loop emits; never blocks it, drops by priority when the disk is too slow.
+
+    The queue is shared out: images stop being taken first (their observations are recorded without them), then joint
+    states and set-points, then decisions; verdicts, changes of mode and the ends of a session have all of it.
+
+    Args:
+        log: opened; closed by `close`, which also the context manager calls.
+        capacity: events that may wait.
+    """
+
+    def __init__(self, log: EventLog, *, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._dropped: Counter[str] = Counter()
+        self._drain = _Drain(log, IDLE_FLUSH_S)
+
+    def emit(self, event: Event) -> None:
+        """Hands `event` over, or counts it as dropped. Returns at once (5 µs); never raises."""
+        with self._drain.changed:
+            taken = len(self._drain.waiting) / self._capacity
+            if taken >= _SHARES[event.kind] or self._drain.closing:
+                self._dropped[event.kind] += 1
+                return
+            if taken >= _IMAGE_SHARE and isinstance(event, Observed) and event.observation.images:
+                event = replace(event, observation=replace(event.observation, images={}, depths={}))
+                self._dropped[IMAGES] += 1
+            self._drain.waiting.append(event)
+            self._drain.changed.notify_all()
+
+    @property
+    def dropped(self) -> int:
+        """Events refused so far, observations recorded without their images among them."""
+        with self._drain.changed:
+            return self._dropped.total()
+
+    def close(self) -> Recorded:
+        """Writes what is waiting, finishes the log, and says what became of everything. May be called again.
+
+        Blocks until the disk has it, at most `CLOSE_TIMEOUT_S`.
+        """
+        self._drain.finish()
+        return _recorded(self._drain, self._dropped)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class LosslessRecorder:
+    """Records everything, waiting for room where there is none: for simulated time only, never beside real motors.
+
+    The same events give the same bytes, whatever the machine's speed.
+
+    Args:
+        log: opened; closed by `close`, which also the context manager calls.
+        capacity: events that may wait.
+    """
+
+    dropped = 0
+
+    def __init__(self, log: EventLog, *, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._drain = _Drain(log, None)
+
+    def emit(self, event: Event) -> None:
+        """Hands `event` over; blocks while the queue is full. Never raises."""
+        with self._drain.changed:
+            self._drain.changed.wait_for(self._has_room)
+            self._drain.waiting.append(event)
+            self._drain.changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return len(self._drain.waiting) < self._capacity
+
+    def close(self) -> Recorded:
+        """Writes what is waiting, finishes the log, and says what became of everything. May be called again."""
+        self._drain.finish()
+        return _recorded(self._drain, {})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _recorded(drain: _Drain, dropped: Mapping[str, int]) -> Recorded:
+    return Recorded(written=drain.written, dropped=dict(dropped), lost=drain.lost, failure=drain.failure)
