@@ -16,8 +16,10 @@ from forearm.cell.scene import OUTSIDE, OUTSIDE_SIZE
 from forearm.robot.embodiment import BIMANUAL_YAM
 
 os.environ.setdefault("MUJOCO_GL", "egl")  # before the first import of MuJoCo's renderers: no display is needed
-import mujoco  # noqa: E402
-import mujoco.egl  # noqa: E402
+# Mesa's software rasteriser in the calling thread: at these sizes handing tiles to workers doubles the time.
+os.environ.setdefault("LP_NUM_THREADS", "0")
+import mujoco
+import mujoco.egl
 
 SUPERSAMPLING = {"top": 2, "left": 1, "right": 1, OUTSIDE: 1}  # rendered pixels per image pixel and axis
 FAR_M = 4.0  # m, beyond this a depth camera of this kind sees nothing
@@ -96,12 +98,14 @@ def _metres(buffer: NDArray[np.float32], model: mujoco.MjModel) -> NDArray[np.fl
 
 
 def _halve_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width, _ = pixels.shape
-    blocks = pixels.reshape(height // 2, 2, width // 2, 2, 3).astype(np.uint16)
-    return ((blocks.sum(axis=(1, 3)) + 2) // 4).astype(np.uint8)
+    """The mean of each two by two pixels; slices, because a sum over two axes takes 6 ms here."""
+    corners = [pixels[i::2, j::2].astype(np.uint16) for i in (0, 1) for j in (0, 1)]
+    return ((corners[0] + corners[1] + corners[2] + corners[3] + 2) >> 2).astype(np.uint8)
 
 
 def _halve_depth(metres: NDArray[np.float32]) -> NDArray[np.float32]:
     """The mean of the middle two of each four: exact on slopes, on one side or the other at most edges."""
-    corners = np.stack([metres[i::2, j::2] for i in (0, 1) for j in (0, 1)])
-    return (corners.sum(axis=0) - corners.min(axis=0) - corners.max(axis=0)) / 2
+    a, b, c, d = (metres[i::2, j::2] for i in (0, 1) for j in (0, 1))
+    nearest = np.minimum(np.minimum(a, b), np.minimum(c, d))
+    farthest = np.maximum(np.maximum(a, b), np.maximum(c, d))
+    return (a + b + c + d - nearest - farthest) / 2

@@ -11,7 +11,6 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from forearm.cell.scene import STEP_S
 from forearm.cell.setup import Setup
 from forearm.cell.variation import Placement
 from forearm.geometry import Pose
