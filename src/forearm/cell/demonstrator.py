@@ -65,7 +65,7 @@ class _Rows:
     subtasks: list[str] = field(default_factory=list[str])
 
 
-def demonstration_setup(task: str, seed: int) -> Setup:
+def sample_demonstration(task: str, seed: int) -> Setup:
     """The scene that `seed` stands for in a dataset: a quarter of them start with the working arms off home.
 
     Raises:
