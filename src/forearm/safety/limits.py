@@ -1,0 +1,109 @@
+"""Every number that safety compares against, in one place, each with its unit and its source.
+
+Invariant: limits are positive, finite and complete, or there are no limits to work with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forearm.errors import ConfigError
+from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
+
+Array = NDArray[np.float64]
+
+TICK_S = 0.01  # s, the control period: one set-point per joint every tick
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Limits:
+    """What two arms may be asked to do. Per joint (J,), in embodiment order: rad or opening, and per s, s², s³.
+
+    Attributes:
+        lower: smallest position a set-point may have.
+        upper: largest position a set-point may have.
+        velocity: greatest speed.
+        acceleration: greatest acceleration.
+        jerk: greatest jerk.
+        tracking_error: how far a joint may be from where it was last sent.
+        position_excess: how far outside its range a joint may be measured, or a chunk's row be and still be clipped.
+        arm_clearance_m: m, least distance of the two arms along a vetted chunk.
+        arm_clearance_now_m: m, least distance of the two arms at a set-point.
+        self_clearance_m: m, least distance of an arm's hand from its own base and shoulder.
+        link_height_m: m, least height of links, grippers and cameras above the table.
+        finger_height_m: m, least height of the fingertips; below zero they may press on the table's surface.
+        trace_error_m: m, greatest distance of a plan's trace from where its own chunk takes the tool.
+        state_age_s: s, oldest measured state that may be acted on.
+        camera_age_s: s, oldest capture of any camera that may be acted on.
+        decision_age_s: s, oldest observation that a decision may still answer.
+        slowing: greatest factor by which a chunk that is too fast is stretched in time instead of being refused.
+        fewest_rows: fewest rows that are worth following when only the first ones are safe.
+    """
+
+    lower: Array
+    upper: Array
+    velocity: Array
+    acceleration: Array
+    jerk: Array
+    tracking_error: Array
+    position_excess: Array
+    arm_clearance_m: float = 0.015  # covers the chase's corner cutting between rows; the capsules enclose the meshes
+    arm_clearance_now_m: float = 0.008  # lower than vetted, so that a vetted path is not held at its tightest place
+    self_clearance_m: float = 0.005
+    link_height_m: float = 0.010
+    finger_height_m: float = -0.003  # a fingertip's rubber gives by that much before the motors feel it
+    trace_error_m: float = 0.12  # eight times the prototype's mean trace error (14.7 mm)
+    state_age_s: float = 0.05  # five ticks
+    camera_age_s: float = 0.5  # several times an undrained camera's 0.1-0.4 s on this station's public clients
+    decision_age_s: float = 1.0  # a chunk of 16 rows at 0.1 s still has six rows to go
+    slowing: float = 2.0
+    fewest_rows: int = 4
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = np.asarray(getattr(self, field.name), dtype=np.float64)
+            if value.ndim and value.shape != self.lower.shape:
+                raise ConfigError(
+                    f"{field.name}: got shape {value.shape}, allowed is {self.lower.shape}; give every joint a limit"
+                )
+            signed = field.name in ("lower", "upper", "finger_height_m")
+            if not np.isfinite(value).all() or (not signed and (value <= 0.0).any()):
+                raise ConfigError(
+                    f"{field.name}: got {getattr(self, field.name)}, allowed is a finite value > 0; check its unit"
+                )
+        if not (self.lower < self.upper).all() or self.slowing < 1.0:
+            raise ConfigError(
+                f"position range or slowing: got {self.lower}..{self.upper}, {self.slowing}, allowed are lower < upper "
+                "and slowing ≥ 1; check their order"
+            )
+
+    @classmethod
+    def of(cls, embodiment: Embodiment = BIMANUAL_YAM) -> Limits:
+        """The software limits of two YAM arms: ranges from the embodiment, dynamics from the motors, derated."""
+        return cls(
+            lower=embodiment.lower,
+            upper=embodiment.upper,
+            velocity=np.array(_VELOCITY * 2),
+            acceleration=np.array(_ACCELERATION * 2),
+            jerk=np.array(_JERK * 2),
+            tracking_error=np.array(_TRACKING_ERROR * 2),
+            position_excess=np.array(_POSITION_EXCESS * 2),
+        )
+
+
+# Joints 1-3 are DM-J4340 motors (no load 52.5 rpm = 5.5 rad/s, rated 36 rpm = 3.8 rad/s at 24 V), joints 4-6 and the
+# gripper DM-J4310 (200 rpm = 20.9 rad/s, rated 120 rpm = 12.6 rad/s): Damiao's data sheets. Demonstrators of these arms
+# move at up to 1.5 rad/s at shoulder and elbow and 3 rad/s at the wrist; the limits lie between the two. A gripper
+# opens in 0.15 s.
+_VELOCITY = [2.5, 2.5, 2.5, 5.0, 5.0, 5.0, 12.0]  # rad/s, 1/s
+# DM-J4340 gives 9 N m rated and 27 N m peak; the stretched arm (3 kg at .3 m) has about 0.4 kg m²: 20 rad/s² is 8 N m.
+_ACCELERATION = [20.0, 20.0, 20.0, 40.0, 40.0, 40.0, 300.0]  # rad/s², 1/s²
+_JERK = [500.0, 500.0, 500.0, 1000.0, 1000.0, 1000.0, 10000.0]  # rad/s³, 1/s³; full acceleration within 40 ms
+# A joint at full speed lags by about 55 ms (kd/kp of the position loop): 0.14 and 0.2 rad; twice that is not following.
+# A gripper that has closed on a block stands far from its target on purpose.
+_TRACKING_ERROR = [0.3, 0.3, 0.3, 0.4, 0.4, 0.4, 1.2]  # rad, 1
+# Sag, encoder noise, a network's rounding of 0 and 1.
+_POSITION_EXCESS = [0.05, 0.05, 0.05, 0.05, 0.05, 0.05, 0.2]  # rad, 1
