@@ -1,0 +1,197 @@
+"""Training on a few CPU cores: one single-threaded process a core, gradients averaged between them, resumable.
+
+Single-threaded processes beat one multi-threaded one here by a third: the model is too small to share a step out. The
+dataset is read once and shared between them by fork.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+
+from forearm.data.dataset import Dataset, load
+from forearm.errors import ForearmError
+from forearm.model.reasoner import Reasoner, ReasonerConfig
+from forearm.training.batch import Lessons
+from forearm.training.checkpoint import load_state, save, save_state
+from forearm.training.objective import losses
+from forearm.training.recipe import Recipe
+
+SAVE_EVERY = 250  # steps between resumable states: a few minutes of work
+SHOW_EVERY = 10
+METRICS = "metrics.jsonl"
+HELD_OUT = 40  # every so many episodes one is kept from training, for the open-loop figures
+BETAS = (0.9, 0.95)
+
+
+def split(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Ticks to learn from, and ticks of the held-out episodes."""
+    episodes = np.repeat(np.arange(len(dataset.seeds)), np.diff(dataset.starts))
+    held_out = episodes % HELD_OUT == HELD_OUT - 1
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def rate_at(recipe: Recipe, step: int) -> float:
+    """The learning rate of a step: up, level, and linearly down to zero at the end."""
+    left = (recipe.steps - step) / max(1.0, recipe.decay * recipe.steps)
+    return recipe.rate * min(1.0, (step + 1) / recipe.warmup, left)
+
+
+def config_for(lessons: Lessons) -> ReasonerConfig:
+    """The small reasoner's sizes for what a dataset's sentences need."""
+    words = lessons.words
+    return ReasonerConfig(vocabulary=len(words.vocabulary), places=words.places, subtasks=len(words.subtasks))
+
+
+def train(dataset: Path, out: Path, recipe: Recipe, *, provenance: Mapping[str, Any]) -> None:
+    """Trains a reasoner and writes its checkpoint to `out`; run again to resume after an interruption.
+
+    Args:
+        dataset: a recording.
+        out: where the checkpoint, the metrics and the resumable state go.
+        recipe: what to do.
+        provenance: written into the checkpoint: commit, command and the like.
+
+    Raises:
+        DatasetError: when the recording is not whole.
+        ForearmError: when a process died.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)  # before the fork: the processes must not inherit a thread pool
+    lessons = Lessons.of(load(dataset), horizon=16)
+    rendezvous = out / "rendezvous"
+    rendezvous.unlink(missing_ok=True)
+    context = multiprocessing.get_context("fork")
+    ranks = [
+        context.Process(target=_work, args=(rank, lessons, out, recipe, dict(provenance), rendezvous), daemon=True)
+        for rank in range(recipe.processes)
+    ]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join()
+    rendezvous.unlink(missing_ok=True)
+    died = [rank for rank, process in enumerate(ranks) if process.exitcode != 0]
+    if died:
+        raise ForearmError(f"training: processes {died} died, see above; run the same command to resume")
+
+
+def _work(rank: int, lessons: Lessons, out: Path, recipe: Recipe, provenance: dict[str, Any], rendezvous: Path) -> None:
+    torch.set_num_threads(1)
+    if recipe.processes > 1:
+        dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=recipe.processes)
+    trainer = Trainer(lessons, recipe, rank)
+    state = load_state(out)
+    if state is not None:
+        trainer.restore(state)
+    started, first = time.monotonic(), trainer.step
+    for step, figures in _shown(trainer, rank):
+        if rank == 0 and (step % SHOW_EVERY == 0 or step == recipe.steps):
+            seconds = (time.monotonic() - started) / (step - first) * step
+            row = {"step": step, "seconds": seconds, **{name: float(value) for name, value in figures.items()}}
+            with (out / METRICS).open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        if rank == 0 and (step % SAVE_EVERY == 0 or step == recipe.steps):
+            save_state(out, trainer.state())
+            made = {**provenance, "recipe": asdict(recipe), "step": step}
+            save(out, trainer.average, trainer.model.config, lessons.words, lessons.scales, made)
+    if recipe.processes > 1:
+        dist.destroy_process_group()
+
+
+def _shown(trainer: Trainer, rank: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """The trainer's steps, with a progress bar on the first process."""
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=rank > 0) as progress:
+        bar = progress.add_task("", total=trainer.recipe.steps, completed=trainer.step)
+        while trainer.step < trainer.recipe.steps:
+            figures = trainer.advance()
+            shown = f"flow {float(figures['flow']):.3f} trace {float(figures['trace_mm']):.0f} mm"
+            progress.update(bar, advance=1, description=shown)
+            yield trainer.step, figures
+
+
+class Trainer:
+    """One process's share of a run: weights, optimiser and running average. Deterministic in (recipe, step, rank)."""
+
+    def __init__(self, lessons: Lessons, recipe: Recipe, rank: int) -> None:
+        self.recipe, self.step, self._lessons, self._rank = recipe, 0, lessons, rank
+        self._ticks, _ = split(lessons.dataset)
+        chance = lessons.weight[self._ticks]
+        self._chance = chance / chance.sum()
+        torch.manual_seed(recipe.seed)  # layers that fill their own weights draw from the global generator
+        self.model = Reasoner(config_for(lessons))
+        self.model.initialise(torch.Generator().manual_seed(recipe.seed))
+        matrices = [parameter for parameter in self.model.parameters() if parameter.ndim > 1]
+        vectors = [parameter for parameter in self.model.parameters() if parameter.ndim <= 1]
+        groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        self._optimizer = torch.optim.AdamW(groups, lr=recipe.rate, betas=BETAS, fused=True)
+        self.average = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+
+    def advance(self) -> dict[str, Tensor]:
+        """One optimiser step on this process's share of the batch; answers the losses."""
+        recipe = self.recipe
+        rng = np.random.default_rng((recipe.seed, self.step, self._rank))
+        generator = torch.Generator().manual_seed(hash((recipe.seed, self.step, self._rank)) % 2**63)
+        index = rng.choice(self._ticks, recipe.batch // recipe.processes, p=self._chance)
+        figures = losses(self.model, self._lessons.batch(index, rng), recipe.weights, generator)
+        figures["total"].backward()
+        self._average_gradients()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate_at(recipe, self.step)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self._move_average()
+        return {**{name: value.detach() for name, value in figures.items()}, "gradient": norm}
+
+    def _average_gradients(self) -> None:
+        if self.recipe.processes == 1:
+            return
+        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= self.recipe.processes
+        for gradient, part in zip(gradients, flat.split([each.numel() for each in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        keep = min(self.recipe.average, self.step / (self.step + 10))  # short at first, so that it forgets the start
+        for name, tensor in self.model.state_dict().items():
+            self.average[name].lerp_(tensor, 1 - keep)
+
+    def state(self) -> dict[str, Any]:
+        """Everything `restore` needs."""
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where `state` was taken."""
+        self.step = int(state["step"])
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.average = {name: tensor.clone() for name, tensor in state["average"].items()}
