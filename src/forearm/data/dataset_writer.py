@@ -24,6 +24,7 @@ from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 CHUNK_FILES = 1000  # files in a folder, LeRobot's default
+MEASURED = ("observation.state", "action", "observation.depth_cells")  # columns with statistics
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 
 
@@ -152,55 +153,61 @@ def finalize(
     Raises:
         DatasetError: when a shard is missing.
     """
-    rows, episodes, tasks = 0, list[dict[str, Any]](), dict[str, int]()
-    vectors: dict[str, list[NDArray[Any]]] = {"observation.state": [], "action": [], "observation.depth_cells": []}
+    rows, entries, tasks = 0, list[dict[str, Any]](), dict[str, int]()
+    vectors: dict[str, list[NDArray[Any]]] = {name: [] for name in MEASURED}
     for shard in range(shards):
         path = data_file(root, shard)
         if not path.is_file():
             raise DatasetError(
                 f"dataset {root}: shard {shard} of {shards} is missing; run the recording again to resume"
             )
-        whole = pq.read_table(path)
-        first_rows, tables = 0, list[pa.Table]()
-        for group in np.unique(whole["episode_index"].to_numpy()):
-            table = whole.filter(pa.compute.equal(whole["episode_index"], int(group)))
-            length = table.num_rows
+        tables, first = list[pa.Table](), rows
+        for table in _episodes(pq.read_table(path)):
             task = tasks.setdefault(table["instruction"][0].as_py(), len(tasks))
-            table = _replace_column(table, "index", np.arange(rows, rows + length))
-            table = _replace_column(table, "task_index", np.full(length, task))
-            entry: dict[str, Any] = {
-                "episode_index": int(group),
-                "tasks": [table["instruction"][0].as_py()],
-                "length": length,
-                "dataset_from_index": rows,
-                "dataset_to_index": rows + length,
-                "meta/episodes/chunk_index": 0,
-                "meta/episodes/file_index": 0,
-            }
-            places = {"data": data_file(root, shard)} | {
-                f"videos/observation.images.{camera}": video_file(root, camera, shard) for camera in cameras
-            }
-            for prefix in places:
-                entry[f"{prefix}/chunk_index"] = shard // CHUNK_FILES
-                entry[f"{prefix}/file_index"] = shard % CHUNK_FILES
-                if prefix != "data":
-                    entry[f"{prefix}/from_timestamp"] = first_rows / FPS
-                    entry[f"{prefix}/to_timestamp"] = (first_rows + length) / FPS
-            for name in vectors:
-                values = np.stack(table[name].to_numpy())
-                vectors[name].append(values)
-                entry |= {f"stats/{name}/{key}": value for key, value in _statistics(values).items()}
-            tables.append(table)
-            episodes.append(entry)
-            rows, first_rows = rows + length, first_rows + length
+            table = _replace_column(table, "index", np.arange(rows, rows + table.num_rows))
+            tables.append(_replace_column(table, "task_index", np.full(table.num_rows, task)))
+            entries.append(_entry(table, shard, rows, (rows - first) / FPS, tuple(cameras)))
+            for name in MEASURED:
+                vectors[name].append(np.stack(table[name].to_numpy()))
+            rows += table.num_rows
         partial = path.with_suffix(".partial")
         with pq.ParquetWriter(partial, tables[0].schema, compression="snappy") as writer:
             for table in tables:
                 writer.write_table(table)
         partial.replace(path)
-    _write_meta(
-        root, episodes, tasks, {name: np.concatenate(parts) for name, parts in vectors.items()}, cameras, embodiment
-    )
+    measured = {name: np.concatenate(parts) for name, parts in vectors.items()}
+    _write_meta(root, entries, tasks, measured, cameras, embodiment)
+
+
+def _episodes(whole: pa.Table) -> list[pa.Table]:
+    """A shard's rows, one table an episode."""
+    starts = np.flatnonzero(np.diff(whole["episode_index"].to_numpy(), prepend=-1))
+    ends = [*starts[1:], whole.num_rows]
+    return [whole.slice(int(start), int(end - start)) for start, end in zip(starts, ends, strict=True)]
+
+
+def _entry(table: pa.Table, shard: int, first_row: int, first_s: float, cameras: tuple[str, ...]) -> dict[str, Any]:
+    """An episode's row of `meta/episodes`: where it lies, and its statistics."""
+    length = table.num_rows
+    place = {"chunk_index": shard // CHUNK_FILES, "file_index": shard % CHUNK_FILES}
+    entry: dict[str, Any] = {
+        "episode_index": table["episode_index"][0].as_py(),
+        "tasks": [table["instruction"][0].as_py()],
+        "length": length,
+        "dataset_from_index": first_row,
+        "dataset_to_index": first_row + length,
+        "meta/episodes/chunk_index": 0,
+        "meta/episodes/file_index": 0,
+        **{f"data/{name}": value for name, value in place.items()},
+    }
+    for camera in cameras:
+        prefix = f"videos/observation.images.{camera}"
+        entry |= {f"{prefix}/{name}": value for name, value in place.items()}
+        entry |= {f"{prefix}/from_timestamp": first_s, f"{prefix}/to_timestamp": first_s + length / FPS}
+    for name in MEASURED:
+        statistics = _statistics(np.stack(table[name].to_numpy()))
+        entry |= {f"stats/{name}/{key}": value for key, value in statistics.items()}
+    return entry
 
 
 def _write_meta(

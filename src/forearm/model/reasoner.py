@@ -226,9 +226,17 @@ class Reasoner(nn.Module):
         raw = raw.unflatten(-1, (self.config.waypoints, WAYPOINT_CHANNELS))
         return torch.cat([tools[:, :, None] + raw[..., :3] * LENGTH_M, raw[..., 3:]], dim=-1)
 
-    def commit(self, traces: Float[Tensor, "B arms W 4"], tools: Float[Tensor, "B arms 3"], cache: Cache) -> None:
-        """Takes the trace, decided on or edited, as what will be done."""
-        self._extend(2, [self.trace_tokens(traces, tools)], cache)
+    def commit(
+        self,
+        traces: Float[Tensor, "B arms W 4"],
+        tools: Float[Tensor, "B arms 3"],
+        cache: Cache,
+        *,
+        erased: bool = False,
+    ) -> None:
+        """Takes the trace, decided on or edited, as what will be done; `erased` commits to nothing, to test what that does."""
+        tokens = self.trace_tokens(traces, tools)
+        self._extend(2, [torch.zeros_like(tokens) if erased else tokens], cache)
 
     def trace_tokens(
         self, traces: Float[Tensor, "B arms W 4"], tools: Float[Tensor, "B arms 3"]

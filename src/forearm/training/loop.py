@@ -22,9 +22,10 @@ from torch import Tensor
 
 from forearm.data.dataset import Dataset, load
 from forearm.errors import ForearmError
+from forearm.model import checkpoint
 from forearm.model.reasoner import Reasoner, ReasonerConfig
 from forearm.training.batch import Lessons
-from forearm.training.checkpoint import load_state, save, save_state
+from forearm.training.checkpoint import load_state, save_state
 from forearm.training.objective import losses
 from forearm.training.recipe import Recipe
 
@@ -105,7 +106,7 @@ def _work(rank: int, lessons: Lessons, out: Path, recipe: Recipe, provenance: di
         if rank == 0 and (step % SAVE_EVERY == 0 or step == recipe.steps):
             save_state(out, trainer.state())
             made = {**provenance, "recipe": asdict(recipe), "step": step}
-            save(out, trainer.average, trainer.model.config, lessons.words, lessons.scales, made)
+            checkpoint.write(out, trainer.average, trainer.model.config, lessons.words, lessons.scales, made)
     if recipe.processes > 1:
         dist.destroy_process_group()
 

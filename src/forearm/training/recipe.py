@@ -28,14 +28,13 @@ class Recipe:
         rate: peak learning rate; `warmup` steps to reach it, and down to zero over the last `decay` share of the steps.
         weight_decay, clip, average: of AdamW, of the gradient's norm, and of the weights' running mean.
         weights: of the losses.
-        reasoning: False trains the ablation: no depth, point or trace; the actor sees images and words instead.
         seed: of initial weights, batches and noise.
     """
 
     name: str
     recording: Recording
     steps: int
-    batch: int = 64
+    batch: int = 48
     processes: int = 2
     rate: float = 1e-3
     warmup: int = 150
@@ -44,7 +43,6 @@ class Recipe:
     clip: float = 1.0
     average: float = 0.998
     weights: Weights = field(default_factory=Weights)
-    reasoning: bool = True
     seed: int = 0
 
 
@@ -53,5 +51,5 @@ def nano() -> Recipe:
     return Recipe(
         name="nano",
         recording=Recording(counts={"put-in-box": 450, "hand-over": 330, "lift": 120}),
-        steps=4500,
+        steps=5600,
     )

@@ -1,0 +1,128 @@
+"""A small reasoner on disk: weights, the config that rebuilds it, the recipe that made it. Read and written whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+from torch import Tensor
+
+from forearm.errors import CheckpointError, ForearmError
+from forearm.model.config import ExpertConfig, FlowConfig, TextConfig
+from forearm.model.reasoner import Reasoner, ReasonerConfig
+from forearm.model.sight import Scales
+from forearm.model.words import Words
+
+WEIGHTS, CONFIG, RECIPE = "model.safetensors", "config.json", "recipe.json"
+FORMAT = "forearm.reasoner.v1"
+SHIPPED = Path(__file__).parent.parent / "weights" / "nano"  # comes with the package
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Checkpoint:
+    """Everything needed to decide: the network, its words, its scales, who made it, and the SHA-256 of its weights."""
+
+    model: Reasoner
+    words: Words
+    scales: Scales
+    recipe: Mapping[str, Any]
+    digest: str
+
+
+def write(
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    config: ReasonerConfig,
+    words: Words,
+    scales: Scales,
+    recipe: Mapping[str, Any],
+) -> str:
+    """Writes a checkpoint; each file replaces the old one only when it is whole. Answers the weights' SHA-256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / (WEIGHTS + ".partial")
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, partial, metadata={"format": "pt"})
+    digest = hashlib.sha256(partial.read_bytes()).hexdigest()
+    partial.replace(folder / WEIGHTS)
+    model, vocabulary = asdict(config), asdict(words)
+    described = {"format": FORMAT, "model": model, "words": vocabulary, "scales": scales.to_json(), "sha256": digest}
+    _write_json(folder / CONFIG, described)
+    _write_json(folder / RECIPE, dict(recipe))
+    return digest
+
+
+def read(folder: Path) -> Checkpoint:
+    """The checkpoint in a folder, ready to decide.
+
+    Raises:
+        CheckpointError: when a file is missing, truncated, corrupt, of another format, or does not fit its config.
+    """
+    config = _read_json(folder / CONFIG)
+    if config.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{folder / CONFIG}: got format {config.get('format')!r}, allowed is {FORMAT!r}; convert it"
+        )
+    try:
+        content = (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder / WEIGHTS}: cannot be read ({error.strerror}); install the package again"
+        ) from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != config.get("sha256"):
+        raise CheckpointError(
+            f"{folder / WEIGHTS}: got SHA-256 {digest[:12]}…, its config says {str(config.get('sha256'))[:12]}…; "
+            "the file is corrupt or of another training: take both from one source again"
+        )
+    try:
+        sizes, words = dict(config["model"]), dict(config["words"])
+        sizes |= {
+            "decoder": TextConfig(**sizes["decoder"]),
+            "expert": ExpertConfig(**sizes["expert"]),
+            "flow": FlowConfig(**sizes["flow"]),
+        }
+        model = Reasoner(ReasonerConfig(**sizes))
+        vocabulary = Words(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in words.items()}
+        )
+        scales = Scales.from_json(config["scales"])
+        weights = load(content)
+    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        if isinstance(error, ForearmError):
+            raise
+        raise CheckpointError(f"{folder}: its config does not describe a reasoner ({error}); take it again") from error
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if expected != found:
+        wrong = sorted(expected.items() ^ found.items())[0][0]
+        raise CheckpointError(
+            f"{folder / WEIGHTS}: tensor {wrong!r}: got shape {found.get(wrong)}, needed is {expected.get(wrong)}; "
+            "weights and config are of different models"
+        )
+    model.load_state_dict(weights)
+    model.eval().requires_grad_(False)
+    recipe = _read_json(folder / RECIPE)
+    return Checkpoint(model=model, words=vocabulary, scales=scales, recipe=recipe, digest=digest)
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value, indent=1) + "\n")
+    partial.replace(path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text())
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); name a checkpoint folder") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: is not JSON ({error}); take the checkpoint from its source again") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: holds no object; take the checkpoint from its source again")
+    return value

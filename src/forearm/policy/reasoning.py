@@ -1,0 +1,175 @@
+"""The action reasoning model as a policy: it says what it sees and what it will do, and answers with the chunk that does it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from forearm.data.labels import TRACE_TICKS, code_metres
+from forearm.errors import InputError, ModelError
+from forearm.messages import ActionChunk, Decision, Observation, Plan
+from forearm.model import checkpoint
+from forearm.model.checkpoint import Checkpoint
+from forearm.model.flow import sample
+from forearm.model.reasoner import Reading, Sight
+from forearm.model.sight import pixels, tools_at
+
+PERIOD_S = 0.1  # s, between rows of a chunk: what the demonstrations were recorded at
+Floats = NDArray[np.float64]
+Edit = Callable[[Observation, Floats], Floats]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervention:
+    """Changes to the plan between reasoning and acting, to test that the plan causes the action or to let a person edit it.
+
+    Attributes:
+        point: new points (A, 2) from the decided ones, before the trace is planned.
+        trace: new waypoints (A, W, 4) in m and opening from the planned ones, before the arms follow them.
+        stated_point: new points (A, 2) after the trace is planned: the arms cannot know of them.
+        erase_plan: the action expert sees no trace at all.
+    """
+
+    point: Edit | None = None
+    trace: Edit | None = None
+    stated_point: Edit | None = None
+    erase_plan: bool = False
+
+
+class ReasoningPolicy:
+    """A checkpoint that decides. Not for several threads at once."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, *, intervention: Intervention | None = None, flow_steps: int | None = None
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._intervention = intervention or Intervention()
+        self._steps = flow_steps or checkpoint.model.config.flow.steps
+        self._seed = 0
+
+    @classmethod
+    def load(cls, folder: Path | None = None, *, intervention: Intervention | None = None) -> ReasoningPolicy:
+        """From a checkpoint folder, or the weights that come with the package.
+
+        Raises:
+            CheckpointError: when the checkpoint is missing or corrupt.
+        """
+        return cls(checkpoint.read(folder or checkpoint.SHIPPED), intervention=intervention)
+
+    @property
+    def name(self) -> str:
+        return f"{self._checkpoint.recipe.get('recipe', {}).get('name', 'reasoner')}"
+
+    @property
+    def model_digest(self) -> str:
+        return self._checkpoint.digest
+
+    @property
+    def recipe(self) -> dict[str, object]:
+        """What made the weights."""
+        return dict(self._checkpoint.recipe)
+
+    @property
+    def instructions(self) -> tuple[str, ...]:
+        """Every sentence it was taught."""
+        return self._checkpoint.words.instructions
+
+    def reset(self, *, seed: int) -> None:
+        self._seed = seed
+
+    @torch.inference_mode()
+    def decide(self, observation: Observation) -> Decision:
+        model, edit = self._checkpoint.model, self._intervention
+        timings: dict[str, float] = {}
+        started = time.perf_counter()
+        with _timed(timings, "inputs"):
+            sight, positions, tools = self._sight(observation)
+        cache = model.new_cache()
+        with _timed(timings, "read"):
+            reading = model.read(sight, cache)
+            codes, cells = reading.depth.argmax(-1), reading.points.argmax(-1)
+            points = model.points(reading, cells)
+            if edit.point is not None:
+                points = _edited(edit.point, observation, points)
+        with _timed(timings, "plan"):
+            traces = model.plan(codes, points, tools, cache)
+            if edit.trace is not None:
+                traces = _edited(edit.trace, observation, traces)
+            if edit.stated_point is not None:
+                points = _edited(edit.stated_point, observation, points)
+        with _timed(timings, "commit"):
+            model.commit(traces, tools, cache, erased=edit.erase_plan)
+            context = model.context(cache)
+        with _timed(timings, "flow"):
+            noise = self._noise(observation.sequence)
+            actions = sample(model.expert, context, noise, self._steps).numpy()
+        chunk = self._checkpoint.scales.decode(actions, positions)[0].astype(np.float64)
+        if not np.isfinite(chunk).all():
+            raise ModelError(
+                "action chunk: got values that are not finite; the weights are damaged, install them again"
+            )
+        return Decision(
+            sequence=observation.sequence,
+            epoch=observation.epoch,
+            plan=self._plan(reading, codes, points, traces),
+            chunk=ActionChunk(stamp_ns=observation.stamp_ns, period_s=PERIOD_S, positions=chunk),
+            latency_s=time.perf_counter() - started,
+            model_digest=self.model_digest,
+            timings_s=timings,
+        )
+
+    def _sight(self, observation: Observation) -> tuple[Sight, NDArray[np.float32], torch.Tensor]:
+        missing = {"top", "left", "right"} - set(observation.images)
+        if missing:
+            raise InputError(
+                f"observation: got no image of {sorted(missing)}, needed are top, left and right; check the cameras"
+            )
+        words = self._checkpoint.words.encode(observation.instruction)
+        positions = observation.positions[None].astype(np.float32)
+        tools = tools_at(positions)
+        views = {name: pixels(observation.images[name].pixels) for name in ("top", "left", "right")}
+        sight = Sight(
+            top=torch.from_numpy(views["top"][None]),
+            wrists=torch.from_numpy(np.stack([views["left"], views["right"]])[None]),
+            state=torch.from_numpy(self._checkpoint.scales.state(positions, tools)),
+            words=torch.from_numpy(words[None]),
+        )
+        return sight, positions, torch.from_numpy(tools)
+
+    def _noise(self, sequence: int) -> torch.Tensor:
+        expert = self._checkpoint.model.config.expert
+        rng = np.random.default_rng((self._seed, sequence))
+        return torch.from_numpy(rng.standard_normal((1, expert.horizon, expert.action_dim), dtype=np.float32))
+
+    def _plan(self, reading: Reading, codes: torch.Tensor, points: torch.Tensor, traces: torch.Tensor) -> Plan:
+        chances = torch.cat([reading.depth.softmax(-1).amax(-1)[0], reading.points.softmax(-1).amax(-1)[0]])
+        side = self._checkpoint.model.point_head.cells_side
+        waypoints = traces[0].double().numpy()
+        return Plan(
+            subtask=self._checkpoint.words.subtasks[int(reading.subtask[0].argmax())],
+            depth_tokens=codes[0].numpy(),
+            depth_map=code_metres()[codes[0].numpy()].reshape(side, side),
+            points=points[0].double().numpy(),
+            trace=waypoints[..., :3],
+            trace_grippers=np.clip(waypoints[..., 3], 0.0, 1.0),
+            trace_times_s=np.array(TRACE_TICKS) * PERIOD_S,
+            confidence=float(chances.mean()),
+        )
+
+
+def _edited(edit: Edit, observation: Observation, values: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(edit(observation, values[0].double().numpy()))[None].to(values.dtype)
+
+
+@contextmanager
+def _timed(timings: dict[str, float], part: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    timings[part] = time.perf_counter() - started
