@@ -36,10 +36,11 @@ class Capture:
 class Cameras:
     """An off-screen renderer for every model of the cell (they share their meshes), for one thread.
 
-    Cost on one Zen 4 core: see the table in ARCHITECTURE; the top view is the dearest, for its supersampling.
+    The top view is the dearest of a robot's own, for its supersampling.
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
+        self._open = True
         self._gl = mujoco.egl.GLContext(model.vis.global_.offwidth, model.vis.global_.offheight)
         self._gl.make_current()
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
@@ -76,11 +77,11 @@ class Cameras:
 
     def close(self) -> None:
         """Frees the renderer; call it in the thread that made it. Safe to call twice."""
-        if self._gl is not None:
+        if self._open:
+            self._open = False
             self._gl.make_current()
             self._context.free()
             self._gl.free()
-            self._gl = None
 
     def __enter__(self) -> Cameras:
         return self
@@ -108,4 +109,4 @@ def _halve_depth(metres: NDArray[np.float32]) -> NDArray[np.float32]:
     a, b, c, d = (metres[i::2, j::2] for i in (0, 1) for j in (0, 1))
     nearest = np.minimum(np.minimum(a, b), np.minimum(c, d))
     farthest = np.maximum(np.maximum(a, b), np.maximum(c, d))
-    return (a + b + c + d - nearest - farthest) / 2
+    return ((a + b + c + d - nearest - farthest) / 2).astype(np.float32)

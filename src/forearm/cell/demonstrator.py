@@ -117,7 +117,7 @@ def rehearse(setup: Setup, *, seed: int, speed: float | None = None, noise_ampli
 
 
 def depth_cells(metres: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Median depth (10, 10) m of a depth image (H, W) whose sides divide by ten; NaN where a cell is not wholly seen."""
+    """Median depth (10, 10) m of a depth image (H, W) whose sides divide by ten; NaN for cells not wholly seen."""
     height, width = metres.shape
     blocks = metres.reshape(DEPTH_CELLS, height // DEPTH_CELLS, DEPTH_CELLS, width // DEPTH_CELLS)
     return np.median(blocks.transpose(0, 2, 1, 3).reshape(DEPTH_CELLS, DEPTH_CELLS, -1), axis=-1)

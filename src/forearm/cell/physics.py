@@ -104,30 +104,25 @@ class Physics:
 
     def holders(self, name: str) -> frozenset[str]:
         """The arms that have both fingers on the object `name`."""
-        body = self.model.body(name).id
-        fingers: set[tuple[str, str]] = set()
-        for contact in self.data.contact:
-            for one, other in (contact.geom, contact.geom[::-1]):
-                if self.model.geom_bodyid[one] == body and (finger := self._geom_finger[other]) is not None:
-                    fingers.add(finger)
-        return frozenset(arm for arm, _ in fingers if {(arm, "left"), (arm, "right")} <= fingers)
+        fingers = {self._geom_finger[geom] for geom in self._against(name)}
+        return frozenset(arm.name for arm in BIMANUAL_YAM.arms if {(arm.name, "left"), (arm.name, "right")} <= fingers)
 
     def touching(self, name: str) -> frozenset[str]:
         """The arms that touch the object `name` with anything."""
-        body = self.model.body(name).id
-        arms = {
-            self._geom_arm[other]
-            for contact in self.data.contact
-            for one, other in (contact.geom, contact.geom[::-1])
-            if self.model.geom_bodyid[one] == body
-        }
-        return frozenset(arm for arm in arms if arm is not None)
+        arms = {self._geom_arm[geom] for geom in self._against(name)}
+        return frozenset(arm.name for arm in BIMANUAL_YAM.arms if arm.name in arms)
 
     def arms_touch(self) -> bool:
         """Whether the two arms' hands touch each other now."""
-        return any(
-            {self._geom_arm[geom] for geom in contact.geom} == {"left", "right"} for contact in self.data.contact
-        )
+        pairs = self.data.contact.geom.tolist()
+        return any({self._geom_arm[one], self._geom_arm[other]} == {"left", "right"} for one, other in pairs)
+
+    def _against(self, name: str) -> list[int]:
+        """The geoms in contact with the object `name`."""
+        body = self.model.body(name).id
+        pairs: list[tuple[int, int]] = self.data.contact.geom.tolist()
+        both_ways = pairs + [(other, one) for one, other in pairs]
+        return [other for one, other in both_ways if self.model.geom_bodyid[one] == body]
 
     def _place_fixture(self, placement: Placement) -> None:
         body = self.model.body(placement.name)

@@ -28,7 +28,7 @@ ODD_YAW_RAD = 0.45  # rad to either side of radial
 
 
 def tool_down(arm: str, position: tuple[float, float, float] | Array, yaw: float) -> Pose:
-    """cell_from_tool pointing straight down, the wrist camera outward and the fingers closing along x, turned by `yaw`."""
+    """cell_from_tool straight down: at yaw 0 the wrist camera is outward and the fingers close along x."""
     side, (c, s) = OUTWARD[arm], (np.cos(yaw), np.sin(yaw))
     turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
     straight = np.array([[0.0, -side, 0.0], [-side, 0.0, 0.0], [0.0, 0.0, -1.0]])
@@ -46,7 +46,7 @@ def nearest_side(out_m: float) -> str:
 
 
 def start_joints(rng: np.random.Generator, odd: frozenset[str]) -> tuple[float, ...]:
-    """Initial joints (J,): the arms in `odd` anywhere above the table with any gripper opening, the others at home, open."""
+    """Initial joints (J,): arms in `odd` anywhere above the table with any opening, the others at home and open."""
     reaching = Reaching() if odd else None
     joints: list[float] = []
     for arm in BIMANUAL_YAM.arms:

@@ -60,8 +60,8 @@ PAINT = {
     "d405_top": CAMERA_BLACK,
 }
 
-# Contact boxes (centre, half size) m in the tool frame with closed fingers, read off the tip and gripper meshes: z along
-# the approach, y the way the fingers close, the camera on the -x side. Right fingers are the left ones mirrored in y.
+# Contact boxes (centre, half size) m in the tool frame with closed fingers, read off the meshes: z along the approach,
+# y the way the fingers close, the camera on the -x side. Right fingers are the left ones mirrored in y.
 FINGERTIP = ((0.0, 0.004, -0.009), (0.009, 0.004, 0.011))
 FINGER = ((0.0, 0.010, -0.040), (0.018, 0.006, 0.020))
 PALM = ((0.0, 0.0, -0.110), (0.034, 0.050, 0.045))
@@ -71,7 +71,7 @@ Furnish = Callable[[mujoco.MjSpec], None]
 
 
 def build(furnish: Furnish) -> mujoco.MjModel:
-    """The compiled cell with what `furnish` adds to it. About 0.1 s; longer when the meshes are made for the first time.
+    """The compiled cell with what `furnish` adds to it. About 0.1 s, 2 s when the meshes are made for the first time.
 
     Raises:
         RobotError: when the vendor's model is not installed or not readable.

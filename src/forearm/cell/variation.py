@@ -1,6 +1,7 @@
 """What differs from one scene to the next, drawn from a seeded generator: placement and colours so far.
 
-Light, glare, clutter and occlusion will be fields of `Look`: everything that changes what is seen but not what is asked.
+Light, glare, clutter and occlusion will be fields of `Look`: everything that changes what is seen, not
+what is asked.
 """
 
 from __future__ import annotations

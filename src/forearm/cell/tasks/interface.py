@@ -58,7 +58,9 @@ class Task(Protocol):
         ...
 
     def sample(self, seed: int, instruction: str | None = None, odd_start: bool = False) -> Setup:
-        """A scene in which `instruction` (or one that `seed` picks) can be done; `odd_start` moves the working arms off home.
+        """A scene in which `instruction` (or one that `seed` picks) can be done.
+
+        With `odd_start` the working arms start off home.
 
         Raises:
             InstructionError: for a sentence that is not this task's.

@@ -47,7 +47,7 @@ class PutInBox:
     def furnish(self, spec: mujoco.MjSpec) -> None:
         for name in BLOCKS:
             block = add_body(spec, name, free=True)
-            add_part(block, (0.0, 0.0, 0.0), (BLOCK_HALF_M,) * 3, (0.5, 0.5, 0.5, 1.0), BLOCK_KG)
+            add_part(block, (0.0, 0.0, 0.0), (BLOCK_HALF_M, BLOCK_HALF_M, BLOCK_HALF_M), (0.5, 0.5, 0.5, 1.0), BLOCK_KG)
         box = add_body(spec, "box", free=False)
         wall, reach, middle = BOX_WALL_M / 2, BOX_HALF_M - BOX_WALL_M / 2, BOX_HEIGHT_M / 2
         add_part(box, (0.0, 0.0, wall), (BOX_HALF_M, BOX_HALF_M, wall), BOX_COLOUR)

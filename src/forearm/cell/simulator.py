@@ -1,0 +1,181 @@
+"""The cell as a robot: read, send and stop like motors, with the truth beside it for whoever has to judge.
+
+The physics follows the clock it is given, so the same class runs in real time and on a simulated clock. With the
+latter, equal setups and commands give equal bytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from forearm.cell import scene
+from forearm.cell.camera import Cameras
+from forearm.cell.physics import Physics
+from forearm.cell.setup import Setup
+from forearm.cell.solver import TICK_S, task_model
+from forearm.cell.tasks import task_named
+from forearm.cell.tasks.interface import HOLD_S
+from forearm.clock import NANOSECONDS, Clock
+from forearm.errors import ConfigError, RobotError
+from forearm.geometry import Pose
+from forearm.messages import DepthImage, Floats, Image, Observation, SafeCommand
+from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
+
+STEP_NS = round(scene.STEP_S * NANOSECONDS)
+WATCH_NS = round(TICK_S * NANOSECONDS)  # how often the truth is looked at: whether the goal holds, what is grasped
+
+
+class CellRobot:
+    """A `Robot` made of MuJoCo. Connect, use and close it in one thread: it owns that thread's renderer.
+
+    Args:
+        setup: the scene it starts in, afresh at every `connect`.
+        clock: what the physics follows.
+        outside_view: whether images hold "outside" too, a view for people (about 20 ms a capture).
+        camera_period_s: s between captures, a multiple of the physics step; captures fall on multiples of it.
+
+    Raises:
+        ConfigError: for a camera period that is not a positive multiple of the physics step.
+        InputError: for a setup whose task is unknown.
+    """
+
+    def __init__(
+        self, *, setup: Setup, clock: Clock, outside_view: bool = False, camera_period_s: float = TICK_S
+    ) -> None:
+        period_ns = round(camera_period_s * NANOSECONDS)
+        if period_ns <= 0 or period_ns % STEP_NS:
+            raise ConfigError(
+                f"camera period: got {camera_period_s} s, allowed are multiples of {scene.STEP_S} s; use {TICK_S}"
+            )
+        self._setup, self._task, self._clock = setup, task_named(setup.task), clock
+        self._period_ns = period_ns
+        self._views = [camera.name for camera in BIMANUAL_YAM.cameras] + [scene.OUTSIDE] * outside_view
+        self._physics = Physics(task_model(setup.task), setup)
+        self._cameras: Cameras | None = None
+
+    @property
+    def embodiment(self) -> Embodiment:
+        return BIMANUAL_YAM
+
+    @property
+    def setup(self) -> Setup:
+        """The scene it started in."""
+        return self._setup
+
+    def connect(self, epoch: int) -> None:
+        self.close()
+        self._physics = Physics(task_model(self._setup.task), self._setup)
+        self._cameras = Cameras(self._physics.model)
+        self._epoch, self._sequence = epoch, 0
+        self._start_ns, self._elapsed_ns = self._clock.now_ns(), 0
+        self._command = np.array(self._setup.start)
+        self._reached_since_ns: int | None = None
+        self._taken: str | None = None
+        self._images: dict[str, Image] = {}
+        self._depths: dict[str, DepthImage] = {}
+        self._capture(self._cameras, self._start_ns)
+
+    def read(self) -> Observation:
+        now_ns = self._clock.now_ns()
+        self._follow(self._connected(), now_ns - self._start_ns)
+        self._sequence += 1
+        return Observation(
+            stamp_ns=now_ns,
+            sequence=self._sequence,
+            epoch=self._epoch,
+            positions=self._physics.positions,
+            velocities=self._physics.velocities,
+            efforts=self._physics.efforts,
+            images=dict(self._images),
+            depths=dict(self._depths),
+            instruction=self._setup.instruction,
+        )
+
+    def send(self, command: SafeCommand) -> None:
+        self._connected()
+        self._set(command.positions)
+
+    def stop(self) -> None:
+        """Holds the arms where they are; grippers keep what they were told, so that nothing held is dropped."""
+        if self._cameras is None:
+            return
+        held = self._physics.positions
+        held[BIMANUAL_YAM.grippers] = self._command[BIMANUAL_YAM.grippers]
+        self._set(held)
+
+    def close(self) -> None:
+        if self._cameras is not None:
+            self._cameras.close()
+            self._cameras = None
+
+    def object_pose(self, name: str) -> Pose:
+        """cell_from_object of a task's object, the truth at the last read.
+
+        Raises:
+            KeyError: for a name the scene does not have.
+        """
+        return self._physics.object_pose(name)
+
+    def tool_pose(self, arm: str) -> Pose:
+        """cell_from_tool of arm "left" or "right", the truth at the last read."""
+        return self._physics.tool_pose(arm)
+
+    def succeeded(self) -> bool:
+        """Whether the task's goal holds and has for `HOLD_S`."""
+        since_ns = self._reached_since_ns
+        return since_ns is not None and self._elapsed_ns - since_ns >= round(HOLD_S * NANOSECONDS)
+
+    def progress(self) -> float:
+        """How far the task is, 0..1."""
+        return self._task.progress(self._setup, self._physics)
+
+    def taken(self) -> str | None:
+        """The name of the object that was first held between two fingers, None so far."""
+        return self._taken
+
+    def arms_touch(self) -> bool:
+        """Whether the two arms' hands touch each other."""
+        return self._physics.arms_touch()
+
+    def _connected(self) -> Cameras:
+        if self._cameras is None:
+            raise RobotError("cell robot: got a call before connect or after close; call connect(epoch) first")
+        return self._cameras
+
+    def _set(self, positions: Floats) -> None:
+        self._command = np.array(positions)
+        self._physics.target(self._command)
+
+    def _follow(self, cameras: Cameras, until_ns: int) -> None:
+        """Moves the physics on to `until_ns` after the start, watching and capturing on the way."""
+        until_ns -= until_ns % STEP_NS
+        last_capture_ns = until_ns - until_ns % self._period_ns  # captures nobody could have read are not made
+        while self._elapsed_ns < until_ns:
+            pause_ns = min(_next(self._elapsed_ns, WATCH_NS), _next(self._elapsed_ns, self._period_ns), until_ns)
+            self._physics.advance((pause_ns - self._elapsed_ns) // STEP_NS)
+            self._elapsed_ns = pause_ns
+            if pause_ns % WATCH_NS == 0:
+                self._watch()
+            if pause_ns == last_capture_ns:
+                self._capture(cameras, self._start_ns + pause_ns)
+
+    def _watch(self) -> None:
+        if not self._task.reached(self._setup, self._physics):
+            self._reached_since_ns = None
+        elif self._reached_since_ns is None:
+            self._reached_since_ns = self._elapsed_ns
+        if self._taken is None:
+            names = (placement.name for placement in self._setup.placements)
+            self._taken = next((name for name in names if self._physics.holders(name)), None)
+
+    def _capture(self, cameras: Cameras, stamp_ns: int) -> None:
+        for name in self._views:
+            seen = cameras.capture(self._physics.model, self._physics.data, name)
+            self._images[name] = Image(stamp_ns=stamp_ns, pixels=seen.pixels)
+            if name != scene.OUTSIDE:
+                self._depths[name] = DepthImage(stamp_ns=stamp_ns, metres=seen.metres)
+
+
+def _next(now_ns: int, period_ns: int) -> int:
+    """The first multiple of the period after now."""
+    return (now_ns // period_ns + 1) * period_ns
