@@ -1,0 +1,104 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from forearm.data.dataset import load
+from forearm.data.dataset_writer import data_file, finalize, video_file, write_shard
+from forearm.data.episode import Episode
+from forearm.errors import DatasetError
+
+CAMERAS = {"top": (120, 120), "left": (72, 72), "right": (72, 72)}
+
+
+def episode(length: int, seed: int, instruction: str = "lift the tray with both arms") -> Episode:
+    rng = np.random.default_rng(seed)
+
+    def video(height: int, width: int) -> np.ndarray:
+        ramp = np.linspace(0, 200, width)[None, :, None] + np.arange(3) * 15 + rng.integers(0, 10)
+        return np.broadcast_to(ramp, (length, height, width, 3)).astype(np.uint8)
+
+    depth = rng.uniform(0.6, 1.3, (length, 10, 10)).astype(np.float32)
+    depth[0, 0, 0] = np.nan
+    return Episode(
+        instruction=instruction,
+        images={name: video(*size) for name, size in CAMERAS.items()},
+        depth_cells=depth,
+        positions=rng.normal(size=(length, 14)).astype(np.float32),
+        actions=rng.normal(size=(length, 14)).astype(np.float32),
+        subtasks=tuple(f"part {tick % 3}" for tick in range(length)),
+        seed=seed,
+    )
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> tuple[Path, list[Episode]]:
+    episodes = [episode(12, 0), episode(7, 1, "put the red block in the box"), episode(9, 2)]
+    write_shard(tmp_path, 0, episodes[:2], 0)
+    write_shard(tmp_path, 1, episodes[2:], 2)
+    finalize(tmp_path, 2, CAMERAS)
+    return tmp_path, episodes
+
+
+def test_what_is_written_is_read_back(recorded: tuple[Path, list[Episode]]) -> None:
+    root, episodes = recorded
+    data = load(root)
+    assert data.starts.tolist() == [0, 12, 19, 28]
+    assert data.instructions == tuple(each.instruction for each in episodes)
+    np.testing.assert_array_equal(data.positions, np.concatenate([each.positions for each in episodes]))
+    np.testing.assert_array_equal(data.actions, np.concatenate([each.actions for each in episodes]))
+    np.testing.assert_array_equal(data.depth_cells, np.concatenate([each.depth_cells for each in episodes]))
+    assert data.subtasks.tolist() == [phrase for each in episodes for phrase in each.subtasks]
+    for camera in CAMERAS:
+        written = np.concatenate([each.images[camera] for each in episodes]).astype(int)
+        assert np.abs(data.images[camera].astype(int) - written).mean() < 3  # of 255: the video is lossy
+
+
+def test_meta_says_where_every_episode_lies(recorded: tuple[Path, list[Episode]]) -> None:
+    root, _ = recorded
+    info = json.loads((root / "meta/info.json").read_text())
+    assert (info["codebase_version"], info["total_episodes"], info["total_frames"]) == ("v3.0", 3, 28)
+    rows = pq.read_table(root / "meta/episodes/chunk-000/file-000.parquet").to_pylist()
+    assert [(row["dataset_from_index"], row["dataset_to_index"]) for row in rows] == [(0, 12), (12, 19), (19, 28)]
+    assert rows[1]["videos/observation.images.top/from_timestamp"] == pytest.approx(1.2)
+    assert rows[2]["videos/observation.images.top/from_timestamp"] == 0.0
+    tasks = pq.read_table(root / "meta/tasks.parquet").to_pydict()
+    assert tasks["task"] == ["lift the tray with both arms", "put the red block in the box"]
+    index = np.concatenate([pq.read_table(data_file(root, shard))["index"].to_numpy() for shard in range(2)])
+    np.testing.assert_array_equal(index, np.arange(28))
+
+
+def test_an_unfinished_dataset_is_refused(tmp_path: Path) -> None:
+    write_shard(tmp_path, 0, [episode(5, 0)], 0)
+    with pytest.raises(DatasetError, match="finish the recording"):
+        load(tmp_path)
+
+
+def test_a_missing_shard_is_named(tmp_path: Path) -> None:
+    write_shard(tmp_path, 0, [episode(5, 0)], 0)
+    with pytest.raises(DatasetError, match="shard 1 of 2 is missing"):
+        finalize(tmp_path, 2, CAMERAS)
+
+
+def test_a_truncated_video_is_named(recorded: tuple[Path, list[Episode]]) -> None:
+    root, _ = recorded
+    path = video_file(root, "left", 1)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DatasetError, match=r"left.*file-001\.mp4"):
+        load(root)
+
+
+def test_episodes_of_unequal_lengths_are_refused() -> None:
+    whole = episode(5, 0)
+    with pytest.raises(DatasetError, match="all must be one length"):
+        Episode(
+            instruction=whole.instruction,
+            images=whole.images,
+            depth_cells=whole.depth_cells,
+            positions=whole.positions[:4],
+            actions=whole.actions,
+            subtasks=whole.subtasks,
+            seed=0,
+        )
