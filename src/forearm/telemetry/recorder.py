@@ -18,7 +18,7 @@ from forearm.events import Event, Observed
 
 CAPACITY = 2048  # events; about 10 s of a 100 Hz loop with two events a tick
 IDLE_FLUSH_S = 0.25  # a loop that stalls still has its last events on disk before somebody kills it
-CLOSE_TIMEOUT_S = 30.0  # for a disk that hangs; the events still waiting then are counted as lost
+STALL_S = 30.0  # without one more event written, closing gives up; those still waiting then are counted as lost
 
 # The share of the queue up to which an event is taken: what matters most still finds room when the rest is refused.
 _SHARES: Mapping[str, float] = MappingProxyType(
@@ -94,12 +94,15 @@ class _Drain:
         with self.changed:
             self.closing = True
             self.changed.notify_all()
-        self._thread.join(CLOSE_TIMEOUT_S)
+        done = -1
+        while self._thread.is_alive() and done < self.written + self.lost:
+            done = self.written + self.lost
+            self._thread.join(STALL_S)
         if self._thread.is_alive():
             with self.changed:
                 self.lost += len(self.waiting)
                 self.waiting.clear()
-            self._note(f"the log did not finish within {CLOSE_TIMEOUT_S:.0f} s")
+            self._note(f"the log took nothing for {STALL_S:.0f} s")
 
     def _run(self) -> None:
         dirty = False
@@ -193,7 +196,7 @@ class Recorder:
     def close(self) -> Recorded:
         """Writes what is waiting, finishes the log, and says what became of everything. May be called again.
 
-        Blocks until the disk has it, at most `CLOSE_TIMEOUT_S`.
+        Blocks until the disk has it, or has taken nothing for `STALL_S`.
         """
         self._drain.finish()
         return _recorded(self._drain, self._dropped)
