@@ -1,0 +1,49 @@
+# The commands a person needs. Each works on a fresh machine: it makes the environment it runs in.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTRUCTION ?= put the red block in the box
+export MUJOCO_GL ?= egl
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test check setup dev format clean
+
+run: setup  ## one sentence becomes a reasoned, vetted, recorded motion; leaves runs/<time>/report.html
+	$(BIN)/forearm run "$(INSTRUCTION)"
+
+test: dev  ## everything that CI runs
+	$(MAKE) --no-print-directory lint
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: dev  ## what to run before every commit, under a minute
+	$(MAKE) --no-print-directory lint
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+lint:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+setup: $(VENV)/.run graphics  ## the environment of `make run`, without running anything
+
+dev: $(VENV)/.dev graphics  ## the environment of `make test`
+
+$(VENV)/.run: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+graphics:  ## off-screen rendering: EGL and Mesa's software renderer
+	@sh scripts/graphics.sh
+
+format:
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,64 @@
+"""The house holds: sizes, names, who may make what, and what importing us costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "forearm"
+FILES = sorted(SOURCE.rglob("*.py"))
+BANNED = {"utils", "helpers", "common", "misc", "base", "core", "manager", "handler", "wrapper", "factory"}
+FILE_LINES, FUNCTION_LINES = 400, 60
+# Light modules, and what they must not load even indirectly.
+LIGHT = {
+    "forearm": ("torch", "mujoco", "numpy"),
+    "forearm.cli": ("torch", "mujoco"),
+    "forearm.messages": ("torch", "mujoco"),
+    "forearm.safety.vetting": ("torch", "mujoco", "mink"),
+    "forearm.safety.guard": ("torch", "mujoco", "mink"),
+    "forearm.telemetry.recorder": ("torch", "mujoco"),
+    "forearm.runtime.loop": ("torch", "mujoco"),
+}
+MAKERS = {"SafeCommand": "safety/guard.py", "VettedChunk": "safety/vetting.py"}
+
+
+def functions(path: Path) -> list[tuple[str, int]]:
+    tree = ast.parse(path.read_text())
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [(node.name, (node.end_lineno or 0) - node.lineno + 1) for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
+def test_every_file_fits_in_the_head() -> None:
+    long = {str(path): lines for path in FILES if (lines := path.read_text().count("\n")) > FILE_LINES}
+    assert not long
+
+
+def test_every_function_fits_on_a_screen() -> None:
+    long = {f"{path}:{name}": lines for path in FILES for name, lines in functions(path) if lines > FUNCTION_LINES}
+    assert not long
+
+
+def test_no_file_is_a_drawer() -> None:
+    drawers = [path for path in FILES if BANNED & {path.stem, *path.relative_to(SOURCE).parts[:-1]}]
+    assert not drawers
+
+
+@pytest.mark.parametrize(("name", "maker"), MAKERS.items())
+def test_only_its_gate_makes_what_has_passed_a_gate(name: str, maker: str) -> None:
+    makers = {
+        str(path.relative_to(SOURCE))
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+    }
+    assert makers == {maker}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_light_modules_stay_light(module: str) -> None:
+    heavy = LIGHT[module]
+    code = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
