@@ -1,1 +1,59 @@
+"""The command line: one function per command, typed, with everything heavy imported inside it.
 
+Invariant: what a script reads is on stdout, everything for people is on stderr, and the exit code tells how it ended.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import tyro
+
+from forearm.cli.evaluate import evaluate
+from forearm.cli.exits import Exit
+from forearm.cli.record import record
+from forearm.cli.report import report
+from forearm.cli.run import run
+from forearm.cli.train import train
+from forearm.errors import ForearmError
+
+COMMANDS = {"run": run, "eval": evaluate, "report": report, "record": record, "train": train}
+
+DESCRIPTION = """An open action reasoning system for robots: it says what it sees in 3D and what it will do, has that
+vetted, moves two arms, and can explain itself afterwards.
+
+  forearm run "put the red block in the box"                     one sentence becomes a motion, a log and a report
+  forearm run "lift the tray with both arms" --seed 7            another scene
+  forearm eval --task lift --seeds 1000:1100 --json lift.json    a success rate with its interval
+  forearm report runs/…                                          rebuilds a run's report from its log alone
+  forearm record --out data/nano                                 demonstrations of the scripted solver
+  forearm train --data data/nano --out runs/nano                 from demonstrations to weights
+
+forearm COMMAND --help says more about each."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and exits with its code; `arguments` are the process's own where None.
+
+    Raises:
+        SystemExit: always.
+    """
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        code = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="forearm", description=DESCRIPTION, args=arguments, sort_subcommands=False
+        )
+    except ForearmError as error:
+        print(f"forearm: {error}", file=sys.stderr)  # noqa: T201  # the one line a person needs
+        return Exit.BAD_INPUT
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except Exception:  # not foreseen, so everything known about it is shown
+        traceback.print_exc()
+        return Exit.BROKEN
+    return int(code)

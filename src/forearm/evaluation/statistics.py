@@ -48,8 +48,8 @@ class PairedDifference:
 def paired_difference(first: Sequence[bool], second: Sequence[bool]) -> PairedDifference:
     """Second minus first, outcome by outcome of the same seeds in the same order.
 
-    The interval adds half a pair to each cell (Agresti & Min, Statistics in Medicine 24, 2005); the probability is McNemar's
-    exact one (Psychometrika 12, 1947).
+    The interval adds half a pair to each cell (Agresti & Min, Statistics in Medicine 24, 2005); the probability is
+    McNemar's exact one (Psychometrika 12, 1947).
 
     Raises:
         InputError: for nothing at all, or lists of unequal length.

@@ -1,0 +1,5 @@
+"""`python -m forearm` is `forearm`."""
+
+from forearm.cli import main
+
+main()

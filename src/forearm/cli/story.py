@@ -1,0 +1,95 @@
+"""Tells a run on the terminal while it happens: what is seen, what is planned, what was objected to."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from forearm.cli.terminal import PEOPLE
+from forearm.clock import NANOSECONDS
+from forearm.events import Decided, Event, Judged, ModeChanged, Observed, SessionStarted
+from forearm.messages import Decision, Floats, Outcome, Plan
+from forearm.robot.embodiment import BIMANUAL_YAM
+
+COLOURS = {Outcome.ALLOW: "green", Outcome.LIMIT: "yellow", Outcome.HOLD: "red", Outcome.STOP: "bold red"}
+STAYS_M = 0.01  # m, a predicted path shorter than this is none
+GRIPS = 0.3  # of the opening, a smaller change is not worth a word
+STATUS_EVERY_NS = 100_000_000  # ns of session time between updates of the running time
+
+
+class Story:
+    """One line per decision and objection, and a running clock where stderr is a terminal."""
+
+    def __init__(self) -> None:
+        self._status = PEOPLE.status("getting ready")
+        self._started_ns = 0
+        self._shown_ns = -STATUS_EVERY_NS
+        self._mode = "idle"
+        self._told = ""
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._status.stop()
+
+    def tell(self, event: Event) -> None:
+        """Takes any event; most are not worth a line."""
+        if isinstance(event, SessionStarted):
+            self._started_ns = event.stamp_ns
+            PEOPLE.print(f"[bold]{event.instruction}[/] · policy {event.policy} · seed {event.seed}", highlight=False)
+        elif isinstance(event, Observed):
+            self._tick(event.stamp_ns)
+        elif isinstance(event, Decided):
+            self._line(event.stamp_ns, decision_in_words(event.decision))
+        elif isinstance(event, Judged):
+            self._objections(event)
+        elif isinstance(event, ModeChanged):
+            self._mode = event.after
+            self._line(event.stamp_ns, f"[bold]{event.before} → {event.after}[/]: {event.reason}")
+
+    def _objections(self, event: Judged) -> None:
+        """A finding that repeats at every tick is told once."""
+        for finding in event.findings:
+            text = f"[{COLOURS[finding.outcome]}]{event.gate} {finding.outcome.name.lower()}[/]: {finding.text}"
+            kind = f"{event.gate} {finding.check} {finding.subject}"
+            if kind != self._told:
+                self._told = kind
+                self._line(event.stamp_ns, text)
+
+    def _tick(self, stamp_ns: int) -> None:
+        if stamp_ns - self._shown_ns >= STATUS_EVERY_NS:
+            self._shown_ns = stamp_ns
+            self._status.update(f"{self._seconds(stamp_ns):5.1f} s  {self._mode}")
+
+    def _line(self, stamp_ns: int, text: str) -> None:
+        PEOPLE.print(f"{self._seconds(stamp_ns):5.1f} s  {text}", highlight=False)
+
+    def _seconds(self, stamp_ns: int) -> float:
+        return (stamp_ns - self._started_ns) / NANOSECONDS
+
+
+def decision_in_words(decision: Decision) -> str:
+    """What was seen and what is meant, in one line: `closing on the red block · sees 0.62-1.31 m · left → …`."""
+    if decision.plan is None:
+        return f"{len(decision.chunk.positions)} rows, no plan"
+    plan = decision.plan
+    near, far = np.nanquantile(plan.depth_map, [0.02, 0.98])
+    arms = [_arm_in_words(arm.name, plan, number) for number, arm in enumerate(BIMANUAL_YAM.arms)]
+    return " · ".join([f"[cyan]{plan.subtask}[/]", f"sees {near:.2f}-{far:.2f} m", *filter(None, arms)])
+
+
+def _arm_in_words(name: str, plan: Plan, number: int) -> str:
+    """Where the arm goes and what its gripper will do there; nothing for an arm that stays."""
+    trace: Floats = plan.trace[number]
+    if np.isnan(plan.points[number]).any() and np.ptp(trace, axis=0).max() < STAYS_M:
+        return ""
+    x, y, z = trace[-1]
+    before, after = plan.trace_grippers[number][[0, -1]]
+    gripper = " closing" if after < before - GRIPS else " opening" if after > before + GRIPS else ""
+    return f"{name} to ({x:.2f}, {y:.2f}, {z:.2f}) m{gripper}"

@@ -1,0 +1,27 @@
+"""`forearm train`: from demonstrations to weights."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def train(data: Path, out: Path) -> int:
+    """Runs the shipped model's recipe: records what `data` lacks, trains, measures, writes a training report.
+
+    A run that was interrupted goes on where it stopped.
+
+      forearm train --data data/nano --out runs/nano
+
+    Args:
+        data: the dataset's folder; recorded first where there is none.
+        out: gets the checkpoint, its metrics and training.html.
+    """
+    from forearm.cli.terminal import say
+    from forearm.provenance import code_version
+    from forearm.training.recipe import nano
+    from forearm.training.run import run
+
+    run(nano(), data=data, out=out, provenance={"commit": code_version(), "command": sys.argv[1:]})
+    say(str(out))
+    return 0

@@ -1,0 +1,135 @@
+"""One scored rollout: a task, a seed and a policy, through the whole line with vetting and guard on.
+
+Invariant: a result depends on the trial, the policy and the code alone, and an error is never counted as a failure.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from forearm.cell.setup import Setup
+from forearm.cell.tasks import task_named
+from forearm.cell.tasks.put_in_box import PutInBox
+from forearm.errors import InputError
+from forearm.events import Event, Judged
+from forearm.policy.choice import MakePolicy
+from forearm.runtime.simulation import LATENCY_S, Simulation
+
+Words = Literal["asked", "swap"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What is tried: a task's scene of that seed, with its own words or with the other block's colour in them."""
+
+    task: str
+    seed: int
+    words: Words = "asked"
+
+    def setup(self) -> Setup:
+        """The scene.
+
+        Raises:
+            InputError: for an unknown task, or swapped words where there is no choice of object.
+        """
+        task = task_named(self.task)
+        setup = task.sample(self.seed)
+        if self.words == "asked":
+            return setup
+        if not isinstance(task, PutInBox):
+            raise InputError(f"swapped words: got task {self.task!r}, only {PutInBox.name!r} has two objects; use that")
+        return task.other_word(setup)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialResult:
+    """How a trial went.
+
+    Attributes:
+        task, seed, words: which trial.
+        instruction: the sentence that the policy was given.
+        outcome: of the session; "error" also for a trial that could not be run.
+        success: whether the task's goal was reached.
+        progress: 0..1 at the end.
+        asked: the object that the sentence means, empty where there is only one.
+        taken: the object that was first held between two fingers, empty if none was.
+        duration_s: s of session time.
+        wall_s: s it took to simulate.
+        decisions: how many the policy made.
+        findings: how often each check objected.
+        reason: why the session ended, in words.
+    """
+
+    task: str
+    seed: int
+    words: Words
+    instruction: str = ""
+    outcome: str = "error"
+    success: bool = False
+    progress: float = 0.0
+    asked: str = ""
+    taken: str = ""
+    duration_s: float = 0.0
+    wall_s: float = 0.0
+    decisions: int = 0
+    findings: Mapping[str, int] = field(default_factory=dict[str, int])
+    reason: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether nothing can be said about the policy: the machinery failed, not the task."""
+        return self.outcome == "error"
+
+    def record(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+
+class _Tally:
+    """Counts what a trial's events say."""
+
+    def __init__(self) -> None:
+        self.findings: Counter[str] = Counter()
+        self.decisions = 0
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, Judged):
+            self.findings.update(finding.check for finding in event.findings)
+            self.decisions += event.gate == "vetting"
+
+
+def run_trial(trial: Trial, make_policy: MakePolicy, *, latency_s: float = LATENCY_S) -> TrialResult:
+    """Runs it, at several times real speed; rendering and inference take nearly all of the time.
+
+    Args:
+        trial: what is tried.
+        make_policy: makes the policy for the scene.
+        latency_s: simulated s from observation to decision.
+
+    Raises:
+        InputError: for a trial that there is none of.
+        Exception: whatever the machinery raised; a failed task is a result.
+    """
+    setup, tally, began = trial.setup(), _Tally(), time.perf_counter()
+    run = Simulation(setup, make_policy, latency_s=latency_s).run(seed=trial.seed, emit=tally.note)
+    task = task_named(setup.task)
+    return TrialResult(
+        task=trial.task,
+        seed=trial.seed,
+        words=trial.words,
+        instruction=setup.instruction,
+        outcome=run.ended.outcome,
+        success=run.ended.outcome == "done",
+        progress=run.ended.progress,
+        asked=task.asked(setup) if isinstance(task, PutInBox) else "",
+        taken=run.taken,
+        duration_s=run.duration_s,
+        wall_s=time.perf_counter() - began,
+        decisions=tally.decisions,
+        findings=dict(sorted(tally.findings.items())),
+        reason=run.ended.reason,
+    )

@@ -1,0 +1,106 @@
+"""The policies a person can name, parsed once: afterwards each is a function that makes the policy for a scene.
+
+Invariant: what `policy_named` returns can be sent to another process, and makes equal policies there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forearm.cell.simulator import CellRobot
+from forearm.errors import InputError, unknown
+from forearm.policy.baselines import Demonstrator, Hold, Replay
+from forearm.policy.interface import Policy
+from forearm.telemetry.log import read_run
+from forearm.telemetry.writer import FILE_NAME
+
+if TYPE_CHECKING:
+    from forearm.model.checkpoint import Checkpoint
+    from forearm.policy.reasoning import Intervention
+
+MakePolicy = Callable[[CellRobot], Policy]
+MakeIntervention = Callable[[CellRobot], "Intervention"]
+
+MODEL = "model"  # the weights that come with the package
+
+
+def policy_named(name: str, *, intervene: MakeIntervention | None = None) -> MakePolicy:
+    """What makes the policy called `name`: "model", "demonstrator", "hold", a checkpoint's folder, a run's to replay.
+
+    Args:
+        name: as a person writes it.
+        intervene: changes the model's plan between reasoning and acting; only models have one.
+
+    Raises:
+        InputError: for any other name, or an intervention on a policy that does not reason.
+    """
+    folder = Path(name)
+    if name == MODEL:
+        return partial(reasoning, folder=None, intervene=intervene)
+    if (folder / FILE_NAME).is_file():
+        made: MakePolicy = partial(replay, log=folder / FILE_NAME)
+    elif folder.is_dir():
+        return partial(reasoning, folder=folder, intervene=intervene)
+    elif name == "demonstrator":
+        made = demonstrator
+    elif name == "hold":
+        made = hold
+    else:
+        allowed = [MODEL, "demonstrator", "hold", "a checkpoint's folder", "a run's folder"]
+        raise InputError(unknown("policy", name, allowed))
+    if intervene is not None:
+        raise InputError(f"intervention: got policy {name!r}, only a model has a plan to change; leave one of them out")
+    return made
+
+
+def about_policy(name: str) -> dict[str, object]:
+    """What a result says of the policy called `name`: its weights' digest and recipe, where it has any.
+
+    Raises:
+        CheckpointError: when the weights are missing or corrupt.
+    """
+    if name != MODEL and not Path(name).is_dir():
+        return {"model_digest": "", "recipe": None}
+    checkpoint = _checkpoint(None if name == MODEL else Path(name))
+    return {"model_digest": checkpoint.digest, "recipe": dict(checkpoint.recipe)}
+
+
+def reasoning(robot: CellRobot, *, folder: Path | None, intervene: MakeIntervention | None) -> Policy:
+    """The action reasoning model; the same weights serve every scene of a process.
+
+    Raises:
+        CheckpointError: when the weights are missing or corrupt.
+    """
+    from forearm.policy.reasoning import ReasoningPolicy  # torch: loaded by those who use it
+
+    return ReasoningPolicy(_checkpoint(folder), intervention=None if intervene is None else intervene(robot))
+
+
+def demonstrator(robot: CellRobot) -> Policy:
+    """The scripted solver's rehearsal of the robot's scene."""
+    return Demonstrator.rehearse(robot.setup)
+
+
+def hold(robot: CellRobot) -> Policy:
+    """Nothing moves."""
+    return Hold()
+
+
+def replay(robot: CellRobot, *, log: Path) -> Policy:
+    """The decisions of a recorded run.
+
+    Raises:
+        LogError: when the log cannot be read.
+        InputError: when it holds no decision.
+    """
+    return Replay([decided.decision for decided in read_run(log).decisions])
+
+
+@cache
+def _checkpoint(folder: Path | None) -> Checkpoint:
+    from forearm.model import checkpoint
+
+    return checkpoint.read(folder or checkpoint.SHIPPED)

@@ -1,0 +1,182 @@
+"""Deciding and vetting, beside the control loop: it offers what it sees, it takes what was vetted, it never waits.
+
+Invariant: at most one observation is being thought about, the newest there was when thinking began; and whatever goes
+wrong in there comes out as an answer with a finding, never as a crash and never as a motion. The one exception that
+passes is `InstructionError`: a sentence that means nothing to the policy ends the session, it is not tried again.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from forearm.clock import NANOSECONDS, Clock
+from forearm.errors import InstructionError
+from forearm.messages import Decision, Finding, Observation, Outcome, Verdict
+from forearm.policy.interface import Policy
+
+MARGIN_NS = 20_000_000  # ns, two control periods: an answer is to be there before it is needed, not on the dot
+FRESH_NS = 10_000_000  # ns, one control period: images no older tell of the same instant as the joints
+NEXT_CAPTURE_NS = 100_000_000  # ns, how long fresh images are waited for at the most: cameras of 10 Hz and more
+FIRST_GUESS_S = 0.1  # s, how long the first threaded inference is taken to last, before any was measured
+
+
+class Vets(Protocol):
+    """What judges a whole decision before its first step; `forearm.safety.vetting.Vetting` is one."""
+
+    def vet(self, decision: Decision, observation: Observation, now_ns: int) -> Verdict:
+        """The verdict, with the vetted chunk where it lets one through. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answer:
+    """What came of one observation, ready at `ready_ns`: the verdict, and the decision unless the policy failed.
+
+    `refused` is the policy's own refusal of the instruction, which no second try would change.
+    """
+
+    decision: Decision | None
+    verdict: Verdict
+    ready_ns: int
+    refused: InstructionError | None = None
+
+
+class Inference(Protocol):
+    """The thinking side as the control loop sees it. No call blocks."""
+
+    def offer(self, observation: Observation, needed_ns: int) -> None:
+        """Here is the newest observation; an answer is wanted by `needed_ns`, 0 for as soon as can be."""
+        ...
+
+    def take(self, now_ns: int) -> Answer | None:
+        """The answer that became ready since the last call, given out once.
+
+        Raises:
+            InstructionError: when the policy does not know what the instruction means.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the thinking; an inference under way is abandoned."""
+        ...
+
+
+def think(policy: Policy, vetting: Vets, observation: Observation, now: Callable[[], int]) -> Answer:
+    """One decision and its vetting, from start to end. Blocks for one inference; never raises."""
+    try:
+        decision = policy.decide(observation)
+    except InstructionError as error:
+        return Answer(decision=None, verdict=_failure(error), ready_ns=now(), refused=error)
+    except Exception as error:  # the policy is not ours to trust: whatever it raises is an answer that moves nothing
+        return Answer(decision=None, verdict=_failure(error), ready_ns=now())
+    return Answer(decision=decision, verdict=vetting.vet(decision, observation, now()), ready_ns=now())
+
+
+def is_time(observation: Observation, needed_ns: int, latency_ns: int) -> bool:
+    """Whether to begin with this observation so that the answer is there by `needed_ns`.
+
+    A policy learned from images and joints of one instant, so an observation whose images are fresh is worth a little
+    wait; the wait is planned for.
+    """
+    latest_ns = needed_ns - latency_ns - MARGIN_NS
+    oldest_ns = min((image.stamp_ns for image in observation.images.values()), default=observation.stamp_ns)
+    fresh = observation.stamp_ns - oldest_ns <= FRESH_NS
+    return observation.stamp_ns >= (latest_ns - NEXT_CAPTURE_NS if fresh else latest_ns)
+
+
+class SimulatedInference:
+    """Thinking on a simulated clock: done at once, ready `latency_s` later. The same every run.
+
+    Args:
+        policy: what decides.
+        vetting: what judges its decisions.
+        latency_s: simulated seconds from observation to answer, ≥ 0.
+    """
+
+    def __init__(self, policy: Policy, vetting: Vets, *, latency_s: float = 0.05) -> None:
+        self._policy = policy
+        self._vetting = vetting
+        self._latency_ns = round(latency_s * NANOSECONDS)
+        self._answer: Answer | None = None
+
+    def offer(self, observation: Observation, needed_ns: int) -> None:
+        if self._answer is None and is_time(observation, needed_ns, self._latency_ns):
+            ready_ns = observation.stamp_ns + self._latency_ns
+            self._answer = think(self._policy, self._vetting, observation, lambda: ready_ns)
+
+    def take(self, now_ns: int) -> Answer | None:
+        if self._answer is None or self._answer.ready_ns > now_ns:
+            return None
+        answer, self._answer = self._answer, None
+        return _given_out(answer)
+
+    def close(self) -> None:
+        self._answer = None
+
+
+class ThreadedInference:
+    """Thinking in real time, on a thread of its own; it learns from each answer how early the next must begin.
+
+    Args:
+        policy: what decides; from here on only this thread calls it.
+        vetting: what judges its decisions.
+        clock: the loop's clock.
+    """
+
+    def __init__(self, policy: Policy, vetting: Vets, clock: Clock) -> None:
+        self._policy = policy
+        self._vetting = vetting
+        self._clock = clock
+        self._offered: queue.SimpleQueue[Observation | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._begun_ns = 0
+        self._busy = False
+        self._latency_ns = round(FIRST_GUESS_S * NANOSECONDS)
+        # A daemon: a policy that hangs must not keep the process from ending once the arms hold.
+        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+        self._thread.start()
+
+    def offer(self, observation: Observation, needed_ns: int) -> None:
+        if not self._busy and is_time(observation, needed_ns, self._latency_ns):
+            self._busy, self._begun_ns = True, observation.stamp_ns
+            self._offered.put(observation)
+
+    def take(self, now_ns: int) -> Answer | None:
+        try:
+            answer = self._answers.get_nowait()
+        except queue.Empty:
+            return None
+        self._busy = False
+        self._latency_ns = now_ns - self._begun_ns
+        return _given_out(answer)
+
+    def close(self) -> None:
+        self._offered.put(None)
+        self._thread.join(timeout=0.5)  # s; longer than a healthy inference
+
+    def _work(self) -> None:
+        while (observation := self._offered.get()) is not None:
+            self._answers.put(think(self._policy, self._vetting, observation, self._clock.now_ns))
+
+
+def _given_out(answer: Answer) -> Answer:
+    if answer.refused is not None:
+        raise answer.refused
+    return answer
+
+
+def _failure(error: Exception) -> Verdict:
+    finding = Finding(
+        check="policy",
+        outcome=Outcome.HOLD,
+        subject=type(error).__name__,
+        measured=0.0,
+        limit=0.0,
+        unit="",
+        text=f"The policy did not answer: {type(error).__name__}: {error}",
+    )
+    return Verdict(outcome=Outcome.HOLD, findings=(finding,))

@@ -1,0 +1,222 @@
+"""One run from start to safe end: connect, warm up, engage, run, stop — whatever happens in between.
+
+Invariant: on every way out, an error and a signal included, the robot is told to stop before anything was closed, and
+the log ends with a `SessionEnded` that says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from forearm.clock import NANOSECONDS, Clock
+from forearm.errors import ForearmError, InstructionError
+from forearm.events import Emit, ModeChanged, SessionEnded, SessionStarted
+from forearm.messages import Outcome
+from forearm.policy.interface import Policy
+from forearm.robot.interface import Robot
+from forearm.runtime.chunks import ChunkBuffer
+from forearm.runtime.inference import Inference
+from forearm.runtime.loop import Loop, Reviews
+from forearm.runtime.watchdog import Concern, Patience, Watchdog
+from forearm.safety.limits import TICK_S
+from forearm.safety.mode import Mode, Trigger, step
+from forearm.telemetry.metrics import Histogram
+
+TICK_NS = round(TICK_S * NANOSECONDS)
+
+Ended = Literal["done", "failed", "refused", "stopped", "error"]
+
+
+class Goal(Protocol):
+    """What the run is for, and whether it is there yet; the cell knows, on a bench a person does."""
+
+    def succeeded(self) -> bool:
+        """Whether the task is done."""
+        ...
+
+    def progress(self) -> float:
+        """How far it is, 0..1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What a session is told to do, and what its log says about itself.
+
+    Attributes:
+        instruction: the person's sentence.
+        seed: every random draw of the policy comes from it.
+        time_limit_s: s of session time after which the task counts as failed.
+        epoch: the session's number; replies of another are not followed.
+        commit: of the code, with a mark when it was changed since.
+        recipe: the resolved settings as JSON text.
+    """
+
+    instruction: str
+    seed: int
+    time_limit_s: float
+    epoch: int = 1
+    commit: str = ""
+    recipe: str = "{}"
+
+
+class Session:
+    """Runs one charge on one robot with one policy. Used once.
+
+    Args:
+        charge: what is to be done.
+        robot: not yet connected; closed at the end.
+        policy: reset here; from then on only `inference` calls it.
+        inference: thinks with that policy; closed at the end.
+        chunks: turns vetted chunks into commands.
+        guard: judges every command.
+        goal: says when it is done.
+        clock: the session's time.
+        emit: takes every event.
+        patience: how long what goes wrong is borne with.
+        interrupted: why the session must end now, in words; empty while it need not.
+        dropped: events that the log had no room for.
+    """
+
+    def __init__(
+        self,
+        *,
+        charge: Charge,
+        robot: Robot,
+        policy: Policy,
+        inference: Inference,
+        chunks: ChunkBuffer,
+        guard: Reviews,
+        goal: Goal,
+        clock: Clock,
+        emit: Emit,
+        patience: Patience | None = None,
+        interrupted: Callable[[], str] = str,
+        dropped: Callable[[], int] = int,
+    ) -> None:
+        self._charge = charge
+        self._robot = robot
+        self._policy = policy
+        self._inference = inference
+        self._chunks = chunks
+        self._goal = goal
+        self._clock = clock
+        self._emit = emit
+        self._loop = Loop(robot=robot, clock=clock, inference=inference, chunks=chunks, guard=guard, emit=emit)
+        self._watchdog = Watchdog(patience or Patience())
+        self._interrupted = interrupted
+        self._dropped = dropped
+        self._mode = Mode.IDLE
+        self._lateness = Histogram()
+
+    def run(self) -> SessionEnded:
+        """Does it, and says how it ended. Blocks until the robot holds still.
+
+        Raises:
+            Exception: what was not raised on purpose, after the safe end; the log has it as outcome "error".
+        """
+        self._start()
+        outcome: Ended = "error"
+        reason = ""
+        try:
+            self._policy.reset(seed=self._charge.seed)
+            self._robot.connect(self._charge.epoch)
+            outcome, reason = self._drive()
+        except InstructionError as error:
+            outcome, reason = "refused", str(error)
+        except ForearmError as error:
+            outcome, reason = "stopped", str(error)
+        except KeyboardInterrupt:
+            outcome, reason = "stopped", "The process was interrupted."
+            raise
+        except BaseException as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            ended = self._end(outcome, reason)
+        return ended
+
+    def _drive(self) -> tuple[Ended, str]:
+        """Ticks until something ends it; says what."""
+        started_ns = due_ns = self._clock.now_ns()
+        self._chunks.start(self._robot.read())
+        while True:
+            self._clock.sleep_until(due_ns)
+            self._lateness.add((self._clock.now_ns() - due_ns) / NANOSECONDS)
+            tick = self._loop.tick()
+            concern = self._watchdog.judge(tick)
+            self._change_mode(concern)
+            if concern.outcome is Outcome.STOP:
+                return "stopped", concern.reason
+            if reason := self._interrupted():
+                return "stopped", reason
+            if self._goal.succeeded():
+                return "done", "The task is done."
+            if tick.stamp_ns - started_ns > self._charge.time_limit_s * NANOSECONDS:
+                return "failed", f"The task was not done within {self._charge.time_limit_s:g} s."
+            # Ticks that were missed are left out: catching up would be a burst of commands.
+            due_ns += TICK_NS * max(1, (self._clock.now_ns() - due_ns) // TICK_NS)
+
+    def _change_mode(self, concern: Concern) -> None:
+        """Takes the step that the concern asks for; a hold that begins brakes to rest within the limits."""
+        if concern.outcome is Outcome.STOP:
+            self._step(Trigger.FAULT, concern.reason)
+        elif concern.outcome is Outcome.HOLD and self._mode is Mode.ENGAGED:
+            self._chunks.hold()
+            self._step(Trigger.HOLD, concern.reason)
+        elif concern.outcome is Outcome.ALLOW and self._mode is Mode.IDLE:
+            self._step(Trigger.ENGAGE, "The first vetted chunk is here.")
+        elif concern.outcome is Outcome.ALLOW and self._mode is Mode.HOLDING:
+            self._step(Trigger.RESUME, "A vetted chunk is here again.")
+
+    def _step(self, trigger: Trigger, reason: str) -> None:
+        before, self._mode = self._mode, step(self._mode, trigger)
+        if before is not self._mode:
+            self._emit(
+                ModeChanged(
+                    stamp_ns=self._clock.now_ns(),
+                    before=before.name.lower(),
+                    after=self._mode.name.lower(),
+                    trigger=trigger.name.lower(),
+                    reason=reason,
+                )
+            )
+
+    def _start(self) -> None:
+        charge = self._charge
+        self._emit(
+            SessionStarted(
+                stamp_ns=self._clock.now_ns(),
+                epoch=charge.epoch,
+                instruction=charge.instruction,
+                robot=self._robot.embodiment.name,
+                policy=self._policy.name,
+                model_digest=self._policy.model_digest,
+                seed=charge.seed,
+                commit=charge.commit,
+                recipe=charge.recipe,
+            )
+        )
+
+    def _end(self, outcome: Ended, reason: str) -> SessionEnded:
+        """Stops first, then closes, then says so; a step that fails does not keep the next from being taken."""
+        progress = self._goal.progress() if self._lateness.count else 0.0
+        for last_step in (self._robot.stop, self._inference.close, self._robot.close):
+            try:
+                last_step()
+            except Exception as error:  # the arms hold by their own controller; the log must still be finished
+                outcome, reason = "error", f"{reason} Then ending failed: {type(error).__name__}: {error}"
+        ended = SessionEnded(
+            stamp_ns=self._clock.now_ns(),
+            outcome=outcome,
+            reason=reason,
+            progress=progress,
+            ticks=self._lateness.count,
+            late_p50_s=self._lateness.quantile(0.5),
+            late_p99_s=self._lateness.quantile(0.99),
+            dropped=self._dropped(),
+        )
+        self._emit(ended)
+        return ended

@@ -1,0 +1,97 @@
+"""A whole session in the cell on a simulated clock: the line of a real run, several times faster, the same every time.
+
+Invariant: with equal arguments and equal code the events are equal, but for measured costs and latencies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from forearm.cell.setup import Setup
+from forearm.cell.simulator import CellRobot
+from forearm.clock import NANOSECONDS, SimulatedClock
+from forearm.events import Emit, SessionEnded
+from forearm.policy.choice import MakePolicy
+from forearm.runtime.chunks import ChunkBuffer
+from forearm.runtime.inference import SimulatedInference
+from forearm.runtime.session import Charge, Session
+from forearm.safety.guard import Guard
+from forearm.safety.limits import Limits
+from forearm.safety.vetting import Vetting
+
+LATENCY_S = 0.05  # s, simulated, from observation to decision: twice the small model's measured one on one core
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """How a simulated session went: its last event, s of session time, and the object first taken, empty if none."""
+
+    ended: SessionEnded
+    duration_s: float
+    taken: str
+
+
+class Simulation:
+    """A session that is ready to run: everything that can be refused has been, and nothing has moved.
+
+    Args:
+        setup: the scene and its sentence.
+        make_policy: makes the policy for the scene.
+        latency_s: simulated s from observation to decision.
+        outside_view: whether a camera for people is captured too.
+
+    Raises:
+        CheckpointError: when the policy's weights are missing or corrupt.
+    """
+
+    def __init__(
+        self, setup: Setup, make_policy: MakePolicy, *, latency_s: float = LATENCY_S, outside_view: bool = False
+    ) -> None:
+        self._clock = SimulatedClock()
+        self._robot = CellRobot(setup=setup, clock=self._clock, outside_view=outside_view)
+        self._latency_s = latency_s
+        self.policy = make_policy(self._robot)
+
+    def run(
+        self,
+        *,
+        seed: int,
+        emit: Emit,
+        commit: str = "",
+        recipe: str = "{}",
+        interrupted: Callable[[], str] = str,
+        dropped: Callable[[], int] = int,
+    ) -> Simulated:
+        """Runs the setup's task with guard and vetting on. Once only.
+
+        Args:
+            seed: of the policy's random draws.
+            emit: takes every event.
+            commit: for the log.
+            recipe: for the log, JSON text.
+            interrupted: why to end now, in words; empty while there is no reason.
+            dropped: events that the log had no room for.
+
+        Raises:
+            Exception: what was not raised on purpose, after the safe end.
+        """
+        setup, limits = self._robot.setup, Limits.of(self._robot.embodiment)
+        charge = Charge(
+            instruction=setup.instruction, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
+        )
+        session = Session(
+            charge=charge,
+            robot=self._robot,
+            policy=self.policy,
+            inference=SimulatedInference(self.policy, Vetting(limits), latency_s=self._latency_s),
+            chunks=ChunkBuffer(self._robot.embodiment, limits),
+            guard=Guard(limits),
+            goal=self._robot,
+            clock=self._clock,
+            emit=emit,
+            interrupted=interrupted,
+            dropped=dropped,
+        )
+        ended = session.run()
+        return Simulated(ended=ended, duration_s=self._clock.now_ns() / NANOSECONDS, taken=self._robot.taken() or "")
