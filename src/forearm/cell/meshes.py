@@ -12,6 +12,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import fast_simplification
 import numpy as np
@@ -55,11 +56,13 @@ def load(path: Path) -> Mesh:
         RobotError: when the file is missing or not a binary STL.
     """
     cached = cache_folder() / f"{path.stem}.npz"
-    if not cached.exists():
+    try:
+        with cached.open("rb") as file, np.load(file) as stored:
+            return Mesh(vertices=stored["vertices"], faces=stored["faces"])
+    except (OSError, ValueError, KeyError, BadZipFile):  # absent or damaged: make it (again)
         mesh = lighten(read_stl(path))
         _write(cached, mesh)
-    with np.load(cached) as stored:
-        return Mesh(vertices=stored["vertices"], faces=stored["faces"])
+        return mesh
 
 
 def cache_folder() -> Path:

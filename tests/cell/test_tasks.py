@@ -1,0 +1,110 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from forearm.cell.physics import Physics
+from forearm.cell.scene import MIDLINE_Y_M
+from forearm.cell.solver import task_model
+from forearm.cell.tasks import TASKS, find_task, task_named
+from forearm.cell.tasks.hand_over import HandOver
+from forearm.cell.tasks.put_in_box import APART_M, BLOCKS, PutInBox
+from forearm.errors import InputError, InstructionError
+from forearm.robot.embodiment import BIMANUAL_YAM
+
+SENTENCES = [(task.name, sentence) for task in TASKS for sentence in task.instructions()]
+
+
+def test_there_are_thirteen_sentences_and_no_two_alike() -> None:
+    assert len({sentence for _, sentence in SENTENCES}) == len(SENTENCES) == 4 + 8 + 1
+
+
+@pytest.mark.parametrize(("name", "sentence"), SENTENCES)
+def test_every_sentence_finds_its_task_whatever_the_capitals_spaces_and_period(name: str, sentence: str) -> None:
+    assert find_task(sentence).name == name
+    assert find_task(f"  {sentence.upper().replace(' ', '  ')}. ").name == name
+    assert find_task(sentence).sample(3, sentence.title() + ".").instruction == sentence
+
+
+@pytest.mark.parametrize(
+    "sentence", ["", "put the purple block in the box", "make tea", "put the red block in the box now"]
+)
+def test_any_other_sentence_is_refused_with_the_list_of_what_can_be_done(sentence: str) -> None:
+    with pytest.raises(InstructionError) as refusal:
+        find_task(sentence)
+    for task in TASKS:
+        assert task.pattern in str(refusal.value)
+        with pytest.raises(InstructionError):
+            task.sample(1, sentence)
+
+
+def test_a_near_miss_is_suggested() -> None:
+    with pytest.raises(InstructionError, match="did you mean 'put the green block in the box'"):
+        find_task("put the green bloc in the box")
+
+
+def test_a_task_is_found_by_its_name_and_no_other() -> None:
+    assert [task_named(task.name) for task in TASKS] == list(TASKS)
+    with pytest.raises(InputError, match="did you mean 'put-in-box'"):
+        task_named("put-in-bx")
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize("odd_start", [False, True])
+def test_scenes_repeat_by_seed_start_within_limits_and_begin_unsolved(task, odd_start: bool) -> None:
+    for seed in range(12):
+        setup = task.sample(seed, odd_start=odd_start)
+        assert setup == task.sample(seed, odd_start=odd_start)
+        assert setup.instruction in task.instructions()
+        start = np.array(setup.start)
+        assert (BIMANUAL_YAM.lower <= start).all()
+        assert (start <= BIMANUAL_YAM.upper).all()
+        physics = Physics(task_model(task.name), setup)
+        physics.advance(50)
+        assert not task.reached(setup, physics)
+        assert not physics.arms_touch()
+        assert not any(physics.touching(placement.name) for placement in setup.placements)
+
+
+def test_blocks_differ_in_colour_lie_apart_and_the_words_mean_one_of_them() -> None:
+    task = PutInBox()
+    asked_sides = set()
+    for seed in range(60):
+        setup = task.sample(seed)
+        first, second = (setup.placement(name) for name in BLOCKS)
+        assert first.colour != second.colour
+        assert np.hypot(first.position[0] - second.position[0], first.position[1] - second.position[1]) >= APART_M
+        asked_sides.add((task.asked(setup), setup.placement(task.asked(setup)).position[1] > MIDLINE_Y_M))
+    assert len(asked_sides) == 4  # either block, either side
+
+
+def test_the_bar_starts_with_the_giver_and_the_pad_with_the_receiver() -> None:
+    task = HandOver()
+    for arm, sign in (("left", 1.0), ("right", -1.0)):
+        setup = task.sample(8, f"hand the blue bar to the {arm} arm and place it on the pad")
+        assert sign * (setup.placement("pad").position[1] - MIDLINE_Y_M) > 0.15
+        assert sign * (setup.placement("bar").position[1] - MIDLINE_Y_M) < -0.15
+
+
+def test_a_block_set_down_in_the_box_counts_and_with_the_other_one_beside_it_no_more() -> None:
+    task = PutInBox()
+    setup = task.sample(11)
+    asked, box = task.asked(setup), setup.placement("box").position
+    inside = (box[0], box[1], 0.03)
+
+    def with_inside(*names: str) -> Physics:
+        placements = tuple(
+            replace(each, position=(inside[0], inside[1], 0.03 + 0.045 * names.index(each.name)), yaw=0.0)
+            if each.name in names
+            else each
+            for each in setup.placements
+        )
+        physics = Physics(task_model(task.name), replace(setup, placements=placements))
+        physics.advance(200)
+        return physics
+
+    assert task.reached(setup, with_inside(asked))
+    assert task.progress(setup, with_inside(asked)) == 1.0
+    other = next(name for name in BLOCKS if name != asked)
+    assert not task.reached(setup, with_inside(other))
+    assert task.progress(setup, with_inside(other)) == 0.0
