@@ -1,0 +1,122 @@
+import pytest
+import torch
+
+from forearm.model.flow import sample
+from forearm.model.reasoner import Reasoner, ReasonerConfig, Sight
+from forearm.model.stem import token_order
+
+
+@pytest.fixture(scope="module")
+def model() -> Reasoner:
+    torch.manual_seed(0)
+    made = Reasoner(ReasonerConfig(vocabulary=9, places=6, subtasks=4))
+    made.initialise(torch.Generator().manual_seed(0))
+    for parameter in made.expert.parameters():  # zero at first: every branch must count here
+        torch.nn.init.normal_(parameter, std=0.1)
+    return made.eval().requires_grad_(False)
+
+
+def sight(batch: int = 2, seed: int = 0) -> Sight:
+    generator = torch.Generator().manual_seed(seed)
+    return Sight(
+        top=torch.randn(batch, 3, 120, 120, generator=generator),
+        wrists=torch.randn(batch, 2, 3, 72, 72, generator=generator),
+        state=torch.randn(batch, 2, 10, generator=generator),
+        words=torch.randint(1, 9, (batch, 6), generator=generator),
+    )
+
+
+TOOLS = torch.tensor([[[0.3, -0.1, 0.1], [0.3, -0.5, 0.1]]] * 2)
+POINTS = torch.tensor([[[0.4, 0.5], [torch.nan, torch.nan]]] * 2)
+
+
+def planned(model: Reasoner, seen: Sight, points: torch.Tensor = POINTS) -> torch.Tensor:
+    cache = model.new_cache()
+    codes = model.read(seen, cache).depth.argmax(-1)
+    return model.plan(codes, points, TOOLS, cache)
+
+
+def acted(model: Reasoner, seen: Sight, traces: torch.Tensor, points: torch.Tensor = POINTS) -> torch.Tensor:
+    cache = model.new_cache()
+    codes = model.read(seen, cache).depth.argmax(-1)
+    model.plan(codes, points, TOOLS, cache)
+    model.commit(traces, TOOLS, cache)
+    noise = torch.randn(2, 16, 14, generator=torch.Generator().manual_seed(1))
+    return sample(model.expert, model.context(cache), noise, 4)
+
+
+def test_words_change_the_points_scores(model: Reasoner) -> None:
+    seen = sight()
+    other = seen._replace(words=seen.words.flip(0))
+    first = model.read(seen, model.new_cache()).points
+    second = model.read(other, model.new_cache()).points
+    assert not torch.allclose(first, second)
+
+
+def test_words_do_not_change_the_trace_of_given_points(model: Reasoner) -> None:
+    seen = sight()
+    other = seen._replace(words=seen.words.flip(0))
+    torch.testing.assert_close(planned(model, seen), planned(model, other), rtol=0, atol=0)
+
+
+def test_points_change_the_trace(model: Reasoner) -> None:
+    assert not torch.allclose(planned(model, sight()), planned(model, sight(), POINTS.flip(1)))
+
+
+def test_words_points_and_the_main_image_do_not_change_the_actions_of_a_given_trace(model: Reasoner) -> None:
+    seen = sight()
+    other = seen._replace(words=seen.words.flip(0), top=seen.top.flip(0))
+    traces = torch.randn(2, 2, 5, 4, generator=torch.Generator().manual_seed(3))
+    first = acted(model, seen, traces)
+    torch.testing.assert_close(first, acted(model, other, traces, POINTS.flip(1)), rtol=0, atol=0)
+
+
+def test_the_trace_changes_the_actions(model: Reasoner) -> None:
+    seen, traces = sight(), torch.zeros(2, 2, 5, 4)
+    assert not torch.allclose(acted(model, seen, traces), acted(model, seen, traces + 0.04), atol=1e-3)
+
+
+def test_an_erased_plan_is_not_the_plan(model: Reasoner) -> None:
+    contexts = []
+    for erased in (False, True):
+        cache = model.new_cache()
+        codes = model.read(sight(), cache).depth.argmax(-1)
+        traces = model.plan(codes, POINTS, TOOLS, cache)
+        model.commit(traces, TOOLS, cache, erased=erased)
+        contexts.append(model.context(cache).keys[-1])
+    assert not torch.allclose(*contexts)
+
+
+def test_samples_of_a_batch_do_not_see_each_other(model: Reasoner) -> None:
+    seen = sight()
+    alone = Sight(*(tensor[:1] for tensor in seen))
+    together, single = model.read(seen, model.new_cache()), model.read(alone, model.new_cache())
+    torch.testing.assert_close(together.points[:1], single.points, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together.depth[:1], single.depth, rtol=1e-4, atol=1e-5)
+
+
+def test_no_gradient_flows_from_the_actions_into_the_reasoning(model: Reasoner) -> None:
+    trained = Reasoner(model.config)
+    trained.load_state_dict(model.state_dict())
+    acted(trained, sight(), planned(trained, sight()).detach()).sum().backward()
+    assert not trained.top_stem.first.weight.grad.any()
+    assert not trained.word.weight.grad.any()
+    assert trained.wrist_stem.first.weight.grad.any()
+
+
+def test_cells_come_back_in_the_images_own_order() -> None:
+    assert sorted(token_order(10)) == list(range(100))
+    assert token_order(4) == [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15]
+
+
+def test_a_chosen_cell_without_offset_is_its_middle(model: Reasoner) -> None:
+    centres = model.point_head.centres(torch.tensor([[0, 99]]))
+    torch.testing.assert_close(centres, torch.tensor([[[0.05, 0.05], [0.95, 0.95]]]))
+
+
+def test_none_is_no_place(model: Reasoner) -> None:
+    reading = model.read(sight(), model.new_cache())
+    assert model.points(reading, torch.tensor([[100, 3], [3, 100]])).isnan().any(-1).tolist() == [
+        [True, False],
+        [False, True],
+    ]
