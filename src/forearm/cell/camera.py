@@ -22,6 +22,7 @@ import mujoco
 import mujoco.egl
 
 SUPERSAMPLING = {"top": 2, "left": 1, "right": 1, OUTSIDE: 1}  # rendered pixels per image pixel and axis
+OUTSIDE_FILL = 0.32  # of full scale: the light at the outside camera, so that people see dark arms
 FAR_M = 4.0  # m, beyond this a depth camera of this kind sees nothing
 
 
@@ -63,6 +64,8 @@ class Cameras:
             model, data, self._option, None, self._view, mujoco.mjtCatBit.mjCAT_ALL.value, self._scene
         )
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = name == OUTSIDE
+        if name == OUTSIDE:
+            self._scene.lights[0].diffuse[:] = OUTSIDE_FILL
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
         viewport = mujoco.MjrRect(0, 0, width, height)
         pixels = np.empty((height, width, 3), dtype=np.uint8)

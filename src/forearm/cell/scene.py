@@ -40,7 +40,7 @@ TABLE_X_M = 0.40  # m, centre
 FLOOR_Z_M = -0.75  # m, a table's height below the bases
 OUTSIDE = "outside"  # the camera for people
 OUTSIDE_SIZE = (320, 240)  # px
-OUTSIDE_FOVY = 42.0  # degrees
+OUTSIDE_FOVY = 46.0  # degrees
 
 GRAPHITE = (0.16, 0.17, 0.19, 1.0)
 ALUMINIUM = (0.66, 0.68, 0.70, 1.0)
@@ -173,8 +173,8 @@ def _mount_cameras(spec: mujoco.MjSpec) -> None:
         body = spec.body(camera.mount)
         # MuJoCo's cameras look along -z with y up; ours along +z with y down: half a turn about x.
         body.add_camera(name=camera.name, quat=(0.0, 1.0, 0.0, 0.0), fovy=degrees(camera.fovy))
-    position = np.array([1.22, MIDLINE_Y_M - 0.62, 0.78])
-    target = np.array([0.20, MIDLINE_Y_M, 0.08])
+    position = np.array([1.10, MIDLINE_Y_M - 0.55, 0.66])
+    target = np.array([0.17, MIDLINE_Y_M, 0.11])
     back = (position - target) / np.linalg.norm(position - target)
     right = np.cross((0.0, 0.0, 1.0), back)
     right /= np.linalg.norm(right)
