@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from forearm.errors import ConfigError, listing
+from forearm.errors import ConfigError, listing, unknown
+from forearm.model.tokens import TokenIds
 
 Activation = Literal["silu", "gelu", "gelu_pytorch_tanh", "relu"]
 ACTIVATIONS: tuple[Activation, ...] = ("silu", "gelu", "gelu_pytorch_tanh", "relu")
@@ -144,3 +145,184 @@ class FlowConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "steps", "alpha", "beta")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisionConfig:
+    """The vision tower: patches of one crop in, the outputs of some blocks out.
+
+    Attributes:
+        width: of the residual stream.
+        layers: blocks the released weights were trained with; only those up to the highest tapped one exist here.
+        taps: indices into `layers`, negative from the end, whose outputs are concatenated in this order.
+        heads, kv_heads, head_dim: of its attention.
+        hidden: inner width of the feed-forward.
+        image_size: (height, width) of a crop, px.
+        patch: side of a square patch, px.
+        positions: rows of the learned position table: a square grid, resampled when a crop's grid is another.
+        activation: of the feed-forward.
+        eps: of the layer norms.
+        fp32_attention: scores and weights in fp32 whatever the weights' type.
+        initializer_range: standard deviation of fresh weights.
+    """
+
+    width: int
+    layers: int
+    taps: tuple[int, ...]
+    heads: int
+    kv_heads: int
+    head_dim: int
+    hidden: int
+    image_size: tuple[int, int] = (378, 378)
+    patch: int = 14
+    positions: int = 729
+    activation: Activation = "gelu_pytorch_tanh"
+    eps: float = 1e-6
+    fp32_attention: bool = True
+    initializer_range: float = 0.02
+
+    def __post_init__(self) -> None:
+        _positive(self, "width", "layers", "heads", "kv_heads", "head_dim", "hidden", "patch", "positions", "eps")
+        _require(self.heads % self.kv_heads == 0, "heads per key head", self.heads / self.kv_heads, "a whole number")
+        _require(self.width == self.heads * self.head_dim, "vision width", self.width, "heads x head_dim")
+        _require(bool(self.taps), "taps", self.taps, "one block or more")
+        inside = all(-self.layers <= tap < self.layers for tap in self.taps)
+        _require(inside, "taps", self.taps, f"within {self.layers} blocks")
+        _require(self.activation in ACTIVATIONS, "activation", self.activation, listing(ACTIVATIONS))
+        _require(int(self.positions**0.5) ** 2 == self.positions, "positions", self.positions, "a square number")
+
+    @property
+    def tapped(self) -> tuple[int, ...]:
+        """The taps counted from the first block."""
+        return tuple(tap % self.layers for tap in self.taps)
+
+    @property
+    def kept_layers(self) -> int:
+        """Blocks that exist: nothing above the highest tap is stored or run."""
+        return max(self.tapped) + 1
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Patches of a crop, down and across."""
+        return self.image_size[0] // self.patch, self.image_size[1] // self.patch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterConfig:
+    """From tapped patches to image tokens: one-query attention over each window, then a gated projection.
+
+    Attributes:
+        width: of the pooled features.
+        heads, kv_heads, head_dim: of the pooling attention.
+        hidden: inner width of the projector.
+        masked: missing patches of a window are neither keys nor part of its mean.
+        activation: of the projector's gate.
+        fp32_attention: scores and weights in fp32 whatever the weights' type.
+    """
+
+    width: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    hidden: int
+    masked: bool = True
+    activation: Activation = "silu"
+    fp32_attention: bool = True
+
+    def __post_init__(self) -> None:
+        _positive(self, "width", "heads", "kv_heads", "head_dim", "hidden")
+        _require(self.heads % self.kv_heads == 0, "heads per key head", self.heads / self.kv_heads, "a whole number")
+        _require(self.width == self.heads * self.head_dim, "adapter width", self.width, "heads x head_dim")
+        _require(self.activation in ACTIVATIONS, "activation", self.activation, listing(ACTIVATIONS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthConfig:
+    """Depth reasoning: a square map of codes, written before acting.
+
+    Attributes:
+        reasoning: whether the weights were taught to write depth; a gate may exist without.
+        codes: cells of the map, row-major.
+        codebook: values a code can take.
+        gate: how the expert's view of depth tokens is scaled: not at all, one gate for all layers, or one for each.
+        gate_bias: of a fresh gate, before the sigmoid.
+    """
+
+    reasoning: bool = True
+    codes: int = 100
+    codebook: int = 128
+    gate: Literal["shared", "layer"] | None = None
+    gate_bias: float = -4.0
+
+    def __post_init__(self) -> None:
+        _positive(self, "codes", "codebook")
+        _require(self.gate in (None, "shared", "layer"), "gate", self.gate, "None, shared or layer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """A whole action reasoning model of the released layout.
+
+    `action_mode` says what the decoder was taught to write: "continuous" nothing, "both" or "discrete" action tokens
+    as well; under "both" the expert does not see end-of-text tokens or written actions. `observations` is how many
+    past observations a chunk starts behind. `mask_padding` keeps action channels beyond a robot's own at zero.
+    """
+
+    text: TextConfig
+    vision: VisionConfig
+    adapter: AdapterConfig
+    expert: ExpertConfig | None
+    tokens: TokenIds
+    flow: FlowConfig = FlowConfig()
+    depth: DepthConfig | None = None
+    action_mode: Literal["both", "continuous", "discrete"] = "both"
+    observations: int = 1
+    mask_padding: bool = True
+    setup_tokens: bool = True
+    control_tokens: bool = True
+    norm_stats_file: str = "norm_stats.json"
+
+    def __post_init__(self) -> None:
+        modes = ("both", "continuous", "discrete")
+        _require(self.action_mode in modes, "action_mode", self.action_mode, listing(modes))
+        if self.expert is not None:
+            agree = self.expert.layers == self.text.layers
+            _require(
+                agree,
+                "expert layers",
+                self.expert.layers,
+                f"the decoder's {self.text.layers}: one block reads one layer",
+            )
+            _require(
+                self.expert.context_width == self.text.kv_width, "expert context", self.expert.context_width, "kv_width"
+            )
+        if self.depth is not None and self.depth.gate is not None:
+            _require(self.expert is not None, "depth gate", self.depth.gate, "None without an action expert")
+
+    @classmethod
+    def of(cls, size: Literal["molmoact2"]) -> ModelConfig:
+        """The configuration of that name.
+
+        Raises:
+            ConfigError: for a name that is not one.
+        """
+        if size != "molmoact2":
+            raise ConfigError(unknown("model size", size, ("molmoact2",)))
+        return cls(
+            text=TextConfig(
+                width=2560,
+                layers=36,
+                heads=32,
+                kv_heads=8,
+                head_dim=128,
+                hidden=9728,
+                vocabulary=154_624,
+                extra_vocabulary=128,
+            ),
+            vision=VisionConfig(width=1152, layers=27, taps=(-3, -9), heads=16, kv_heads=16, head_dim=72, hidden=4304),
+            adapter=AdapterConfig(width=1152, heads=16, kv_heads=16, head_dim=72, hidden=9728),
+            expert=ExpertConfig(
+                width=768, layers=36, heads=8, hidden=3072, context_width=1024, action_dim=32, horizon=30
+            ),
+            tokens=TokenIds(),
+        )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -29,9 +32,10 @@ class SelfAttention(nn.Module):
             self.q_norm = RMSNorm(width, config.eps)
             self.k_norm = RMSNorm(config.kv_width, config.eps)
 
-    def forward(
-        self, x: Float[Tensor, "B S d"], rotation: Rotation | None, mask: Mask | None, cache: Cache | None, layer: int
-    ) -> Float[Tensor, "B S d"]:
+    def project(
+        self, x: Float[Tensor, "B S d"], rotation: Rotation | None
+    ) -> tuple[Float[Tensor, "B S h c"], Float[Tensor, "B S kv c"], Float[Tensor, "B S kv c"]]:
+        """Queries, keys and values of `x`, normed and rotated."""
         config = self._config
         q, k, v = self.att_proj(x).split(self._split, dim=-1)
         if config.qk_norm == "olmo":
@@ -41,9 +45,11 @@ class SelfAttention(nn.Module):
             q, k = self.q_norm(q), self.k_norm(k)
         if rotation is not None:
             q, k = rotation.apply(q), rotation.apply(k)
-        if cache is not None:
-            k, v = cache.append(layer, k, v)
-        dropout = config.attention_dropout if self.training else 0.0
+        return q, k, v
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Float[Tensor, "B S d"]:
+        """What each query takes from the values."""
+        dropout = self._config.attention_dropout if self.training else 0.0
         return self.attn_out(attend(q, k, v, mask, dropout))
 
 
@@ -58,10 +64,17 @@ class PreNormBlock(nn.Module):
         self.ff_norm = RMSNorm(config.width, config.eps)
         self._dropout = config.residual_dropout
 
-    def forward(
-        self, x: Float[Tensor, "B S d"], rotation: Rotation | None, mask: Mask | None, cache: Cache | None, layer: int
+    def read(
+        self, x: Float[Tensor, "B S d"], rotation: Rotation | None
+    ) -> tuple[Float[Tensor, "B S h c"], Float[Tensor, "B S kv c"], Float[Tensor, "B S kv c"]]:
+        """The attention's queries, keys and values."""
+        return self.self_attn.project(self.attn_norm(x), rotation)
+
+    def write(
+        self, x: Float[Tensor, "B S d"], q: Tensor, k: Tensor, v: Tensor, mask: Mask | None
     ) -> Float[Tensor, "B S d"]:
-        x = x + self._drop(self.self_attn(self.attn_norm(x), rotation, mask, cache, layer))
+        """`x` with both branches added."""
+        x = x + self._drop(self.self_attn.mix(q, k, v, mask))
         return x + self._drop(self.mlp(self.ff_norm(x)))
 
     def _drop(self, x: Tensor) -> Tensor:
@@ -69,12 +82,17 @@ class PreNormBlock(nn.Module):
 
 
 class PostNormBlock(PreNormBlock):
-    """`x + norm(attention(x))`, then `x + norm(feed_forward(x))`: OLMo 2's order."""
+    """`x + norm(attention(x))`, then `x + norm(feed_forward(x))`: OLMo 2's order (arXiv 2501.00656)."""
 
-    def forward(
-        self, x: Float[Tensor, "B S d"], rotation: Rotation | None, mask: Mask | None, cache: Cache | None, layer: int
+    def read(
+        self, x: Float[Tensor, "B S d"], rotation: Rotation | None
+    ) -> tuple[Float[Tensor, "B S h c"], Float[Tensor, "B S kv c"], Float[Tensor, "B S kv c"]]:
+        return self.self_attn.project(x, rotation)
+
+    def write(
+        self, x: Float[Tensor, "B S d"], q: Tensor, k: Tensor, v: Tensor, mask: Mask | None
     ) -> Float[Tensor, "B S d"]:
-        x = x + self._drop(self.attn_norm(self.self_attn(x, rotation, mask, cache, layer)))
+        x = x + self._drop(self.attn_norm(self.self_attn.mix(q, k, v, mask)))
         return x + self._drop(self.ff_norm(self.mlp(x)))
 
 
@@ -94,7 +112,8 @@ class Decoder(nn.Module):
         positions: Int[Tensor, "*batch S"] | None = None,
         mask: Bool[Tensor, "*batch S T"] | None = None,
         cache: Cache | None = None,
-    ) -> Float[Tensor, "B S d"]:
+        tail: int | None = None,
+    ) -> Float[Tensor, "B tail d"]:
         """Hidden states after the final norm.
 
         Args:
@@ -103,14 +122,22 @@ class Decoder(nn.Module):
             mask: (S, T) or (B, S, T), True where a query may look, T counting the positions in `cache` and these S;
                 None lets each look everywhere: one token fed to a cache, or a bidirectional stack.
             cache: gets every layer's keys (normed, rotated) and values; None keeps nothing.
+            tail: how many positions at the end are wanted; the others stop at the last layer's keys and values, which
+                is all that anybody else reads of them. None wants all.
         """
         config = self.config
         if positions is None:
             positions = positions_after(cache, x.shape[1], x.device)
         rotation = None if config.rope_theta is None else Rotation(positions, config.head_dim, config.rope_theta)
         bias = None if mask is None else additive(mask, _compute_dtype(x))
-        for layer, block in enumerate(self.blocks):
-            x = block(x, rotation, bias, cache, layer)
+        for layer, block in enumerate(cast(Iterable[PreNormBlock], self.blocks)):
+            q, k, v = block.read(x, rotation)
+            if cache is not None:
+                k, v = cache.append(layer, k, v)
+            if tail is not None and layer == config.layers - 1:
+                skip = x.shape[1] - tail
+                x, q, bias = x[:, skip:], q[:, skip:], None if bias is None else bias[..., skip:, :]
+            x = block.write(x, q, k, v, bias) if x.shape[1] > 0 else x
         return self.ln_f(x)
 
     @torch.no_grad()

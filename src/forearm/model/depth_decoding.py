@@ -1,0 +1,272 @@
+"""Four ways to write the depth map before acting.
+
+Full greedy decoding defines the answer. *Exact* decoding gives the same answer from fewer passes: the previous
+frame's codes are a draft, and one pass over many drafted codes tells how many of them greedy decoding would have
+written. The published *adaptive* mode instead trusts old codes wherever the image did not change between two frames,
+and *free* decoding is unconstrained.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from forearm.errors import ConfigError, InputError, ModelError
+from forearm.model.depth import runs
+from forearm.model.generate import LEAST_CLOSING, WRITTEN_PER_ROW, Stream, read, write_until
+from forearm.model.released import MolmoAct2, Prompt
+from forearm.model.tokens import codes_between
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Depth:
+    """A written depth map.
+
+    Attributes:
+        stream: everything read and written, ready for the action expert.
+        codes: (B, N) codes, row-major over the grid.
+        tokens: (B, n) written ids with the start and closing ones; rows that closed earlier end in padding.
+        logits: (B, m, codebook) of the cells that were decided by the model in this call, in order; empty for free
+            decoding.
+        passes: how often the decoder ran, the prompt's pass included.
+    """
+
+    stream: Stream
+    codes: Int[Tensor, "B N"]
+    tokens: Int[Tensor, "B n"]
+    logits: Float[Tensor, "B m codebook"]
+    passes: int
+
+
+def write(model: MolmoAct2, prompt: Prompt) -> Depth:
+    """Every code greedily, one after the other."""
+    count, _ = _sizes(model)
+    everything = np.ones(count, dtype=np.bool_)
+    return rewrite(model, prompt, torch.zeros((prompt.ids.shape[0], count), dtype=torch.long), everything)
+
+
+@torch.no_grad()
+def rewrite(model: MolmoAct2, prompt: Prompt, before: Int[Tensor, "B N"], changed: NDArray[np.bool_]) -> Depth:
+    """The published adaptive mode: cells that changed are written anew, all others copied from `before` in one pass per run.
+
+    `changed` is (N,) for all rows or (B, N); a cell that changed in one row of a batch is decided for that row only.
+
+    Raises:
+        ConfigError: for a checkpoint without depth tokens.
+        ModelError: when the map is not closed in time.
+    """
+    count, first = _sizes(model)
+    rows, device = prompt.ids.shape[0], prompt.ids.device
+    changed = np.broadcast_to(changed, (rows, count))
+    codes = before.to(device).clone()
+    stream = _begin(model, prompt, None)
+    passes, logits = 1, list[Tensor]()
+    for start, end, anew in runs(changed.any(0)):
+        for cells in [slice(i, i + 1) for i in range(start, end)] if anew else [slice(start, end)]:
+            if anew:
+                scores = _code_logits(stream)[:, -1:]
+                mask = torch.tensor(changed[:, cells], device=device)
+                codes[:, cells] = torch.where(mask, scores.argmax(-1), codes[:, cells])
+                logits.append(scores)
+            stream.feed(codes[:, cells] + first)
+            passes += 1
+    closing = write_until(stream, _end(model), _closing_limit(model), "depth map")
+    return _depth(stream, prompt, codes, logits, passes + max(map(len, closing)))
+
+
+@torch.no_grad()
+def write_freely(model: MolmoAct2, prompt: Prompt) -> Depth:
+    """Unconstrained greedy text from the end of the prompt until the map closes; its codes are what stands in between.
+
+    Raises:
+        ConfigError: for a checkpoint without depth tokens.
+        ModelError: when the map does not close, or has not as many codes as it should.
+    """
+    count, first = _sizes(model)
+    tokens, depth = model.config.tokens, model.config.depth
+    assert depth is not None and tokens.depth_start is not None
+    limit = max(count + 8, WRITTEN_PER_ROW * _horizon(model), 1)
+    stream = read(model, prompt, room=limit, tail=1)
+    written = write_until(stream, _end(model), limit, "depth map")
+    codes = [codes_between(row, tokens.depth_start, _end(model), first, depth.codebook) for row in written]
+    if any(len(row) != count for row in codes):
+        raise ModelError(f"depth map: got {[len(row) for row in codes]} codes, allowed are {count}; discard the plan")
+    return _depth(stream, prompt, torch.tensor(codes, device=prompt.ids.device), [], 1 + max(map(len, written)))
+
+
+@dataclass(slots=True)
+class Pace:
+    """How many drafted codes to verify at once: the number that gains most codes per second.
+
+    A pass over n tokens costs `fixed + each * n` seconds, fitted to the passes that were seen: on a GPU `fixed`
+    dominates and long blocks are nearly free, on a CPU they are not. Neither number nor block length changes what is
+    written, only how fast.
+
+    Attributes:
+        fixed, each: s, the fit.
+        agreed: chance that a drafted code survives, where the image changed (True) and where it did not (False).
+    """
+
+    fixed: float = 1.0
+    each: float = 0.02
+    agreed: dict[bool, float] = field(default_factory=lambda: {True: 0.5, False: 0.97})
+    _seen: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
+
+    def block(self, changed: Sequence[bool]) -> int:
+        """How many tokens to feed when the first is certain and the next are drafted, cell by cell changed or not."""
+        best, length = 1.0 / (self.fixed + self.each), 1
+        chance, gain = 1.0, 1.0
+        for n, cell in enumerate(changed, start=2):
+            chance *= self.agreed[cell]
+            gain += chance
+            if gain / (self.fixed + self.each * n) > best:
+                best, length = gain / (self.fixed + self.each * n), n
+        return length
+
+    def timed(self, tokens: int, seconds: float) -> None:
+        """Learns from a pass over `tokens` tokens."""
+        self._seen = [*self._seen[-63:], (tokens, seconds)]
+        n, s = np.array(self._seen, dtype=np.float64).T
+        if np.ptp(n) > 0:
+            slope, offset = np.polyfit(n, s, 1)
+            self.each, self.fixed = max(float(slope), 1e-6), max(float(offset), 1e-6)
+
+    def verified(self, changed: Sequence[bool], agreed: int) -> None:
+        """Learns from a draft of which the first `agreed` cells survived and, if there are more, the next one did not."""
+        for i, cell in enumerate(changed[: agreed + 1]):
+            self.agreed[cell] += 0.02 * (float(i < agreed) - self.agreed[cell])
+
+
+@torch.no_grad()
+def verify(
+    model: MolmoAct2,
+    prompt: Prompt,
+    draft: Int[Tensor, "B N"],
+    changed: NDArray[np.bool_] | None = None,
+    pace: Pace | None = None,
+) -> Depth:
+    """What `write` writes, from about one pass when the draft is right.
+
+    The first pass reads the prompt and the draft behind it together, with the closing token last: a map that did not
+        change
+    costs no pass of its own. Where a code differs, the model's own is taken and the rest of the draft verified from
+    there.
+
+    Args:
+        model: with depth tokens.
+        prompt: that asks for depth.
+        draft: codes that are likely, those of the previous frame.
+        changed: (N,) where the image changed since the draft; a hint that only sets the block lengths.
+        pace: kept between frames, so that block lengths follow measured cost and agreement.
+
+    Raises:
+        ConfigError: for a checkpoint without depth tokens.
+        InputError: for a draft of another shape.
+        ModelError: when the map is not closed in time.
+    """
+    count, first = _sizes(model)
+    rows, device = prompt.ids.shape[0], prompt.ids.device
+    if draft.shape != (rows, count):
+        raise InputError(f"depth draft: got {tuple(draft.shape)}, allowed is {(rows, count)}; start with a full decode")
+    pace = Pace() if pace is None else pace
+    hints = [False] * (count + 1) if changed is None else [*changed.tolist(), False]
+    close = torch.full((rows, 1), _end(model), device=device)
+    likely = torch.cat([draft.to(device) + first, close], dim=1)
+
+    block = likely[:, : pace.block(hints) - 1]
+    stream = _begin(model, prompt, block)
+    start, done, passes, logits = prompt.ids.shape[1] + 1, 0, 1, list[Tensor]()
+    while True:
+        # `block` was fed behind the `done` tokens that are settled; `hidden` starts one position earlier.
+        own, scores = _decide(stream, done, count, first)
+        agreed = int((own[:, : block.shape[1]] == block).long().cumprod(1).sum(1).min()) if block.shape[1] else 0
+        pace.verified(hints[done : done + block.shape[1]], agreed)
+        logits.append(scores[:, : agreed + 1])
+        done += agreed
+        if done == count + 1:
+            break
+        stream.truncate(start + done)
+        certain = own[:, agreed : agreed + 1]
+        if done >= count:  # the map is full but does not close as drafted: on as plain greedy decoding does
+            stream.hidden = stream.hidden[:, : agreed + 1]
+            closing = write_until(stream, _end(model), _closing_limit(model), "depth map")
+            passes += max(map(len, closing))
+            break
+        length = pace.block(hints[done + 1 :])
+        fed = torch.cat([certain, likely[:, done + 1 : done + length]], dim=1)
+        began = time.perf_counter()
+        stream.feed(fed)
+        float(stream.hidden[0, -1, 0])  # waits for the device, so that the pace is true
+        pace.timed(fed.shape[1], time.perf_counter() - began)
+        passes += 1
+        done, block = done + 1, fed[:, 1:]
+    codes = stream.ids[:, start : start + count] - first
+    return _depth(stream, prompt, codes, logits, passes)
+
+
+def _decide(
+    stream: Stream, done: int, count: int, first: int
+) -> tuple[Int[Tensor, "B n"], Float[Tensor, "B m codebook"]]:
+    """The token greedy decoding writes behind each position in `hidden`, the first of which precedes token `done`."""
+    cells = max(0, min(stream.hidden.shape[1], count - done))
+    scores = _code_logits(stream)[:, :cells]
+    own = scores.argmax(-1) + first
+    if cells < stream.hidden.shape[1]:
+        own = torch.cat([own, stream.model.lm_head(stream.hidden[:, cells:]).argmax(-1)], dim=1)
+    return own, scores
+
+
+def _begin(model: MolmoAct2, prompt: Prompt, then: Tensor | None) -> Stream:
+    """Reads prompt, start of the map and what is drafted behind it; `hidden` begins at the start token."""
+    count, _ = _sizes(model)
+    start = torch.full((prompt.ids.shape[0], 1), _start(model), device=prompt.ids.device)
+    behind = start if then is None else torch.cat([start, then], dim=1)
+    room = count + 2 + _closing_limit(model)
+    return read(model, prompt, room=room, then=behind, tail=behind.shape[1])
+
+
+def _depth(stream: Stream, prompt: Prompt, codes: Tensor, logits: list[Tensor], passes: int) -> Depth:
+    tokens = stream.ids[:, prompt.ids.shape[1] :]
+    scores = torch.cat(logits, dim=1) if logits else stream.hidden[:, :0, :0]
+    return Depth(stream=stream, codes=codes, tokens=tokens, logits=scores, passes=passes)
+
+
+def _code_logits(stream: Stream) -> Float[Tensor, "B n codebook"]:
+    depth, first = stream.model.config.depth, stream.model.config.tokens.depth_first
+    assert depth is not None and first is not None
+    return functional.linear(stream.hidden, stream.model.lm_head.weight[first : first + depth.codebook])
+
+
+def _sizes(model: MolmoAct2) -> tuple[int, int]:
+    """Codes of a map, and the id of code 0."""
+    depth, tokens = model.config.depth, model.config.tokens
+    if depth is None or not depth.reasoning or None in (tokens.depth_first, tokens.depth_start, tokens.depth_end):
+        raise ConfigError("depth reasoning: got a checkpoint without it, allowed is one with; act without depth")
+    assert tokens.depth_first is not None
+    return depth.codes, tokens.depth_first
+
+
+def _start(model: MolmoAct2) -> int:
+    assert model.config.tokens.depth_start is not None
+    return model.config.tokens.depth_start
+
+
+def _end(model: MolmoAct2) -> int:
+    assert model.config.tokens.depth_end is not None
+    return model.config.tokens.depth_end
+
+
+def _horizon(model: MolmoAct2) -> int:
+    return 1 if model.config.expert is None else model.config.expert.horizon
+
+
+def _closing_limit(model: MolmoAct2) -> int:
+    return max(LEAST_CLOSING, _horizon(model))

@@ -1,0 +1,222 @@
+"""Released checkpoint folders: loaded by memory map under their published names, saved back to the same bytes.
+
+Nothing is held twice: parameters *are* the mapped file until they are converted, and conversion goes tensor by tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from forearm.errors import CheckpointError, ConfigError
+from forearm.model.config import ModelConfig
+from forearm.model.layers import inverse_frequencies
+from forearm.model.published import read_config, read_json
+from forearm.model.released import MolmoAct2
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+_ROTARY = "model.transformer.rotary_emb.inv_freq"  # a buffer that may be stored; it follows from the configuration
+_IGNORED = ("model.action_expert.state_encoder.", "cross_attn.kv_proj.")  # unused leftovers of training checkpoints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """A loaded model and what its folder stored beside its parameters: `extra` tensors, and the shards' `metadata`."""
+
+    model: MolmoAct2
+    extra: Mapping[str, Tensor]
+    metadata: Mapping[str, str]
+
+
+def published_name(name: str) -> str:
+    """A parameter's name in released files: everything but the output head is below `model.`."""
+    return name if name.startswith("lm_head.") else f"model.{name}"
+
+
+def build(config: ModelConfig) -> MolmoAct2:
+    """The model without storage (meta device): names, shapes and wiring, in milliseconds."""
+    with torch.device("meta"):
+        return MolmoAct2(config)
+
+
+def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Every published tensor name of a configuration and its shape."""
+    return {published_name(name): tuple(each.shape) for name, each in build(config).named_parameters()}
+
+
+def load(folder: Path, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> Checkpoint:
+    """The model in a released folder, in evaluation mode.
+
+    Args:
+        folder: with config.json and model.safetensors, or an index and its shards.
+        dtype: to convert to; None keeps what is stored, mapped and not read until it is used.
+        device: where to.
+
+    Raises:
+        CheckpointError: when a file is missing, truncated or damaged, or a tensor is missing, unknown or of another
+            shape.
+        ConfigError: when config.json says something this code cannot obey.
+    """
+    config = read_config(folder)
+    model = build(config)
+    expected = {published_name(name): parameter for name, parameter in model.named_parameters()}
+    stored = _open(folder)
+    _check(stored, expected, config, folder)
+    state: dict[str, Tensor] = {}
+    extra: dict[str, Tensor] = {}
+    for name, source in stored.items():
+        if name not in expected:
+            extra[name] = source.tensor()
+            continue
+        tensor = source.tensor()
+        kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+        state[name] = tensor.to(device=device, dtype=kind)
+    for name, parameter in list(model.named_parameters()):
+        _assign(model, name, state.pop(published_name(name)), requires_grad=parameter.requires_grad)
+    metadata = dict(next(iter(stored.values())).metadata) if stored else {}
+    return Checkpoint(model.eval(), extra, metadata)
+
+
+def save(checkpoint: Checkpoint, folder: Path, *, source: Path | None = None) -> None:
+    """Writes one model.safetensors under the published names, beside config.json and the other small files of `source`.
+
+    Tensors come out byte for byte as they were loaded when neither type nor value changed.
+
+    Raises:
+        CheckpointError: when the folder cannot be written.
+    """
+    tensors = {published_name(name): each.detach().contiguous() for name, each in checkpoint.model.named_parameters()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f"{SINGLE}.partial"
+        save_file({**tensors, **checkpoint.extra}, partial, metadata=dict(checkpoint.metadata) or {"format": "pt"})
+        partial.replace(folder / SINGLE)  # a reader sees the old file or the whole new one
+        for each in sorted(source.iterdir()) if source is not None else ():
+            if each.suffix in (".json", ".txt", ".md") and each.name != INDEX:
+                (folder / each.name).write_bytes(each.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{folder}: {error}; choose a folder that can be written") from error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stored:
+    """One tensor of a shard, opened but not read."""
+
+    path: Path
+    name: str
+    file: Any
+    shape: tuple[int, ...]
+    metadata: Mapping[str, str]
+
+    def tensor(self) -> Tensor:
+        try:
+            return cast(Tensor, self.file.get_tensor(self.name))
+        except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.path.name} {self.name}: {error}; the file is damaged, download it again"
+            ) from error
+
+
+def _open(folder: Path) -> dict[str, _Stored]:
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"checkpoint: got {folder}, allowed is a folder with config.json and weights; check the path"
+        )
+    if (folder / INDEX).is_file():
+        weights = read_json(folder / INDEX).get("weight_map")
+        if not isinstance(weights, dict):
+            raise CheckpointError(
+                f"{INDEX} weight_map: got {type(weights).__name__}, allowed is an object; download it again"
+            )
+        index = cast(dict[str, str], weights)
+        files = sorted(set(index.values()))
+    else:
+        index, files = None, [SINGLE]
+    stored: dict[str, _Stored] = {}
+    for file in files:
+        if Path(file).name != file:
+            raise CheckpointError(
+                f"{INDEX}: got shard {file!r}, allowed are names of files beside it; do not trust this folder"
+            )
+        for each in _open_shard(folder / file):
+            if each.name in stored:
+                raise CheckpointError(
+                    f"{each.name}: got it in {file} and in {stored[each.name].path.name}, allowed is once; download again"
+                )
+            stored[each.name] = each
+    if index is not None and set(index) != set(stored):
+        odd = sorted(set(index) ^ set(stored))
+        raise CheckpointError(
+            f"{INDEX}: {_some(odd)} stand in the index or in the shards, not in both; download it again"
+        )
+    return stored
+
+
+def _open_shard(path: Path) -> list[_Stored]:
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path.name}: not found in {path.parent}; the checkpoint is incomplete, download it again"
+        )
+    try:
+        file = cast(Any, safe_open(path, framework="pt"))  # maps the file; the header is checked against its size
+        metadata = cast("dict[str, str] | None", file.metadata()) or {}
+        names = cast(list[str], list(file.keys()))
+        return [_Stored(path, name, file, tuple(file.get_slice(name).get_shape()), metadata) for name in names]
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: {error}; the file is truncated or damaged, download it again") from error
+
+
+def _check(stored: Mapping[str, _Stored], expected: Mapping[str, Tensor], config: ModelConfig, folder: Path) -> None:
+    missing = sorted(set(expected) - set(stored))
+    if missing:
+        raise CheckpointError(f"{folder}: {_some(missing)} missing, config.json needs them; download it again")
+    ignored = {name for name in stored if any(each in name for each in _IGNORED)}
+    unknown = sorted(set(stored) - set(expected) - {_ROTARY} - ignored)
+    if unknown:
+        raise CheckpointError(
+            f"{folder}: {_some(unknown)} unknown to the model that config.json describes; the two do not belong together"
+        )
+    for name, tensor in expected.items():
+        if stored[name].shape != tuple(tensor.shape):
+            raise CheckpointError(
+                f"{name}: got shape {stored[name].shape}, config.json needs {tuple(tensor.shape)}; the two do not belong together"
+            )
+    if _ROTARY in stored and config.text.rope_theta is not None:
+        given = stored[_ROTARY].tensor().float()
+        own = inverse_frequencies(config.text.head_dim, config.text.rope_theta)
+        if given.shape != own.shape or not torch.allclose(given, own, rtol=1e-2):  # stored in bf16 by some exports
+            raise ConfigError(
+                f"{_ROTARY}: got other frequencies than rope_theta {config.text.rope_theta} gives; they do not belong together"
+            )
+
+
+def _assign(model: nn.Module, name: str, tensor: Tensor, *, requires_grad: bool) -> None:
+    owner, _, leaf = name.rpartition(".")
+    setattr(
+        model.get_submodule(owner),
+        leaf,
+        nn.Parameter(tensor, requires_grad=requires_grad and tensor.is_floating_point()),
+    )
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return ", ".join(listed[:5]) + more
+
+
+def parts(config: ModelConfig) -> dict[str, int]:
+    """Parameters of each part of a configuration."""
+    totals: dict[str, int] = {}
+    for name, each in build(config).named_parameters():
+        part = name.split(".")[0]
+        totals[part] = totals.get(part, 0) + each.numel()
+    return totals
