@@ -41,6 +41,9 @@ class Limits:
         decision_age_s: s, oldest observation that a decision may still answer.
         slowing: greatest factor by which a chunk that is too fast is stretched in time instead of being refused.
         fewest_rows: fewest rows that are worth following when only the first ones are safe.
+        most_rows: most rows that a chunk may have.
+        shortest_period_s: s, least time between a chunk's rows.
+        longest_period_s: s, greatest time between a chunk's rows.
     """
 
     lower: Array
@@ -61,6 +64,9 @@ class Limits:
     decision_age_s: float = 1.0  # a chunk of 16 rows at 0.1 s still has six rows to go
     slowing: float = 2.0
     fewest_rows: int = 4
+    most_rows: int = 64  # twice the released model's 30
+    shortest_period_s: float = 1.0 / 60.0
+    longest_period_s: float = 0.5
 
     def __post_init__(self) -> None:
         for field in fields(self):

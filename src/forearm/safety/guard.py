@@ -1,0 +1,162 @@
+"""Judges one command in its tick; the only maker of `SafeCommand`.
+
+Invariant: what comes out of here is finite, in range, one small step from what was sent before, and no nearer to
+anything than allowed — or, where the arms already are in a bad place, no deeper in it. Whatever goes wrong in here
+moves nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from forearm.messages import Command, Finding, Floats, Observation, Outcome, SafeCommand, Verdict
+from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
+from forearm.safety import checks
+from forearm.safety.clearance import PAIRS, Bodies, margins
+from forearm.safety.limits import TICK_S, Limits
+
+Findings = tuple[Finding, ...]
+ROUNDING = 1e-6  # rad, opening or m: what arithmetic may add to a limit, far below what an encoder sees
+HISTORY = 3  # set-points needed to know speed, acceleration and jerk of the next one
+
+
+class Guard:
+    """The gate between the control loop and the robot. Used by the control thread alone, once per tick.
+
+    A command follows the one sent before it. At first, and after a tick that sent nothing, it follows the measured
+    pose, at rest: the robot then stands where it was measured.
+
+    Args:
+        limits: what is allowed.
+        embodiment: whose joints they are.
+        cameras: whose images must be there and fresh; the embodiment's by default.
+    """
+
+    def __init__(
+        self, limits: Limits, embodiment: Embodiment = BIMANUAL_YAM, *, cameras: Sequence[str] | None = None
+    ) -> None:
+        self._limits = limits
+        self._embodiment = embodiment
+        self._cameras = [camera.name for camera in embodiment.cameras] if cameras is None else list(cameras)
+        self._required = margins(limits, arms_m=limits.arm_clearance_now_m)
+        self._sent: list[Floats] = []
+        self._tracked = False
+        self._sequence = -1
+
+    def reset(self, observation: Observation) -> None:
+        """Forgets what was sent: the next command must begin at this pose, from rest."""
+        self._sent = [np.array(observation.positions)]
+        self._tracked = False
+        self._sequence = -1
+
+    def review(self, command: Command, observation: Observation, now_ns: int) -> Verdict:
+        """The verdict on `command`; `verdict.command` is there exactly when it is ALLOW.
+
+        Takes about 0.2 ms. Never raises: an exception in here is a STOP.
+        """
+        started = time.perf_counter()
+        try:
+            positions, findings = self._judge(command, observation, now_ns)
+        except Exception as error:  # a check that fails has shown nothing, so nothing may move
+            positions, findings = None, checks.broken("guard", error)
+        safe = None
+        if positions is None or findings:
+            self._sent, self._tracked = [], False
+            if not checks.array_is("measured pose", observation.positions, width=len(self._embodiment.joints)):
+                self._sent = [np.array(observation.positions)]
+        else:
+            self._sent = [*self._sent[1 - HISTORY :], positions]
+            self._tracked, self._sequence = True, command.sequence
+            safe = SafeCommand(
+                stamp_ns=command.stamp_ns, sequence=command.sequence, epoch=command.epoch, positions=positions
+            )
+        return Verdict(
+            outcome=checks.worst(findings), findings=findings, command=safe, cost_s=time.perf_counter() - started
+        )
+
+    def _judge(self, command: Command, observation: Observation, now_ns: int) -> tuple[Floats | None, Findings]:
+        """The positions as they may be sent, and every objection."""
+        width = len(self._embodiment.joints)
+        findings = checks.array_is("measured pose", observation.positions, width=width)
+        findings += checks.array_is("command", command.positions, width=width)
+        if findings:
+            return None, findings
+        if not self._sent:
+            self._sent = [np.array(observation.positions)]
+        findings = self._timely(command, observation, now_ns)
+        lower, upper = self._range()
+        positions = np.clip(command.positions, lower, upper)
+        findings += checks.in_range(
+            "command", command.positions, lower - ROUNDING, upper + ROUNDING, self._embodiment.joints, Outcome.HOLD
+        )
+        findings += self._followed(observation)
+        findings += self._smooth(positions)
+        findings += self._clear(positions)
+        return positions, findings
+
+    def _timely(self, command: Command, observation: Observation, now_ns: int) -> Findings:
+        """Of this session, new, and made from what is fresh."""
+        limits = self._limits
+        findings = checks.same_epoch("command", command.epoch, observation.epoch)
+        findings += checks.follows(command.sequence, self._sequence)
+        findings += checks.fresh("command", command.stamp_ns, now_ns, limits.state_age_s)
+        findings += checks.fresh("measured pose", observation.stamp_ns, now_ns, limits.state_age_s)
+        return findings + checks.cameras_fresh(observation, self._cameras, now_ns, limits.camera_age_s)
+
+    def _range(self) -> tuple[Floats, Floats]:
+        """Where the joints may go: their range, and out to where they already are, so that they can come back in."""
+        return np.minimum(self._limits.lower, self._sent[-1]), np.maximum(self._limits.upper, self._sent[-1])
+
+    def _followed(self, observation: Observation) -> Findings:
+        """The arms are where they can be, and where they were sent."""
+        limits, joints, measured = self._limits, self._embodiment.joints, observation.positions
+        lower, upper = limits.lower - limits.position_excess, limits.upper + limits.position_excess
+        findings = checks.in_range("measured pose", measured, lower, upper, joints, Outcome.STOP)
+        if self._tracked:
+            error = self._sent[-1] - measured
+            findings += checks.within(
+                "tracking", "is off its set-point by", "", error, limits.tracking_error, joints, Outcome.HOLD
+            )
+        return findings
+
+    def _smooth(self, positions: Floats) -> Findings:
+        """The step, its change and the change of that, from what was sent; before that the arms were at rest."""
+        limits, joints = self._limits, self._embodiment.joints
+        rest = [self._sent[0]] * (HISTORY - len(self._sent))
+        path = np.stack([*rest, *self._sent, positions])
+        findings: Findings = ()
+        for order, (check, what, unit, limit) in enumerate(
+            (
+                ("speed", "is to move at", "/s", limits.velocity),
+                ("acceleration", "is to accelerate at", "/s²", limits.acceleration),
+                ("jerk", "is to jerk at", "/s³", limits.jerk),
+            ),
+            start=1,
+        ):
+            path = path[1:] - path[:-1]
+            period = TICK_S**order
+            findings += checks.within(
+                check, what, unit, path[-1] / period, limit + ROUNDING / period, joints, Outcome.HOLD
+            )
+        return findings
+
+    def _clear(self, positions: Floats) -> Findings:
+        """Every pair as far apart as it has to be, or no nearer than where the arms already are."""
+        there = Bodies.at(positions[None])
+        pairs = np.nonzero(~(there.at_least()[:, 0] >= self._required))[0]
+        distances = there.clearance(pairs, np.zeros_like(pairs))
+        close = ~(distances >= self._required[pairs])
+        if not close.any():
+            return ()
+        pairs, distances = pairs[close], distances[close]
+        here = Bodies.at(self._sent[-1][None]).clearance(pairs, np.zeros_like(pairs))
+        nearing = ~(distances >= here - ROUNDING)
+        if not nearing.any():
+            return ()
+        at = np.nonzero(nearing)[0]
+        worst = at[int(np.argmin((distances - self._required[pairs])[at]))]
+        pair, distance, required = int(pairs[worst]), float(distances[worst]), float(self._required[pairs[worst]])
+        return checks.near(Outcome.HOLD, PAIRS[pair], distance, required, "and nearing")
