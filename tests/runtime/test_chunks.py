@@ -32,7 +32,7 @@ def vetted(rows: Floats, stamp_ns: int = 0, epoch: int = 1) -> VettedChunk:
 
 
 def started(positions: Floats = HOME) -> ChunkBuffer:
-    buffer = ChunkBuffer(BIMANUAL_YAM, YAM_LIMITS)
+    buffer = ChunkBuffer(YAM_LIMITS)
     buffer.start(observation(positions))
     return buffer
 
@@ -141,7 +141,7 @@ def test_a_chunk_wholly_in_the_past_is_dropped() -> None:
 
 def test_an_answer_to_what_was_seen_before_a_stop_is_dropped_after_it() -> None:
     buffer = started()
-    buffer.stop(observation(HOME, stamp_ns=ns(1.0)))
+    buffer.start(observation(HOME, stamp_ns=ns(1.0)))
     assert not buffer.accept(vetted(np.tile(HOME, (16, 1)), ns(0.9)), ns(1.0))
     assert buffer.accept(vetted(np.tile(HOME, (16, 1)), ns(1.0)), ns(1.05))
 

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from forearm.clock import NANOSECONDS
 from forearm.errors import SafetyError
 from forearm.messages import Command, Floats, Observation, VettedChunk
-from forearm.robot.embodiment import Embodiment
 from forearm.safety.limits import TICK_S, Limits
 
 EXECUTION_HORIZON = 8  # rows in use before the next chunk is wanted; the prototype did equally well with 4, 8 and 16
@@ -30,14 +29,12 @@ class ChunkBuffer:
     """The vetted chunk being followed, and the set-point following it. Used by the control thread alone.
 
     Args:
-        embodiment: says which joints are grippers.
-        limits: the joints' greatest speed, acceleration and jerk.
+        limits: greatest speed, acceleration and jerk of each joint.
         horizon: rows of a chunk after which the next one is wanted, ≥ 1.
     """
 
-    def __init__(self, embodiment: Embodiment, limits: Limits, *, horizon: int = EXECUTION_HORIZON) -> None:
-        self._joints = np.arange(len(embodiment.joints))
-        self._grippers = embodiment.grippers
+    def __init__(self, limits: Limits, *, horizon: int = EXECUTION_HORIZON) -> None:
+        self._joints = np.arange(len(limits.velocity))
         self._limits = limits
         self._horizon = horizon
         self._chase = ruckig.Ruckig(len(self._joints), TICK_S)
@@ -57,14 +54,12 @@ class ChunkBuffer:
 
     def start(self, observation: Observation) -> None:
         """Rests at the observed pose, and follows only what answers this observation or a later one."""
+        self.hold()
         self._epoch = observation.epoch
-        self._rest(observation, observation.positions)
-
-    def stop(self, observation: Observation) -> None:
-        """Like `start`, after the robot was stopped; grippers keep their set-point, so that nothing held is dropped."""
-        positions = observation.positions.copy()
-        positions[self._grippers] = np.array(self._motion.current_position)[self._grippers]
-        self._rest(observation, positions)
+        self._stamp_ns = observation.stamp_ns - 1
+        self._motion.current_position = list(observation.positions)
+        self._motion.current_velocity = [0.0] * len(self._joints)
+        self._motion.current_acceleration = [0.0] * len(self._joints)
 
     def hold(self) -> None:
         """Forgets the rows and brakes to rest where the path leads, within the limits."""
@@ -130,10 +125,3 @@ class ChunkBuffer:
         before_ns, after_ns = self._times_ns[after - 1], self._times_ns[after]
         share = (at_ns - before_ns) / (after_ns - before_ns)
         return (1.0 - share) * self._rows[after - 1, self._joints] + share * self._rows[after, self._joints]
-
-    def _rest(self, observation: Observation, positions: Floats) -> None:
-        self.hold()
-        self._stamp_ns = observation.stamp_ns - 1
-        self._motion.current_position = list(positions)
-        self._motion.current_velocity = [0.0] * len(positions)
-        self._motion.current_acceleration = [0.0] * len(positions)

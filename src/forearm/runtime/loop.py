@@ -108,7 +108,7 @@ class Loop:
             self._emit(_judged("guard", command.sequence, verdict, now_ns))
         if verdict.command is None:
             self._robot.stop()
-            self._chunks.stop(observation)
+            self._chunks.start(observation)
             return
         self._robot.send(verdict.command)
         positions = tuple(verdict.command.positions.tolist())

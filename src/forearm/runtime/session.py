@@ -177,9 +177,9 @@ class Session:
             self._emit(
                 ModeChanged(
                     stamp_ns=self._clock.now_ns(),
-                    before=before.name.lower(),
-                    after=self._mode.name.lower(),
-                    trigger=trigger.name.lower(),
+                    before=before.value,
+                    after=self._mode.value,
+                    trigger=trigger.value,
                     reason=reason,
                 )
             )
@@ -208,6 +208,7 @@ class Session:
                 last_step()
             except Exception as error:  # the arms hold by their own controller; the log must still be finished
                 outcome, reason = "error", f"{reason} Then ending failed: {type(error).__name__}: {error}"
+        self._step(Trigger.FAULT if outcome in ("stopped", "error") else Trigger.DONE, reason)
         ended = SessionEnded(
             stamp_ns=self._clock.now_ns(),
             outcome=outcome,

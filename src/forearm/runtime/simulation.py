@@ -85,7 +85,7 @@ class Simulation:
             robot=self._robot,
             policy=self.policy,
             inference=SimulatedInference(self.policy, Vetting(limits), latency_s=self._latency_s),
-            chunks=ChunkBuffer(self._robot.embodiment, limits),
+            chunks=ChunkBuffer(limits),
             guard=Guard(limits),
             goal=self._robot,
             clock=self._clock,
