@@ -1,15 +1,6 @@
 import numpy as np
 
-from forearm.data.labels import (
-    DEPTH_CODES,
-    TRACE_TICKS,
-    code_metres,
-    depth_codes,
-    free_space,
-    gripper_events,
-    points,
-    traces,
-)
+from forearm.data.labels import TRACE_TICKS, free_space, gripper_events, points, traces
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
 
@@ -51,12 +42,6 @@ def test_a_point_is_where_the_gripper_next_acts_and_none_afterwards() -> None:
     np.testing.assert_allclose(made[21, 0], seen[1])
     assert np.isnan(made[41:, 0]).all()
     assert np.isnan(made[:, 1]).all()
-
-
-def test_depth_codes_decode_to_within_half_a_code() -> None:
-    depth = np.linspace(0.56, 1.44, 500, dtype=np.float32)
-    assert np.abs(code_metres()[depth_codes(depth)] - depth).max() <= 0.9 / DEPTH_CODES / 2 + 1e-6
-    assert depth_codes(np.array([np.nan, 0.1, 9.0], dtype=np.float32)).tolist() == [-1, 0, DEPTH_CODES - 1]
 
 
 def test_an_arm_is_free_only_away_from_grasps_and_the_table() -> None:

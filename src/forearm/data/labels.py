@@ -1,7 +1,7 @@
-"""What a demonstration teaches about reasoning, read off its own future actions: trace, points and depth codes.
+"""What a demonstration teaches about reasoning, read off its own future actions: traces and points.
 
-None of these needs an annotator: the trace is the forward kinematics of the targets to come, a point is where the tool
-will be when its gripper next opens or closes, and depth is measured.
+Neither needs an annotator: the trace is the forward kinematics of the targets to come, a point is where the tool will
+be when its gripper next opens or closes.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from forearm.robot.kinematics import tool_poses
 Floats = NDArray[np.float64]
 
 TRACE_TICKS = (3, 6, 10, 16, 24)  # ticks of 0.1 s ahead: dense where the arms are now, sparse where they are going
-DEPTH_GRID = 10  # cells a side of the main image, MolmoAct2's depth map
-DEPTH_CODES = 64  # codes over the range below: 14 mm each
-DEPTH_RANGE_M = (0.55, 1.45)  # m, nearest and farthest surface of the cell from the top camera
 
 
 def traces(actions: NDArray[np.float32]) -> Floats:
@@ -51,20 +48,6 @@ def points(actions: NDArray[np.float32]) -> Floats:
         for first, event in zip([0, *[tick + 1 for tick in events]], events, strict=False):
             result[first : event + 1, arm] = fractions[event, arm]
     return result
-
-
-def depth_codes(depth_cells: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Codes (...) of depths in m (...), nearest first; -1 where the depth is unknown."""
-    near, far = DEPTH_RANGE_M
-    fractions = (depth_cells.astype(np.float64) - near) / (far - near)
-    codes = np.clip(np.floor(np.nan_to_num(fractions) * DEPTH_CODES), 0, DEPTH_CODES - 1)
-    return np.where(np.isnan(depth_cells), -1, codes).astype(np.int64)
-
-
-def code_metres() -> Floats:
-    """(DEPTH_CODES,) m: the middle of what each code stands for."""
-    near, far = DEPTH_RANGE_M
-    return near + (np.arange(DEPTH_CODES) + 0.5) / DEPTH_CODES * (far - near)
 
 
 def free_space(

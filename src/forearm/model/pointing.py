@@ -1,7 +1,9 @@
 """Pointing: where in the main image each gripper will next open or close, as one cell of a grid and a place in it.
 
-A pointer compares a question with every cell's key (Vinyals et al. 2015, arXiv 1506.03134); that is how a word comes to
-mean a place. The offset recovers what a cell of 8 cm is too coarse for.
+A pointer compares a question with every cell's key (Vinyals et al. 2015, arXiv 1506.03134). Each word adds its own
+direction to the question, so that "red" comes to mean cells that look red from the first hundred examples on; left to
+attention alone, colours were still chosen by chance after 80,000. The offset recovers what a cell of 8 cm is too coarse
+for.
 """
 
 from __future__ import annotations
@@ -23,18 +25,22 @@ class PointHead(nn.Module):
         width: d, of the tokens.
         channels: of a cell.
         cells_side: cells along one side of the image.
+        vocabulary: words known; id 0 means nothing.
     """
 
-    def __init__(self, width: int, channels: int, cells_side: int) -> None:
+    def __init__(self, width: int, channels: int, cells_side: int, vocabulary: int) -> None:
         super().__init__()
         self.cells_side = cells_side
-        self.ask = nn.Linear(width, KEY_WIDTH)
+        self.enquire = nn.Linear(width, KEY_WIDTH)
+        self.meaning = nn.Embedding(vocabulary + 1, KEY_WIDTH, padding_idx=0)
+        self.heed = nn.Linear(width, KEY_WIDTH)
         self.answer = nn.Linear(width, CELLS * CELLS * KEY_WIDTH)
         self.answer_cell = nn.Linear(channels, KEY_WIDTH, bias=False)
         self.none = nn.Linear(width, 1)
         self.offset_enter = nn.Linear(2 * KEY_WIDTH, KEY_WIDTH)
         self.offset_leave = nn.Linear(KEY_WIDTH, 2)
         order = torch.tensor(token_order(cells_side))
+        nn.init.zeros_(self.meaning.weight)
         self.register_buffer("_row_major", torch.argsort(order), persistent=False)
 
     def keys(
@@ -44,12 +50,20 @@ class PointHead(nn.Module):
         from_tokens = self.answer(tokens).unflatten(-1, (CELLS * CELLS, KEY_WIDTH))
         return (from_tokens + self.answer_cell(cells)).flatten(1, 2)[:, self._row_major]
 
+    def ask(self, queries: Float[Tensor, "B arms d"], words: Int[Tensor, "B places"]) -> Float[Tensor, "B arms key"]:
+        """What each arm looks for: its query's own question, and the words as far as it heeds them now."""
+        meant = self.meaning(words).sum(1, keepdim=True)
+        return self.enquire(queries) + torch.sigmoid(self.heed(queries)) * meant
+
     def scores(
-        self, questions: Float[Tensor, "B arms d"], keys: Float[Tensor, "B cells key"]
+        self,
+        queries: Float[Tensor, "B arms d"],
+        questions: Float[Tensor, "B arms key"],
+        keys: Float[Tensor, "B cells key"],
     ) -> Float[Tensor, "B arms cells+1"]:
         """Logits of each cell, then of "this gripper will do neither"."""
-        compared = self.ask(questions) @ keys.transpose(1, 2) * KEY_WIDTH**-0.5
-        return torch.cat([compared, self.none(questions)], dim=-1)
+        compared = questions @ keys.transpose(1, 2) * KEY_WIDTH**-0.5
+        return torch.cat([compared, self.none(queries)], dim=-1)
 
     def centres(self, cells: Int[Tensor, "B arms"]) -> Float[Tensor, "B arms 2"]:
         """Middles of cells as fractions of the image; meaningless for "none"."""
@@ -58,13 +72,13 @@ class PointHead(nn.Module):
 
     def place(
         self,
-        questions: Float[Tensor, "B arms d"],
+        questions: Float[Tensor, "B arms key"],
         keys: Float[Tensor, "B cells key"],
         cells: Int[Tensor, "B arms"],
     ) -> Float[Tensor, "B arms 2"]:
         """Fractions of the image: where, in or beside the given cells, each point lies."""
         inside = cells.clamp(max=keys.shape[1] - 1)
         chosen = torch.gather(keys, 1, inside[..., None].expand(-1, -1, keys.shape[-1]))
-        joined = torch.cat([self.ask(questions), chosen], dim=-1)
+        joined = torch.cat([questions, chosen], dim=-1)
         offset = self.offset_leave(F.gelu(self.offset_enter(joined)))
         return self.centres(inside) + offset.float() / self.cells_side

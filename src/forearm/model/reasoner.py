@@ -10,9 +10,11 @@ be read, checked and edited before the next stage sees them; no gradient passes 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 from forearm.model.action_expert import ActionExpert, Context
 from forearm.model.attention import Cache, GrowingCache
 from forearm.model.config import ExpertConfig, FlowConfig, TextConfig
+from forearm.model.depth_codes import DEPTH_CODES, code_metres
 from forearm.model.fourier import FourierEmbedding
 from forearm.model.language import Decoder
 from forearm.model.layout import (
@@ -37,6 +40,7 @@ from forearm.model.layout import (
 )
 from forearm.model.pointing import PointHead
 from forearm.model.stem import CELLS, ConvStem
+from forearm.robot.embodiment import BIMANUAL_YAM
 
 ARMS = 2
 STATE_CHANNELS = 10  # per arm: 6 joints and the opening, normalised; x, y, z of the tool in `LENGTH_M`
@@ -88,7 +92,7 @@ class ReasonerConfig:
     vocabulary: int
     places: int
     subtasks: int
-    depth_codes: int = 64
+    depth_codes: int = DEPTH_CODES
     waypoints: int = 5
 
 
@@ -114,7 +118,7 @@ class Reading(NamedTuple):
     depth: Float[Tensor, "B cells codes"]
     points: Float[Tensor, "B arms cells+1"]
     subtask: Float[Tensor, "B subtasks"]
-    questions: Float[Tensor, "B arms d"]
+    questions: Float[Tensor, "B arms key"]
     keys: Float[Tensor, "B cells key"]
 
 
@@ -135,13 +139,15 @@ class Reasoner(nn.Module):
         self.arm = nn.Embedding(ARMS, width)
         self.point_query = nn.Parameter(torch.zeros(width))
         self.trace_query = nn.Parameter(torch.zeros(width))
-        self.point_head = PointHead(width, config.cell_channels, self.top_stem.cells_side)
+        self.point_head = PointHead(width, config.cell_channels, self.top_stem.cells_side, config.vocabulary)
         self.depth_head = nn.Linear(width + config.cell_channels, config.depth_codes)
         self.subtask_head = nn.Linear(ARMS * width, config.subtasks)
         self.depth = nn.Linear(DEPTH_ROWS * self.top_stem.cells_side, width)
         self.depth_place = nn.Parameter(torch.zeros(self.top_stem.cells_side // DEPTH_ROWS, width))
         self.point = FourierEmbedding(2, 6, width)
         self.no_point = nn.Parameter(torch.zeros(width))
+        self.target = nn.Linear(6, width)
+        nn.init.zeros_(self.target.weight)
         self.trace_head = nn.Sequential(
             nn.Linear(width, width), nn.GELU(), nn.Linear(width, config.waypoints * WAYPOINT_CHANNELS)
         )
@@ -160,6 +166,14 @@ class Reasoner(nn.Module):
                 TRACE: ARMS * config.waypoints,
             }
         )
+        camera = BIMANUAL_YAM.cameras[0]
+        assert camera.cell_from_camera is not None  # the main camera does not move
+        mount = torch.from_numpy(
+            np.column_stack([camera.cell_from_camera.rotation, camera.cell_from_camera.translation])
+        )
+        self._extent = 2.0 * math.tan(camera.fovy / 2.0)  # of the square image at 1 m
+        self.register_buffer("_cell_from_camera", mount.float(), persistent=False)
+        self.register_buffer("_metres", torch.from_numpy(code_metres()).float(), persistent=False)
         for stage in range(3):
             self.register_buffer(f"_mask_{stage}", torch.from_numpy(self.layout.mask(stage)), persistent=False)
         self.register_buffer("_actor_sees", torch.from_numpy(self.layout.positions(ACTOR_SEES)), persistent=False)
@@ -191,13 +205,14 @@ class Reasoner(nn.Module):
         words = self.word(sight.words) + self.word_place
         hidden = self._extend(0, [top, wrists.flatten(1, 2), state, words, query], cache)
         tokens = hidden[:, self.layout.within(0, TOP)]
-        questions = hidden[:, self.layout.within(0, POINT_QUERY)]
+        queries = hidden[:, self.layout.within(0, POINT_QUERY)]
+        questions = self.point_head.ask(queries, sight.words)
         keys = self.point_head.keys(tokens, cells)
         by_cell = torch.cat([tokens[:, :, None].expand(-1, -1, CELLS * CELLS, -1), cells.to(tokens.dtype)], dim=-1)
         return Reading(
             depth=self.depth_head(by_cell).flatten(1, 2)[:, self.point_head._row_major],
-            points=self.point_head.scores(questions, keys),
-            subtask=self.subtask_head(questions.flatten(1)),
+            points=self.point_head.scores(queries, questions, keys),
+            subtask=self.subtask_head(queries.flatten(1)),
             questions=questions,
             keys=keys,
         )
@@ -219,12 +234,23 @@ class Reasoner(nn.Module):
         nearness = 1 - 2 * codes.float() / (self.config.depth_codes - 1)  # 1 nearest, -1 farthest
         depth = self.depth(nearness.unflatten(1, (self.depth_place.shape[0], -1))) + self.depth_place
         none = points.isnan().any(-1, keepdim=True)
-        point = torch.where(none, self.no_point, self.point(points.nan_to_num() * 2 - 1)) + self.arm.weight
+        target = self.targets(points.nan_to_num(), codes)
+        towards = torch.cat([target, target - tools], dim=-1) / LENGTH_M
+        point = torch.where(none, self.no_point, self.point(points.nan_to_num() * 2 - 1) + self.target(towards))
+        point = point + self.arm.weight
         query = (self.trace_query + self.arm.weight).expand(batch, -1, -1)
         hidden = self._extend(1, [depth, point, query], cache)
         raw = self.trace_head(hidden[:, self.layout.within(1, TRACE_QUERY)]).float()
         raw = raw.unflatten(-1, (self.config.waypoints, WAYPOINT_CHANNELS))
         return torch.cat([tools[:, :, None] + raw[..., :3] * LENGTH_M, raw[..., 3:]], dim=-1)
+
+    def targets(self, points: Float[Tensor, "B arms 2"], codes: Int[Tensor, "B cells"]) -> Float[Tensor, "B arms 3"]:
+        """Where in the cell, m, the points lie on the surface that the depth map says is there."""
+        side = self.point_head.cells_side
+        column, row = (points.clamp(0, 1 - 1e-6) * side).long().unbind(-1)
+        depth = self._metres[torch.gather(codes, 1, row * side + column)]
+        rays = torch.cat([(points - 0.5) * self._extent, torch.ones_like(points[..., :1])], dim=-1)
+        return (rays * depth[..., None]) @ self._cell_from_camera[:, :3].T + self._cell_from_camera[:, 3]
 
     def commit(
         self,
@@ -234,7 +260,7 @@ class Reasoner(nn.Module):
         *,
         erased: bool = False,
     ) -> None:
-        """Takes the trace, decided on or edited, as what will be done; `erased` commits to nothing, to test what that does."""
+        """Takes the trace, decided on or edited, as what will be done; `erased` commits to nothing, as a test."""
         tokens = self.trace_tokens(traces, tools)
         self._extend(2, [torch.zeros_like(tokens) if erased else tokens], cache)
 

@@ -1,4 +1,4 @@
-"""The action reasoning model as a policy: it says what it sees and what it will do, and answers with the chunk that does it."""
+"""The action reasoning model as a policy: it says what it sees and what it will do, and gives the chunk that does it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from forearm.data.labels import TRACE_TICKS, code_metres
+from forearm.data.labels import TRACE_TICKS
 from forearm.errors import InputError, ModelError
 from forearm.messages import ActionChunk, Decision, Observation, Plan
 from forearm.model import checkpoint
 from forearm.model.checkpoint import Checkpoint
+from forearm.model.depth_codes import code_metres
 from forearm.model.flow import sample
 from forearm.model.reasoner import Reading, Sight
 from forearm.model.sight import pixels, tools_at
@@ -28,7 +29,7 @@ Edit = Callable[[Observation, Floats], Floats]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intervention:
-    """Changes to the plan between reasoning and acting, to test that the plan causes the action or to let a person edit it.
+    """Changes to the plan between reasoning and acting: to test that it causes the action, or to let a person edit it.
 
     Attributes:
         point: new points (A, 2) from the decided ones, before the trace is planned.

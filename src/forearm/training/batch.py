@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forearm.data.dataset import Dataset
-from forearm.data.labels import depth_codes, free_space, points, traces
+from forearm.data.labels import free_space, gripper_events, points, traces
+from forearm.model.depth_codes import depth_codes
 from forearm.model.reasoner import Sight
 from forearm.model.sight import Scales, pixels, tools_at
 from forearm.model.words import Words
@@ -28,6 +29,8 @@ TINT = 0.06  # largest change of one colour channel, share of full scale
 JOINT_NOISE_RAD = 0.01  # rad, of measured positions: calibration is not exact
 TRACE_SHIFT_M = (0.01, 0.06)  # m, how far an edited trace may lie from the demonstrated one
 TRACE_SHIFT_SHARE = 0.5  # of the arms that are free
+FIRST_TICKS = 10  # 1 s
+BEFORE_GRIP_TICKS = 8
 RAMP_ROWS = 3  # rows over which an arm moves onto a shifted trace: 0.3 s
 DAMPING = 1e-4  # m², of the position pseudo-inverse
 
@@ -85,6 +88,7 @@ class Lessons:
         kinds = np.array([_kind(each) for each in dataset.instructions])
         episodes_of_kind = {kind: int(lengths[kinds == kind].sum()) for kind in np.unique(kinds)}
         weight = np.repeat([episodes_of_kind[kind] ** -0.5 for kind in kinds], lengths)
+        weight *= np.concatenate([_interest(dataset.actions[a:b]) for a, b in spans])
         return cls(
             dataset=dataset,
             words=words,
@@ -178,6 +182,18 @@ class Lessons:
         )
         images = (pixels(result) + 1.0) * light[:, :, None, None] - 1.0
         return np.minimum(images, 1.0)
+
+
+def _interest(actions: Array) -> NDArray[np.float64]:
+    """(T,) how often a tick is drawn: more in the first second, when words decide, and shortly before a grip changes."""
+    interest = np.ones(len(actions))
+    interest[:FIRST_TICKS] = 3.0
+    for events in gripper_events(actions):
+        for event in events:
+            interest[max(0, event - BEFORE_GRIP_TICKS) : event + 2] = np.maximum(
+                interest[max(0, event - BEFORE_GRIP_TICKS) : event + 2], 2.0
+            )
+    return interest
 
 
 def _swap_sides(sentence: str) -> str:

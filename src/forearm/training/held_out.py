@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from forearm.data.labels import code_metres
 from forearm.model.checkpoint import Checkpoint
+from forearm.model.depth_codes import code_metres
 from forearm.model.flow import sample
 from forearm.training.batch import Lessons
 from forearm.training.objective import cells_of

@@ -1,7 +1,7 @@
 """What the small reasoner is taught, stage by stage.
 
-Each stage learns from its own label, with no gradient into the stage before it. What a stage is given is half the truth,
-blurred, and half what the model itself decided, so that it can work from either; a decision that contradicts the
+Each stage learns from its own label, with no gradient into the stage before it. What a stage is given is half the
+truth, blurred, and half what the model itself decided, so that it can work from either; a decision that contradicts the
 demonstration is never given, because that would teach the next stage to distrust its plan.
 """
 

@@ -1,4 +1,4 @@
-"""From nothing to a checkpoint that can be shipped: record, learn, measure, report. Every part resumes where it stopped."""
+"""From nothing to a checkpoint that can be shipped: record, learn, measure, report. Every part resumes."""
 
 from __future__ import annotations
 
