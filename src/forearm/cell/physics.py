@@ -62,11 +62,6 @@ class Physics:
             mujoco.mj_camlight(self.model, self.data)
 
     @property
-    def seconds(self) -> float:
-        """Physics time since the start, s."""
-        return float(self.data.time)
-
-    @property
     def positions(self) -> Array:
         """(J,) measured positions in embodiment order and units."""
         return self.data.qpos[self._positions] / self._scale
@@ -96,11 +91,6 @@ class Physics:
         return Pose(
             rotation=self.data.site_xmat[site].reshape(3, 3).copy(), translation=self.data.site_xpos[site].copy()
         )
-
-    def opening(self, arm: str) -> float:
-        """How far the gripper of `arm` is open, 0..1."""
-        gripper = next(each.gripper for each in BIMANUAL_YAM.arms if each.name == arm)
-        return float(self.positions[gripper])
 
     def holders(self, name: str) -> frozenset[str]:
         """The arms that have both fingers on the object `name`."""

@@ -40,9 +40,9 @@ def radial_yaw(arm: str, x: float, y: float) -> float:
     return float(np.arctan2(y - BASE_Y[arm], x))
 
 
-def nearest_side(out_m: float) -> str:
-    """The arm on whose half of the table y = `out_m` lies."""
-    return "left" if out_m > MIDLINE_Y_M else "right"
+def nearest_side(y: float) -> str:
+    """The arm on whose half of the table `y` m lies."""
+    return "left" if y > MIDLINE_Y_M else "right"
 
 
 def start_joints(rng: np.random.Generator, odd: frozenset[str]) -> tuple[float, ...]:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from forearm.cell import scene
-from forearm.cell.camera import Cameras
 from forearm.cell.physics import Physics
 from forearm.cell.setup import Setup
+from forearm.cell.shutter import InlineShutter, Shutter
 from forearm.cell.solver import TICK_S, task_model
 from forearm.cell.tasks import task_named
 from forearm.cell.tasks.interface import HOLD_S
 from forearm.clock import NANOSECONDS, Clock
 from forearm.errors import ConfigError, RobotError
 from forearm.geometry import Pose
-from forearm.messages import DepthImage, Floats, Image, Observation, SafeCommand
+from forearm.messages import Floats, Observation, SafeCommand
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 
 STEP_NS = round(scene.STEP_S * NANOSECONDS)
@@ -26,13 +26,14 @@ WATCH_NS = round(TICK_S * NANOSECONDS)  # how often the truth is looked at: whet
 
 
 class CellRobot:
-    """A `Robot` made of MuJoCo. Connect, use and close it in one thread: it owns that thread's renderer.
+    """A `Robot` made of MuJoCo. Connect, use and close it in one thread.
 
     Args:
         setup: the scene it starts in, afresh at every `connect`.
         clock: what the physics follows.
         outside_view: whether images hold "outside" too, a view for people (about 20 ms a capture).
         camera_period_s: s between captures, a multiple of the physics step; captures fall on multiples of it.
+        shutter: takes the pictures; at once in this thread by default, which is what repeats byte by byte.
 
     Raises:
         ConfigError: for a camera period that is not a positive multiple of the physics step.
@@ -40,7 +41,13 @@ class CellRobot:
     """
 
     def __init__(
-        self, *, setup: Setup, clock: Clock, outside_view: bool = False, camera_period_s: float = TICK_S
+        self,
+        *,
+        setup: Setup,
+        clock: Clock,
+        outside_view: bool = False,
+        camera_period_s: float = TICK_S,
+        shutter: Shutter | None = None,
     ) -> None:
         period_ns = round(camera_period_s * NANOSECONDS)
         if period_ns <= 0 or period_ns % STEP_NS:
@@ -51,7 +58,8 @@ class CellRobot:
         self._period_ns = period_ns
         self._views = [camera.name for camera in BIMANUAL_YAM.cameras] + [scene.OUTSIDE] * outside_view
         self._physics = Physics(task_model(setup.task), setup)
-        self._cameras: Cameras | None = None
+        self._shutter: Shutter = InlineShutter() if shutter is None else shutter
+        self._connected = False
 
     @property
     def embodiment(self) -> Embodiment:
@@ -65,20 +73,20 @@ class CellRobot:
     def connect(self, epoch: int) -> None:
         self.close()
         self._physics = Physics(task_model(self._setup.task), self._setup)
-        self._cameras = Cameras(self._physics.model)
         self._epoch, self._sequence = epoch, 0
         self._start_ns, self._elapsed_ns = self._clock.now_ns(), 0
         self._command = np.array(self._setup.start)
         self._reached_since_ns: int | None = None
         self._taken: str | None = None
-        self._images: dict[str, Image] = {}
-        self._depths: dict[str, DepthImage] = {}
-        self._capture(self._cameras, self._start_ns)
+        self._shutter.open(self._physics, self._views, self._start_ns)
+        self._connected = True
 
     def read(self) -> Observation:
+        self._require_connection()
         now_ns = self._clock.now_ns()
-        self._follow(self._connected(), now_ns - self._start_ns)
+        self._follow(now_ns - self._start_ns)
         self._sequence += 1
+        views = self._shutter.newest()
         return Observation(
             stamp_ns=now_ns,
             sequence=self._sequence,
@@ -86,27 +94,26 @@ class CellRobot:
             positions=self._physics.positions,
             velocities=self._physics.velocities,
             efforts=self._physics.efforts,
-            images=dict(self._images),
-            depths=dict(self._depths),
+            images=views.images,
+            depths=views.depths,
             instruction=self._setup.instruction,
         )
 
     def send(self, command: SafeCommand) -> None:
-        self._connected()
+        self._require_connection()
         self._set(command.positions)
 
     def stop(self) -> None:
         """Holds the arms where they are; grippers keep what they were told, so that nothing held is dropped."""
-        if self._cameras is None:
+        if not self._connected:
             return
         held = self._physics.positions
         held[BIMANUAL_YAM.grippers] = self._command[BIMANUAL_YAM.grippers]
         self._set(held)
 
     def close(self) -> None:
-        if self._cameras is not None:
-            self._cameras.close()
-            self._cameras = None
+        self._connected = False
+        self._shutter.close()
 
     def object_pose(self, name: str) -> Pose:
         """cell_from_object of a task's object, the truth at the last read.
@@ -137,16 +144,15 @@ class CellRobot:
         """Whether the two arms' hands touch each other."""
         return self._physics.arms_touch()
 
-    def _connected(self) -> Cameras:
-        if self._cameras is None:
+    def _require_connection(self) -> None:
+        if not self._connected:
             raise RobotError("cell robot: got a call before connect or after close; call connect(epoch) first")
-        return self._cameras
 
     def _set(self, positions: Floats) -> None:
         self._command = np.array(positions)
         self._physics.target(self._command)
 
-    def _follow(self, cameras: Cameras, until_ns: int) -> None:
+    def _follow(self, until_ns: int) -> None:
         """Moves the physics on to `until_ns` after the start, watching and capturing on the way."""
         until_ns -= until_ns % STEP_NS
         last_capture_ns = until_ns - until_ns % self._period_ns  # captures nobody could have read are not made
@@ -157,7 +163,7 @@ class CellRobot:
             if pause_ns % WATCH_NS == 0:
                 self._watch()
             if pause_ns == last_capture_ns:
-                self._capture(cameras, self._start_ns + pause_ns)
+                self._shutter.press(self._physics, self._start_ns + pause_ns)
 
     def _watch(self) -> None:
         if not self._task.reached(self._setup, self._physics):
@@ -167,13 +173,6 @@ class CellRobot:
         if self._taken is None:
             names = (placement.name for placement in self._setup.placements)
             self._taken = next((name for name in names if self._physics.holders(name)), None)
-
-    def _capture(self, cameras: Cameras, stamp_ns: int) -> None:
-        for name in self._views:
-            seen = cameras.capture(self._physics.model, self._physics.data, name)
-            self._images[name] = Image(stamp_ns=stamp_ns, pixels=seen.pixels)
-            if name != scene.OUTSIDE:
-                self._depths[name] = DepthImage(stamp_ns=stamp_ns, metres=seen.metres)
 
 
 def _next(now_ns: int, period_ns: int) -> int:
