@@ -98,7 +98,7 @@ def _figures(log: RunLog, data: Json) -> str:
         ("task progress", progress, f"after {log.duration_s:.1f} s"),
         ("decisions", str(len(log.decisions)), f"{len(log.commands)} set-points sent"),
         ("objections", str(objections), "verdicts other than allow"),
-        ("depth error", _median(depth, "mm"), "predicted − measured, median"),
+        ("depth error", _median(depth, "mm"), "predicted to measured, median"),
         ("trace error", _median(trace, "mm"), "waypoints to tool, median"),
         ("inference", _median(latency, "ms"), "per decision, median"),
         ("tick lateness", late, "99th percentile"),
@@ -124,7 +124,10 @@ def _facts(log: RunLog) -> str:
         ("Seed", str(header.seed)),
         ("Commit", header.commit or "unknown"),
         ("Session", str(header.epoch)),
-        ("Log", f"{log.path.name}, {log.path.stat().st_size / 1e6:.1f} MB, {'complete' if log.complete else 'cut off'}"),
+        (
+            "Log",
+            f"{log.path.name}, {log.path.stat().st_size / 1e6:.1f} MB, {'complete' if log.complete else 'cut off'}",
+        ),
     ]
     return "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
 
@@ -188,5 +191,3 @@ def _indented(recipe: str) -> str:
         return json.dumps(json.loads(recipe), indent=2, ensure_ascii=False)
     except ValueError:
         return recipe
-
-

@@ -28,6 +28,7 @@ def page_data(log: RunLog) -> Json:
         "decisions": [decision(log, decided, main) for decided in log.decisions],
         "paths": tool_paths(log, main),
         "joints": _joints(log),
+        "lateness": _lateness(log),
         "modes": [
             {"time": round(log.seconds(change.stamp_ns), 4), "before": change.before, "after": change.after}
             for change in log.mode_changes
@@ -43,6 +44,14 @@ def page_data(log: RunLog) -> Json:
             for verdict in log.verdicts
         ],
     }
+
+
+def _lateness(log: RunLog) -> Json | None:
+    """How late the control loop's ticks began; None where the session did not get to say so."""
+    if log.end is None:
+        return None
+    late = {"p50_ms": number(log.end.late_p50_s * 1e3, 4), "p99_ms": number(log.end.late_p99_s * 1e3, 4)}
+    return {"ticks": log.end.ticks, **late}
 
 
 def _joints(log: RunLog) -> Json:

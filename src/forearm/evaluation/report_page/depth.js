@@ -103,7 +103,6 @@ function drawErrors(time) {
 }
 
 function buildDepth() {
-  const stated = run.decisions.some((each) => each.plan);
   $("no-plans").hidden = stated;
   if (!plans.length && !depthMaps.length) $("depth-panel").hidden = true;
   if (!stated) {

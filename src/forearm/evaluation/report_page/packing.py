@@ -25,7 +25,9 @@ def millimetres(metres: NDArray[Any]) -> str:
 
 def numbers(values: NDArray[Any], decimals: int) -> Any:
     """Nested lists of rounded numbers, None where one is not finite: JSON has no NaN."""
-    return np.where(np.isfinite(values), np.round(values, decimals).astype(object), None).tolist()
+    rounded = np.round(values, decimals).astype(object)
+    rounded[np.logical_not(np.isfinite(values))] = None
+    return rounded.tolist()
 
 
 def number(value: float, decimals: int) -> float | None:
@@ -33,8 +35,8 @@ def number(value: float, decimals: int) -> float | None:
     return round(value, decimals) if math.isfinite(value) else None
 
 
-def thinned(count: int, most: int) -> NDArray[np.int64]:
+def thinned(count: int, most: int) -> list[int]:
     """Indices of at most `most` of `count` items, evenly spread, with the first and the last."""
     if count <= most:
-        return np.arange(count)
-    return np.unique(np.rint(np.linspace(0, count - 1, most)).astype(np.int64))
+        return list(range(count))
+    return [round(index * (count - 1) / (most - 1)) for index in range(most)] if most > 1 else [0]

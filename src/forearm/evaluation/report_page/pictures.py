@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from forearm.evaluation.report_page.packing import Json, in_base64, millimetres, numbers, thinned
@@ -61,7 +62,7 @@ def depth_frames(log: RunLog, camera: Camera) -> Json | None:
     depths = log.depths.get(camera.name, ())
     if not depths or camera.cell_from_camera is None:
         return None
-    rows, columns = _grid(depths[0])
+    rows, columns = (_grid(size) for size in depths[0].metres.shape)
     pixels = np.stack(np.meshgrid(columns + 0.5, rows + 0.5), axis=-1)
     scale = camera.width / depths[0].metres.shape[1]  # the log may hold another resolution than the camera's full one
     rays = camera.pinhole.unproject(pixels * scale, np.ones(pixels.shape[:2])) @ camera.cell_from_camera.rotation.T
@@ -78,12 +79,10 @@ def depth_frames(log: RunLog, camera: Camera) -> Json | None:
     }
 
 
-def _grid(depth: DepthImage) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]:
-    return tuple(np.arange(stride // 2, size, stride) for size in depth.metres.shape for stride in [_stride(size)])
-
-
-def _stride(size: int) -> int:
-    return max(1, -(-size // POINTS_MOST))
+def _grid(size: int) -> NDArray[np.int64]:
+    """The middles of equal strides along one side of an image."""
+    stride = max(1, -(-size // POINTS_MOST))
+    return np.arange(stride // 2, size, stride, dtype=np.int64)
 
 
 def newest(captures: Sequence[DepthImage], stamp_ns: int) -> DepthImage | None:

@@ -24,7 +24,8 @@ function pictureAt(camera, time) {
   return picture.complete && picture.naturalWidth ? picture : null;
 }
 
-const CAPTIONS = { outside: "outside", top: "top camera and plan", left: "left wrist", right: "right wrist" };
+const stated = run.decisions.some((each) => each.plan);
+const CAPTIONS = { outside: "outside", left: "left wrist", right: "right wrist", top: stated ? "top camera and plan" : "top camera" };
 const overlay = { on: true };
 
 function buildStage() {
@@ -43,15 +44,17 @@ function buildStage() {
   const widths = large.map(aspect);
   if (stacked) widths.push(aspect(small[0]) / 2);
   stage.style.gridTemplateColumns = widths.map((width) => `minmax(0, ${width}fr)`).join(" ");
+  if (stacked) stage.style.gridTemplateRows = "minmax(0, 1fr) minmax(0, 1fr)";
   for (const camera of cameras) {
     const view = document.createElement("figure");
     view.className = "view";
     view.innerHTML = `<canvas id="view-${camera}"></canvas><figcaption>${CAPTIONS[camera] || camera}</figcaption>`;
+    view.style.setProperty("--aspect", aspect(camera));
     if (!stacked || large.includes(camera)) {
       view.style.aspectRatio = aspect(camera);
       if (stacked) view.style.gridRow = "1 / 3";
     }
-    if (camera === run.mainCamera && run.decisions.some((each) => each.plan)) {
+    if (camera === run.mainCamera && stated) {
       view.insertAdjacentHTML("beforeend", '<label class="switch"><input type="checkbox" checked>plan</label>');
       view.querySelector("input").onchange = (event) => { overlay.on = event.target.checked; show(shownTime); };
     }
@@ -65,7 +68,9 @@ function drawCamera(camera, time) {
   const picture = pictureAt(camera, time);
   if (picture) {
     context.imageSmoothingQuality = "high";
-    context.drawImage(picture, 0, 0, width, height);
+    const scale = Math.max(width / picture.naturalWidth, height / picture.naturalHeight); // covers its box, never distorted
+    const [wide, tall] = [picture.naturalWidth * scale, picture.naturalHeight * scale];
+    context.drawImage(picture, (width - wide) / 2, (height - tall) / 2, wide, tall);
   }
   if (camera === run.mainCamera && overlay.on) drawPlan(context, width, height, time);
 }

@@ -3,7 +3,7 @@
 /** Axes drawn into `canvas`, and the functions that place values on them. */
 function plotAxes(canvas, [left, right], [low, high], unit, count) {
   const { context, width, height } = fitted(canvas);
-  const margin = { left: 34, right: 4, top: 6, bottom: 6 };
+  const margin = { left: unit ? 46 : 34, right: 4, top: 6, bottom: 6 };
   const x = (value) => margin.left + ((value - left) / (right - left || 1)) * (width - margin.left - margin.right);
   const y = (value) => height - margin.bottom - ((value - low) / (high - low || 1)) * (height - margin.top - margin.bottom);
   context.font = "11px system-ui, sans-serif";
@@ -57,7 +57,7 @@ function buildJoints() {
     const values = [...(measured.values[joint] || []), ...(commanded.values[joint] || [])].filter((each) => each !== null);
     const least = units[joint] === "opening" ? 1 : 0.1; // a still joint is a straight line, not its own noise
     const middle = (Math.min(...values) + Math.max(...values)) / 2 || 0;
-    const reach = Math.max(least, Math.max(...values) - Math.min(...values) || 0) * 0.56;
+    const reach = Math.max(least, Math.max(...values) - Math.min(...values) || 0) * 0.58;
     parts.push((time) => {
       const axes = plotAxes(canvas, [0, run.duration], [middle - reach, middle + reach], "", 3);
       if (measured.values[joint]) curve(axes, measured.times, measured.values[joint], colour(ARM_COLOURS[Math.floor(joint / half)] || "--ink"), 1.8);
@@ -95,11 +95,11 @@ function drawLatency(time) {
 
 function quantile(values, share) {
   const sorted = values.filter((each) => each !== null).sort((a, b) => a - b);
-  return sorted.length ? sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1 < 0 ? 0 : Math.ceil(share * sorted.length) - 1)] : null;
+  return sorted.length ? sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] : null;
 }
 
 function buildLatency() {
-  if (!run.decisions.length && !run.verdicts.length) {
+  if (!run.decisions.length && !run.verdicts.length && !run.lateness) {
     $("latency").hidden = true;
     return;
   }
@@ -114,11 +114,15 @@ function buildLatency() {
   const table = document.createElement("table");
   table.innerHTML = "<thead><tr><th>ms</th><th>count</th><th>p50</th><th>p99</th><th>worst</th></tr></thead>";
   const body = table.createTBody();
-  for (const [name, values] of rows.filter(([, spent]) => spent.length)) {
+  const add = (name, count, figures) => {
     const row = body.insertRow();
-    const shown = [0.5, 0.99, 1].map((share) => quantile(values, share)).map((value) => (value === null ? "–" : value.toFixed(2)));
-    for (const text of [name, String(values.filter((each) => each !== null).length), ...shown]) row.insertCell().textContent = text;
+    const shown = figures.map((value) => (value === null ? "–" : value.toFixed(2)));
+    for (const text of [name, String(count), ...shown]) row.insertCell().textContent = text;
+  };
+  for (const [name, values] of rows.filter(([, spent]) => spent.length)) {
+    add(name, values.filter((each) => each !== null).length, [0.5, 0.99, 1].map((share) => quantile(values, share)));
   }
+  if (run.lateness) add("tick of the loop, late by", run.lateness.ticks, [run.lateness.p50_ms, run.lateness.p99_ms, null]);
   $("latency-table").append(table);
   $("latency-legend").replaceChildren(...named.map((name) => {
     const item = document.createElement("span");

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -58,12 +59,19 @@ def trace_errors(log: RunLog, decided: Decided) -> Floats:
 
 def measured_cells(depth: DepthImage, shape: tuple[int, ...]) -> Floats:
     """Median depth in m per cell of a grid `shape` (h, w) laid over the image; NaN where a cell saw nothing."""
-    rows = np.array_split(np.arange(depth.metres.shape[0]), shape[0])
-    columns = np.array_split(np.arange(depth.metres.shape[1]), shape[1])
+    rows, columns = (_edges(size, cells) for size, cells in zip(depth.metres.shape, shape, strict=True))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a cell without one known pixel: NaN is the answer
-        cells = [[np.nanmedian(depth.metres[np.ix_(row, column)]) for column in columns] for row in rows]
+        cells = [
+            [np.nanmedian(depth.metres[top:bottom, left:right]) for left, right in pairwise(columns)]
+            for top, bottom in pairwise(rows)
+        ]
     return np.array(cells, dtype=np.float64)
+
+
+def _edges(size: int, cells: int) -> list[int]:
+    """Where equal parts of a side begin and the last one ends, in whole pixels; none is empty unless pixels run out."""
+    return [round(size * cell / cells) for cell in range(cells + 1)]
 
 
 def depth_errors(log: RunLog, decided: Decided, camera: Camera) -> tuple[Floats, Floats] | None:

@@ -1,7 +1,7 @@
 // The cell in 3D: what the top camera measured, the arms, the path their tools took, and the path the plan states.
 // A perspective renderer on a 2D canvas: points and lines, far ones first. Metres, cell frame, z up.
 
-const HOME_VIEW = { azimuth: -2.32, elevation: 0.56, distance: 1.55, target: [0.28, -0.305, 0.1] };
+const HOME_VIEW = { azimuth: -2.45, elevation: 0.62, distance: 0.9, target: [0.25, -0.35, 0.06] };
 const view = { ...HOME_VIEW };
 const LENS = 1.35; // focal length over half the height
 
@@ -44,6 +44,12 @@ function drawTable(context, to) {
   context.globalAlpha = 1;
 }
 
+const FLYING_M = 0.03; // a pixel this far from both its neighbours mixes two surfaces at an edge and lies on neither
+function isFlying(map, i, width) {
+  const far = (j) => !(Math.abs(map[j] - map[i]) < FLYING_M);
+  return (far(i - 1) && far(i + 1)) || (far(i - width) && far(i + width));
+}
+
 const cloud = { key: "", points: [] };
 /** The newest depth map as points with the colours of the newest picture. */
 function cloudAt(time) {
@@ -62,7 +68,7 @@ function cloudAt(time) {
   for (let row = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
       const i = row * width + column, metres = depthMaps[index][i];
-      if (!Number.isFinite(metres)) continue;
+      if (!Number.isFinite(metres) || isFlying(depthMaps[index], i, width)) continue;
       const pixel = 4 * (Math.floor(v[row] * scratch.height) * scratch.width + Math.floor(u[column] * scratch.width));
       const at = rays[i].map((part, axis) => origin[axis] + metres * part);
       if (at[2] < -0.1) continue; // beyond the table's edge: the floor
@@ -84,17 +90,15 @@ function drawCloud(context, to, height, time) {
   }
 }
 
-const fingers = (links) => [[links[6], links[7]], [links[6], links[8]]];
-
 function drawArms(context, to, time) {
   const now = Math.max(0, lastBefore(run.paths.times, time));
   run.arms.forEach((arm, index) => {
     const ink = colour(ARM_COLOURS[index]), tools = run.paths.tools[index], links = run.paths.links[index][now];
     const floor = (points) => points.filter(known).map(([x, y]) => [x, y, 0]);
     polyline(context, to, floor(tools.slice(0, now + 1)), "rgb(128 128 128 / 35%)", 2);
-    polyline(context, to, links.slice(0, 7), colour("--paper"), 9);
-    polyline(context, to, links.slice(0, 7), colour("--faint"), 6);
-    for (const finger of fingers(links)) polyline(context, to, finger, colour("--faint"), 3.5);
+    const skeleton = [...links.slice(0, 7), tools[now]];
+    polyline(context, to, skeleton, colour("--paper"), 9);
+    polyline(context, to, skeleton, colour("--faint"), 6);
     for (const link of links.slice(0, 7)) {
       const at = to(...link);
       if (at) disc(context, at, 3.2, colour("--panel"));
@@ -167,7 +171,7 @@ function buildSpace() {
   }, { passive: false });
   canvas.ondblclick = () => { Object.assign(view, HOME_VIEW); drawSpace(shownTime); };
   const arms = run.arms.map((arm, i) => `<span><i style="background:var(${ARM_COLOURS[i]})"></i>${arm.name} tool's path</span>`);
-  const planned = run.decisions.some((each) => each.plan) ? ['<span><i class="dot"></i>predicted trace</span>'] : [];
+  const planned = stated ? ['<span><i class="dot"></i>predicted trace</span>'] : [];
   const seen = run.depth ? ['<span><i class="block"></i>measured by the top camera</span>'] : [];
   $("space-legend").innerHTML = [...arms, ...planned, ...seen].join("");
   parts.push(drawSpace);
