@@ -1,0 +1,71 @@
+"""Whether the arms follow an edited trace: at every decision the same model also decides with a shifted one.
+
+Only what it decides with its own trace is executed, so the comparison is made all along a real run and costs nothing of
+it: same observation, same noise, and the difference of the two chunks' tool paths.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from forearm.data.labels import TRACE_TICKS
+from forearm.messages import Decision, Floats, Observation, Plan
+from forearm.model.checkpoint import Checkpoint
+from forearm.policy.reasoning import Intervention, ReasoningPolicy
+from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.robot.kinematics import tool_poses
+
+SHIFT_M = 0.04  # m, along x, y or up, drawn per decision
+FREE_Z_M = 0.05  # m, an arm whose whole trace stays above this, with its gripper still, moves free of contact
+
+
+class TraceProbe:
+    """A reasoning policy that also measures how its chunks answer a shift of the trace.
+
+    `responses` gains, at each decision and for each arm free of contact, how far the tool's path moved along the shift,
+    in m, mean over the waypoints inside the chunk. Costs a second decision each time.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._plain = ReasoningPolicy(checkpoint)
+        self._shifted = ReasoningPolicy(checkpoint, intervention=Intervention(trace=self._shift))
+        self._direction = np.zeros(3)
+        self.responses: list[float] = []
+
+    @property
+    def name(self) -> str:
+        return self._plain.name
+
+    @property
+    def model_digest(self) -> str:
+        return self._plain.model_digest
+
+    def reset(self, *, seed: int) -> None:
+        self._plain.reset(seed=seed)
+        self._shifted.reset(seed=seed)
+        self._rng = np.random.default_rng((seed, 3))
+
+    def decide(self, observation: Observation) -> Decision:
+        axis = self._rng.integers(3)
+        sign = 1.0 if axis == 2 else self._rng.choice([-1.0, 1.0])  # up, never into the table
+        self._direction = np.eye(3)[axis] * sign
+        decision, other = self._plain.decide(observation), self._shifted.decide(observation)
+        assert decision.plan is not None  # a reasoning policy always has one
+        rows = [ticks - 1 for ticks in TRACE_TICKS if ticks <= len(decision.chunk.positions)]
+        before, _ = tool_poses(decision.chunk.positions[rows])
+        after, _ = tool_poses(other.chunk.positions[rows])
+        moved = (after - before) @ self._direction
+        self.responses += moved[:, free_arms(decision.plan, len(rows))].mean(0).tolist()
+        return decision
+
+    def _shift(self, _: Observation, waypoints: Floats) -> Floats:
+        shifted = waypoints.copy()
+        shifted[..., :3] += self._direction * SHIFT_M
+        return shifted
+
+
+def free_arms(plan: Plan, waypoints: int) -> list[int]:
+    """Arms whose planned tool stays clear of the table, and whose gripper stays as it is, for that many waypoints."""
+    still = np.ptp(plan.trace_grippers[:, :waypoints], axis=1) < 0.3
+    clear = plan.trace[:, :waypoints, 2].min(axis=1) > FREE_Z_M
+    return [arm for arm in range(len(BIMANUAL_YAM.arms)) if still[arm] and clear[arm]]

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from forearm.data.dataset import Dataset
+from forearm.data.labels import TRACE_TICKS
+from forearm.robot.kinematics import tool_poses
+from forearm.training.batch import TRACE_SHIFT_M, Lessons
+
+HOME = np.array([0.6, 1.47, 1.3, -1.4, 0.0, -1.57, 1.0, -0.6, 1.47, 1.3, -1.4, 0.0, 1.57, 1.0], dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def lessons() -> Lessons:
+    """Two made-up episodes: the left arm swings and closes its gripper once."""
+    rng = np.random.default_rng(0)
+    lengths, parts = (60, 50), []
+    for length in lengths:
+        actions = np.tile(HOME, (length, 1))
+        actions[:, 0] += np.linspace(0, 0.3, length, dtype=np.float32)
+        actions[length // 2 :, 6] = 0.0
+        parts.append(actions)
+    actions = np.concatenate(parts)
+    total = len(actions)
+    dataset = Dataset(
+        images={
+            "top": rng.integers(0, 255, (total, 120, 120, 3), dtype=np.uint8),
+            "left": rng.integers(0, 255, (total, 72, 72, 3), dtype=np.uint8),
+            "right": rng.integers(0, 255, (total, 72, 72, 3), dtype=np.uint8),
+        },
+        depth_cells=rng.uniform(0.6, 1.4, (total, 10, 10)).astype(np.float32),
+        positions=actions + rng.normal(0, 0.005, actions.shape).astype(np.float32),
+        actions=actions,
+        subtasks=np.array(["take it with the left arm"] * total),
+        starts=np.array([0, *np.cumsum(lengths)]),
+        instructions=("hand the red bar to the left arm and place it on the pad",) * 2,
+        seeds=np.arange(2),
+    )
+    return Lessons.of(dataset, horizon=16)
+
+
+def seed_that_flips(flipped: bool) -> np.random.Generator:
+    """A generator whose first draw mirrors, or does not mirror, the first sample."""
+    seed = next(seed for seed in range(100) if (np.random.default_rng(seed).random(1)[0] < 0.5) == flipped)
+    return np.random.default_rng(seed)
+
+
+def test_a_mirrored_sample_is_the_scene_in_the_mirror(lessons: Lessons) -> None:
+    tick = np.array([5])
+    plain, mirrored = lessons.batch(tick, seed_that_flips(False)), lessons.batch(tick, seed_that_flips(True))
+    words = {index + 1: word for index, word in enumerate(lessons.words.vocabulary)}
+    spelt = [[words[i] for i in batch.sight.words[0].tolist()] for batch in (plain, mirrored)]
+    assert "left" in spelt[0]
+    assert spelt[1] == ["right" if word == "left" else word for word in spelt[0]]
+    np.testing.assert_allclose(mirrored.points[0, 1, 0], 1 - plain.points[0, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(mirrored.points[0, 1, 1], plain.points[0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(mirrored.traces[0, 1, :, 0], plain.traces[0, 0, :, 0], atol=1e-6)
+    np.testing.assert_allclose(mirrored.traces[0, 1, :, 1], -0.61 - plain.traces[0, 0, :, 1], atol=1e-6)
+    assert mirrored.codes[0].view(10, 10).flip(1).tolist() == plain.codes[0].view(10, 10).tolist()
+    assert lessons.words.subtasks[int(mirrored.subtask[0])] == "take it with the right arm"
+
+
+def test_actions_and_the_trace_they_follow_agree_also_where_the_trace_was_shifted(lessons: Lessons) -> None:
+    rng = np.random.default_rng(1)
+    tick = np.full(64, 4)
+    rows = tick[:, None] + np.arange(16)
+    chunks, followed = lessons._shift_traces(tick, rows, rng)  # noqa: SLF001  # the step before network units
+    shift = (followed - lessons.traces[tick])[..., 0, :3]
+    moved = np.linalg.norm(shift, axis=-1) > 0
+    assert 0.2 < moved[:, 1].mean() < 0.8
+    tools, _ = tool_poses(chunks.astype(np.float64))
+    inside = [ticks for ticks in TRACE_TICKS if ticks <= 16]
+    for waypoint, ticks in enumerate(inside):
+        apart = np.linalg.norm(tools[:, ticks - 1] - followed[:, :, waypoint, :3], axis=-1)
+        assert apart[moved].mean() < 0.006  # m: one step of the pseudo-inverse
+        assert apart[~moved].max() < 1e-4
+    assert np.linalg.norm(shift, axis=-1)[moved].max() <= TRACE_SHIFT_M[1] + 1e-6
+    assert (shift[..., 2] >= 0).all()
+
+
+def test_an_arm_about_to_grip_is_never_shifted(lessons: Lessons) -> None:
+    tick = np.full(64, 24)  # the left gripper closes at tick 30
+    _, followed = lessons._shift_traces(tick, tick[:, None] + np.arange(16), np.random.default_rng(1))  # noqa: SLF001
+    assert not (followed - lessons.traces[tick])[:, 0].any()
+
+
+def test_chunks_in_network_units_decode_to_what_was_demonstrated(lessons: Lessons) -> None:
+    scales, data = lessons.scales, lessons.dataset
+    positions, chunks = data.positions[:3], np.stack([data.actions[k : k + 16] for k in range(3)])
+    np.testing.assert_allclose(scales.decode(scales.encode(chunks, positions), positions), chunks, atol=1e-5)
+
+
+def test_batches_repeat_themselves(lessons: Lessons) -> None:
+    first, second = (lessons.draw(np.random.default_rng(7), 8) for _ in range(2))
+    assert all(bool((a == b).all()) for a, b in zip(first.sight, second.sight, strict=True))
+    assert bool((first.actions == second.actions).all())
+
+
+def test_the_first_second_and_the_moments_before_a_grip_are_drawn_more_often(lessons: Lessons) -> None:
+    weight = lessons.weight / lessons.weight[15]
+    assert weight[0] == pytest.approx(3.0)
+    assert weight[28] == pytest.approx(2.0)
+    assert weight[45] == pytest.approx(1.0)
