@@ -26,7 +26,7 @@ class SharedGate(nn.Linear):
     """One gate, asked by the last layer's values, for the depth tokens of every layer."""
 
     def __init__(self, channels: int, bias: float) -> None:
-        super().__init__(channels, 1)
+        super().__init__(channels, 1)  # pyright: ignore[reportUnknownMemberType]
         close(self, bias)
 
     def gates(self, pairs: Pairs, weights: Float[Tensor, "B T"]) -> list[Float[Tensor, "B 1"]]:

@@ -48,14 +48,14 @@ class Depth:
 
 def write(model: MolmoAct2, prompt: Prompt) -> Depth:
     """Every code greedily, one after the other."""
-    count, _ = _sizes(model)
-    everything = np.ones(count, dtype=np.bool_)
-    return rewrite(model, prompt, torch.zeros((prompt.ids.shape[0], count), dtype=torch.long), everything)
+    count = _layout(model).count
+    nothing = torch.zeros((prompt.ids.shape[0], count), dtype=torch.long)
+    return rewrite(model, prompt, nothing, np.ones(count, dtype=np.bool_))
 
 
 @torch.no_grad()
 def rewrite(model: MolmoAct2, prompt: Prompt, before: Int[Tensor, "B N"], changed: NDArray[np.bool_]) -> Depth:
-    """The published adaptive mode: cells that changed are written anew, all others copied from `before` in one pass per run.
+    """The published adaptive mode: changed cells are written anew, the others copied, one pass per run.
 
     `changed` is (N,) for all rows or (B, N); a cell that changed in one row of a batch is decided for that row only.
 
@@ -63,22 +63,23 @@ def rewrite(model: MolmoAct2, prompt: Prompt, before: Int[Tensor, "B N"], change
         ConfigError: for a checkpoint without depth tokens.
         ModelError: when the map is not closed in time.
     """
-    count, first = _sizes(model)
+    layout = _layout(model)
     rows, device = prompt.ids.shape[0], prompt.ids.device
-    changed = np.broadcast_to(changed, (rows, count))
+    anywhere = changed.reshape(-1, layout.count).any(0)
+    changed = np.broadcast_to(changed, (rows, layout.count))
     codes = before.to(device).clone()
     stream = _begin(model, prompt, None)
     passes, logits = 1, list[Tensor]()
-    for start, end, anew in runs(changed.any(0)):
+    for start, end, anew in runs(np.asarray(anywhere)):
         for cells in [slice(i, i + 1) for i in range(start, end)] if anew else [slice(start, end)]:
             if anew:
                 scores = _code_logits(stream)[:, -1:]
                 mask = torch.tensor(changed[:, cells], device=device)
                 codes[:, cells] = torch.where(mask, scores.argmax(-1), codes[:, cells])
                 logits.append(scores)
-            stream.feed(codes[:, cells] + first)
+            stream.feed(codes[:, cells] + layout.first)
             passes += 1
-    closing = write_until(stream, _end(model), _closing_limit(model), "depth map")
+    closing = write_until(stream, layout.end, _closing_limit(model), "depth map")
     return _depth(stream, prompt, codes, logits, passes + max(map(len, closing)))
 
 
@@ -90,15 +91,15 @@ def write_freely(model: MolmoAct2, prompt: Prompt) -> Depth:
         ConfigError: for a checkpoint without depth tokens.
         ModelError: when the map does not close, or has not as many codes as it should.
     """
-    count, first = _sizes(model)
-    tokens, depth = model.config.tokens, model.config.depth
-    assert depth is not None and tokens.depth_start is not None
-    limit = max(count + 8, WRITTEN_PER_ROW * _horizon(model), 1)
+    layout = _layout(model)
+    limit = max(layout.count + 8, WRITTEN_PER_ROW * _horizon(model), 1)
     stream = read(model, prompt, room=limit, tail=1)
-    written = write_until(stream, _end(model), limit, "depth map")
-    codes = [codes_between(row, tokens.depth_start, _end(model), first, depth.codebook) for row in written]
-    if any(len(row) != count for row in codes):
-        raise ModelError(f"depth map: got {[len(row) for row in codes]} codes, allowed are {count}; discard the plan")
+    written = write_until(stream, layout.end, limit, "depth map")
+    codes = [codes_between(row, layout.start, layout.end, layout.first, layout.codebook) for row in written]
+    if any(len(row) != layout.count for row in codes):
+        raise ModelError(
+            f"depth map: got {[len(row) for row in codes]} codes, allowed are {layout.count}; discard the plan"
+        )
     return _depth(stream, prompt, torch.tensor(codes, device=prompt.ids.device), [], 1 + max(map(len, written)))
 
 
@@ -136,11 +137,12 @@ class Pace:
         self._seen = [*self._seen[-63:], (tokens, seconds)]
         n, s = np.array(self._seen, dtype=np.float64).T
         if np.ptp(n) > 0:
-            slope, offset = np.polyfit(n, s, 1)
-            self.each, self.fixed = max(float(slope), 1e-6), max(float(offset), 1e-6)
+            centred = n - n.mean()
+            self.each = max(float((centred * s).sum() / (centred**2).sum()), 1e-6)
+            self.fixed = max(float(s.mean() - self.each * n.mean()), 1e-6)
 
     def verified(self, changed: Sequence[bool], agreed: int) -> None:
-        """Learns from a draft of which the first `agreed` cells survived and, if there are more, the next one did not."""
+        """Learns from a draft whose first `agreed` cells survived while the next one, if any, did not."""
         for i, cell in enumerate(changed[: agreed + 1]):
             self.agreed[cell] += 0.02 * (float(i < agreed) - self.agreed[cell])
 
@@ -172,13 +174,14 @@ def verify(
         InputError: for a draft of another shape.
         ModelError: when the map is not closed in time.
     """
-    count, first = _sizes(model)
+    layout = _layout(model)
+    count, first = layout.count, layout.first
     rows, device = prompt.ids.shape[0], prompt.ids.device
     if draft.shape != (rows, count):
         raise InputError(f"depth draft: got {tuple(draft.shape)}, allowed is {(rows, count)}; start with a full decode")
     pace = Pace() if pace is None else pace
     hints = [False] * (count + 1) if changed is None else [*changed.tolist(), False]
-    close = torch.full((rows, 1), _end(model), device=device)
+    close = torch.full((rows, 1), layout.end, device=device)
     likely = torch.cat([draft.to(device) + first, close], dim=1)
 
     block = likely[:, : pace.block(hints) - 1]
@@ -197,7 +200,7 @@ def verify(
         certain = own[:, agreed : agreed + 1]
         if done >= count:  # the map is full but does not close as drafted: on as plain greedy decoding does
             stream.hidden = stream.hidden[:, : agreed + 1]
-            closing = write_until(stream, _end(model), _closing_limit(model), "depth map")
+            closing = write_until(stream, layout.end, _closing_limit(model), "depth map")
             passes += max(map(len, closing))
             break
         length = pace.block(hints[done + 1 :])
@@ -226,10 +229,10 @@ def _decide(
 
 def _begin(model: MolmoAct2, prompt: Prompt, then: Tensor | None) -> Stream:
     """Reads prompt, start of the map and what is drafted behind it; `hidden` begins at the start token."""
-    count, _ = _sizes(model)
-    start = torch.full((prompt.ids.shape[0], 1), _start(model), device=prompt.ids.device)
+    layout = _layout(model)
+    start = torch.full((prompt.ids.shape[0], 1), layout.start, device=prompt.ids.device)
     behind = start if then is None else torch.cat([start, then], dim=1)
-    room = count + 2 + _closing_limit(model)
+    room = layout.count + 2 + _closing_limit(model)
     return read(model, prompt, room=room, then=behind, tail=behind.shape[1])
 
 
@@ -240,28 +243,28 @@ def _depth(stream: Stream, prompt: Prompt, codes: Tensor, logits: list[Tensor], 
 
 
 def _code_logits(stream: Stream) -> Float[Tensor, "B n codebook"]:
-    depth, first = stream.model.config.depth, stream.model.config.tokens.depth_first
-    assert depth is not None and first is not None
-    return functional.linear(stream.hidden, stream.model.lm_head.weight[first : first + depth.codebook])
+    layout = _layout(stream.model)
+    rows = stream.model.lm_head.weight[layout.first : layout.first + layout.codebook]
+    return functional.linear(stream.hidden, rows)
 
 
-def _sizes(model: MolmoAct2) -> tuple[int, int]:
-    """Codes of a map, and the id of code 0."""
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How a model writes a map: `count` codes of `codebook` values from id `first` on, between `start` and `end`."""
+
+    count: int
+    codebook: int
+    first: int
+    start: int
+    end: int
+
+
+def _layout(model: MolmoAct2) -> _Layout:
     depth, tokens = model.config.depth, model.config.tokens
-    if depth is None or not depth.reasoning or None in (tokens.depth_first, tokens.depth_start, tokens.depth_end):
+    first, start, end = tokens.depth_first, tokens.depth_start, tokens.depth_end
+    if depth is None or not depth.reasoning or first is None or start is None or end is None:
         raise ConfigError("depth reasoning: got a checkpoint without it, allowed is one with; act without depth")
-    assert tokens.depth_first is not None
-    return depth.codes, tokens.depth_first
-
-
-def _start(model: MolmoAct2) -> int:
-    assert model.config.tokens.depth_start is not None
-    return model.config.tokens.depth_start
-
-
-def _end(model: MolmoAct2) -> int:
-    assert model.config.tokens.depth_end is not None
-    return model.config.tokens.depth_end
+    return _Layout(depth.codes, depth.codebook, first, start, end)
 
 
 def _horizon(model: MolmoAct2) -> int:

@@ -1,4 +1,4 @@
-"""A prompt becomes actions: read it once, perhaps write on, then let the action expert look at everything that was read.
+"""A prompt becomes actions: read it once, perhaps write on, then let the action expert look at all of it.
 
 Keys and values live in one static cache from the first prompt token to the last written one. Nothing is computed twice.
 """
@@ -6,6 +6,7 @@ Keys and values live in one static cache from the first prompt token to the last
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -119,7 +120,7 @@ def act(
 
 @torch.no_grad()
 def write_actions(stream: Stream, horizon: int) -> list[list[int]]:
-    """What the decoder writes greedily until end-of-text, token by token, for every prompt of a stream with `hidden` states.
+    """What the decoder writes greedily until end-of-text, for every prompt of a stream with `hidden` states.
 
     Raises:
         ModelError: when a prompt is not finished after 16 tokens per chunk row.
@@ -140,7 +141,7 @@ def write_until(stream: Stream, end: int, limit: int, what: str) -> list[list[in
     for _ in range(limit):
         token = model.lm_head(stream.hidden[:, -1]).argmax(-1)
         token = torch.where(ended, model.config.tokens.pad, token)
-        for row, each in enumerate(token.tolist()):
+        for row, each in enumerate(cast(list[int], token.tolist())):  # pyright: ignore[reportUnknownMemberType]
             if not ended[row]:
                 written[row].append(each)
         stream.feed(token[:, None], None if not ended.any() and stream.valid is None else ~ended[:, None])

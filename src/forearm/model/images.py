@@ -79,7 +79,7 @@ class Patches:
 
 
 def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
-    """(H, W, 3) bytes resampled bilinearly, without antialiasing and with pixel centres at halves, rounded half to even.
+    """(H, W, 3) bytes resampled bilinearly, without antialiasing, pixel centres at halves, rounded half to even.
 
     Torch's interpolation rounds values near a half differently from one CPU to the next. Those alone are computed
     again, with the fp32 operations in the order, and with the fused multiply-adds, of the kernel that made the
@@ -87,7 +87,7 @@ def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
     """
     if image.shape[:2] == size:
         return image
-    planes = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+    planes = torch.tensor(image).permute(2, 0, 1)[None].float()
     estimate = functional.interpolate(planes, size=size, mode="bilinear", align_corners=False, antialias=False)
     out = estimate[0].permute(1, 2, 0).numpy()
     tie = np.nonzero(np.abs(out - np.floor(out) - 0.5) < 1e-2)  # fp32 error here is below 1e-4
@@ -99,22 +99,22 @@ def _exact(
     image: Pixels, size: tuple[int, int], row: NDArray[np.intp], column: NDArray[np.intp], channel: NDArray[np.intp]
 ) -> Floats:
     """Resampled values at some places of the target."""
-    y = [each[row] for each in _taps(image.shape[0], size[0])]
-    x = [each[column] for each in _taps(image.shape[1], size[1])]
-    out = np.float32(0)
+    rows, columns = _taps(image.shape[0], size[0]), _taps(image.shape[1], size[1])
+    out = np.zeros(len(row), dtype=np.float32)
     for i, j in ((0, 1), (0, 0), (1, 0), (1, 1)):
-        out = _fused(image[y[i], x[j], channel].astype(np.float32), y[2 + i] * x[2 + j], out)
-    return np.asarray(out)
+        (y, down), (x, across) = rows[i], columns[j]
+        out = _fused(image[y[row], x[column], channel].astype(np.float32), down[row] * across[column], out)
+    return out
 
 
-def _taps(given: int, wanted: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats, Floats]:
+def _taps(given: int, wanted: int) -> tuple[tuple[NDArray[np.int64], Floats], tuple[NDArray[np.int64], Floats]]:
     """The two source pixels of each target pixel along one axis, and their weights."""
     scale = np.float32(given) / np.float32(wanted)
     place = _fused(np.arange(wanted, dtype=np.float32) + np.float32(0.5), scale, np.float32(-0.5))
     place = np.maximum(place, np.float32(0))
     first = np.minimum(np.floor(place).astype(np.int64), given - 1)
     far = np.clip(place - first.astype(np.float32), np.float32(0), np.float32(1))
-    return first, np.minimum(first + 1, given - 1), np.float32(1) - far, far
+    return (first, np.float32(1) - far), (np.minimum(first + 1, given - 1), far)
 
 
 def _fused(a: Floats, b: Floats | np.float32, c: Floats | np.float32) -> Floats:
@@ -188,7 +188,7 @@ def _overlapping(image: Pixels, config: CropConfig) -> tuple[Pixels, NDArray[np.
 
 
 def tiling(height: int, width: int, window: int, max_crops: int) -> tuple[int, int]:
-    """How many windows down and across fit an image best: least enlarging, else least shrinking; ties to fewer crops."""
+    """The windows down and across that fit an image best: least enlarging, else least shrinking, then fewest."""
     sides = range(1, max_crops + 1)
     candidates = sorted(
         ((i, j) for i in sides for j in sides if i * j <= max_crops), key=lambda each: (each[0] * each[1], each[0])

@@ -52,7 +52,7 @@ class Prompter:
     tokenizer: Tokenizer
     tag: Tag
     crops: CropConfig
-    marks: ImageMarks = ImageMarks()
+    marks: ImageMarks
 
     def sample(
         self,
@@ -143,7 +143,7 @@ def batch(samples: Sequence[Sample], pad: int, device: torch.device | None = Non
 
 
 def read_crops(folder: Path, config: ModelConfig) -> tuple[CropConfig, ImageMarks]:
-    """How a checkpoint's images are cut, from processor_config.json or preprocessor_config.json; one resized crop without.
+    """How a checkpoint's images are cut, as its processor_config.json says; one resized crop without such a file.
 
     Raises:
         CheckpointError: when a file is damaged.

@@ -70,7 +70,7 @@ class PreNormBlock(nn.Module):
         """The attention's queries, keys and values."""
         return self.self_attn.project(self.attn_norm(x), rotation)
 
-    def write(
+    def forward(
         self, x: Float[Tensor, "B S d"], q: Tensor, k: Tensor, v: Tensor, mask: Mask | None
     ) -> Float[Tensor, "B S d"]:
         """`x` with both branches added."""
@@ -89,7 +89,7 @@ class PostNormBlock(PreNormBlock):
     ) -> tuple[Float[Tensor, "B S h c"], Float[Tensor, "B S kv c"], Float[Tensor, "B S kv c"]]:
         return self.self_attn.project(x, rotation)
 
-    def write(
+    def forward(
         self, x: Float[Tensor, "B S d"], q: Tensor, k: Tensor, v: Tensor, mask: Mask | None
     ) -> Float[Tensor, "B S d"]:
         x = x + self._drop(self.attn_norm(self.self_attn.mix(q, k, v, mask)))
@@ -137,7 +137,7 @@ class Decoder(nn.Module):
             if tail is not None and layer == config.layers - 1:
                 skip = x.shape[1] - tail
                 x, q, bias = x[:, skip:], q[:, skip:], None if bias is None else bias[..., skip:, :]
-            x = block.write(x, q, k, v, bias) if x.shape[1] > 0 else x
+            x = block(x, q, k, v, bias) if x.shape[1] > 0 else x
         return self.ln_f(x)
 
     @torch.no_grad()

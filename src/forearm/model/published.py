@@ -148,10 +148,10 @@ def _only(section: Json, where: str, **allowed: Any) -> None:
 def _text(raw: Json) -> TextConfig:
     _only(raw, "text_config", tie_word_embeddings=False, rope_scaling_layers=None)
     for field in ("rope_scaling", "rope_parameters"):
-        rope = cast(Any, raw[field])
+        rope: Json | None = raw[field]
         if rope is None:
             continue
-        if not isinstance(rope, dict) or rope.get("rope_type", rope.get("type", "default")) != "default":
+        if rope.get("rope_type", rope.get("type", "default")) != "default":
             raise _refusal(f"text_config.{field}", rope, "null or the default type: rotary scaling is not built")
         if rope.get("rope_theta", raw["rope_theta"]) != raw["rope_theta"]:
             raise _refusal(f"text_config.{field}.rope_theta", rope["rope_theta"], f"rope_theta, {raw['rope_theta']}")
@@ -277,7 +277,8 @@ def _depth(top: Json) -> DepthConfig | None:
 def _tokens(top: Json) -> TokenIds:
     def one(name: str) -> int:
         value = top[name]
-        first: Any = cast(list[Any], value)[0] if isinstance(value, list) and value else value
+        many = cast(list[Any], value) if isinstance(value, list) else [value]
+        first: Any = many[0] if many else None
         if not isinstance(first, int):
             raise _refusal(name, value, "a token id, here or in generation_config.json")
         return first

@@ -100,7 +100,7 @@ class MolmoAct2(nn.Module):
         shown &= ids != tokens.eos
         start, end = tokens.action_start, tokens.action_end
         if start is not None and end is not None and bool((ids == start).any()):
-            rows = cast(list[list[int]], ids.tolist())
+            rows = cast(list[list[int]], ids.tolist())  # pyright: ignore[reportUnknownMemberType]
             hidden = [hide_spans(row, start, end) for row in rows]
             shown &= ~torch.tensor(np.stack(hidden), device=ids.device)
         return shown

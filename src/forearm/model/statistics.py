@@ -1,4 +1,4 @@
-"""A robot's numbers to the model's and back: the statistics of norm_stats.json, and what they say of each embodiment."""
+"""A robot's numbers to the model's and back, by the statistics of norm_stats.json."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor, nn
 
 from forearm.errors import CheckpointError, ConfigError
@@ -149,7 +149,7 @@ def _open(folder: Path) -> dict[str, _Stored]:
         for each in _open_shard(folder / file):
             if each.name in stored:
                 raise CheckpointError(
-                    f"{each.name}: got it in {file} and in {stored[each.name].path.name}, allowed is once; download again"
+                    f"{each.name}: got it in {file} and in {stored[each.name].path.name}, allowed is once"
                 )
             stored[each.name] = each
     if index is not None and set(index) != set(stored):
@@ -181,20 +181,18 @@ def _check(stored: Mapping[str, _Stored], expected: Mapping[str, Tensor], config
     ignored = {name for name in stored if any(each in name for each in _IGNORED)}
     unknown = sorted(set(stored) - set(expected) - {_ROTARY} - ignored)
     if unknown:
-        raise CheckpointError(
-            f"{folder}: {_some(unknown)} unknown to the model that config.json describes; the two do not belong together"
-        )
+        raise CheckpointError(f"{folder}: {_some(unknown)} unknown to config.json's model; they do not belong together")
     for name, tensor in expected.items():
         if stored[name].shape != tuple(tensor.shape):
             raise CheckpointError(
-                f"{name}: got shape {stored[name].shape}, config.json needs {tuple(tensor.shape)}; the two do not belong together"
+                f"{name}: got shape {stored[name].shape}, config.json needs {tuple(tensor.shape)}; they do not belong together"
             )
     if _ROTARY in stored and config.text.rope_theta is not None:
         given = stored[_ROTARY].tensor().float()
         own = inverse_frequencies(config.text.head_dim, config.text.rope_theta)
         if given.shape != own.shape or not torch.allclose(given, own, rtol=1e-2):  # stored in bf16 by some exports
             raise ConfigError(
-                f"{_ROTARY}: got other frequencies than rope_theta {config.text.rope_theta} gives; they do not belong together"
+                f"{_ROTARY}: got other frequencies than rope_theta {config.text.rope_theta} gives; do not trust it"
             )
 
 
@@ -220,3 +218,16 @@ def parts(config: ModelConfig) -> dict[str, int]:
         part = name.split(".")[0]
         totals[part] = totals.get(part, 0) + each.numel()
     return totals
+
+
+def stored_sizes(folder: Path, config: ModelConfig) -> tuple[int, list[str]]:
+    """Bytes of all weight files of a folder and the types they hold, once its tensors were found to fit `config`.
+
+    Raises:
+        CheckpointError: when a file is missing or damaged, or does not belong to the configuration.
+    """
+    stored = _open(folder)
+    expected = {published_name(name): parameter for name, parameter in build(config).named_parameters()}
+    _check(stored, expected, config, folder)
+    types = sorted({str(each.file.get_slice(each.name).get_dtype()) for each in stored.values()})
+    return sum(path.stat().st_size for path in {each.path for each in stored.values()}), types

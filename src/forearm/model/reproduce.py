@@ -1,0 +1,245 @@
+"""Runs a checkpoint on stored raw inputs and keeps every intermediate value under the name that references give it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from forearm.errors import CheckpointError, ConfigError
+from forearm.model import depth_decoding, generate
+from forearm.model.action_expert import sinusoids
+from forearm.model.depth import changed_cells, runs
+from forearm.model.images import CROP_MODES, CropConfig, Pixels, cut
+from forearm.model.inputs import Prompter, Sample, batch, read_crops
+from forearm.model.losses import IGNORED, Lesson, learn
+from forearm.model.released import MolmoAct2, Prompt
+from forearm.model.statistics import choose, read_tags
+from forearm.model.tokenizer import read_tokenizer
+from forearm.model.weights import published_name
+
+Arrays = Mapping[str, NDArray[Any]]
+CE_TAIL = 20  # targets at the end of the prompt that the reference's cross-entropy covers
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What one frame came to: prepared inputs, and everything computed from them, by reference name without suffix."""
+
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+
+
+class Reproduction:
+    """One checkpoint and the inputs stored with it. `free` writes depth unconstrained, as some references do."""
+
+    def __init__(self, model: MolmoAct2, folder: Path, inputs: Arrays, meta: Mapping[str, Any], *, free: bool) -> None:
+        config = model.config
+        crops, marks = read_crops(folder, config)
+        if not any((folder / name).is_file() for name in ("processor_config.json", "preprocessor_config.json")):
+            crops = _matching_crops(crops, inputs, meta)
+        self.model = model
+        self._free = free
+        self._inputs = inputs
+        self._tag = choose(read_tags(folder / config.norm_stats_file), meta.get("norm_tag"))
+        self._prompter = Prompter(
+            config=config, tokenizer=read_tokenizer(folder, config), tag=self._tag, crops=crops, marks=marks
+        )
+        self._before: tuple[Tensor, Pixels] | None = None
+
+    @torch.no_grad()
+    def frame(self, suffix: str, *, with_depth: bool) -> Frame:
+        """Everything about the frame whose arrays end in `suffix`; a second frame follows the first one's depth."""
+        given, model = self._inputs, self.model
+        names = sorted(name for name in given if name.startswith("image") and name.endswith(f"_raw{suffix}"))
+        images = [given[name] for name in names if name.removesuffix(f"_raw{suffix}")[5:].isdigit()]
+        sample = self._prompter.sample(images, str(given["task"]), given[f"state_raw{suffix}"], depth=with_depth)
+        prompt = batch([sample], model.config.tokens.pad)
+        outputs: dict[str, Any] = {}
+        with _recording(model, outputs):
+            stream = generate.read(model, prompt, room=0, tail=prompt.ids.shape[1])
+        outputs["act_input_embeds"] = model.embed(prompt)
+        outputs["logits"] = model.lm_head(stream.hidden)
+        outputs["last_hidden_check"] = outputs["logits"].abs().mean().reshape(1)
+        outputs["encoder_mask"] = model.visible(prompt.ids, prompt.valid)
+        if with_depth:
+            depth = self._depth(prompt, sample, outputs)
+            stream = depth.stream
+            outputs |= _depth_outputs(depth)
+        if model.config.expert is not None and f"noise{suffix}" in given:
+            outputs |= self._acting(stream, torch.tensor(given[f"noise{suffix}"]), given.get("velocity_t"))
+        return Frame(_input_arrays(sample, prompt, model), outputs)
+
+    def _depth(self, prompt: Prompt, sample: Sample, outputs: dict[str, Any]) -> depth_decoding.Depth:
+        model, codes = self.model, cast(Any, self.model.config.depth).codes
+        if self._free:
+            depth = depth_decoding.write_freely(model, prompt)
+            again = generate.read(
+                model, prompt, room=depth.tokens.shape[1], then=depth.tokens, tail=depth.tokens.shape[1] + 1
+            )
+            outputs["decode_logit_targets"] = model.lm_head(again.hidden)[0, :-1]
+        elif self._before is None or sample.main_image is None:
+            depth = depth_decoding.write(model, prompt)
+        else:
+            changed = changed_cells(sample.main_image, self._before[1], codes)
+            outputs["depth_update_mask"] = changed
+            outputs["depth_spans"] = np.array(runs(changed), dtype=np.int64)
+            depth = depth_decoding.rewrite(model, prompt, self._before[0], changed)
+        if sample.main_image is not None:
+            self._before = (depth.codes, sample.main_image)
+        return depth
+
+    def _acting(self, stream: generate.Stream, noise: Tensor, times: NDArray[Any] | None) -> dict[str, Any]:
+        model, expert, config = self.model, self.model.expert, self.model.config
+        width = config.expert.action_dim if config.expert is not None else 0
+        action = self._tag.action
+        size = width if action is None else action.size
+        visible = model.visible(stream.ids, stream.valid)
+        pairs = model.gated(stream.ids, visible, stream.cache.pairs())
+        context = expert.context(pairs, visible)
+        chunk = generate.act(stream, noise, size)
+        keep = torch.arange(width)[None, None] < (size if config.mask_padding else width)
+        x, steps = noise * keep, config.flow.steps
+        states, velocities = list[Tensor](), list[Tensor]()
+        for step in range(steps):
+            states.append(x)
+            velocities.append(expert.velocity(x, torch.tensor([step / steps]), context))
+            x = (x + velocities[-1] / steps) * keep
+        start = config.observations - 1
+        rows = chunk[:, start : start + (self._tag.steps or self._tag.horizon or chunk.shape[1]), :size].numpy()
+        zero = expert.modulations(torch.zeros(1))
+        first, second = expert.time_embed["1"], expert.time_embed["3"]
+        outputs = {
+            "actions": rows if action is None else action.unnormalise(rows),
+            "chunk_normalised": chunk,
+            "flow_x0": states[0],
+            "flow_x": torch.stack(states),
+            "velocity_raw": torch.stack(velocities),
+            "kv_k_flat": torch.stack([k for k, _ in pairs]),
+            "kv_v_flat": torch.stack([v for _, v in pairs]),
+            "ctx_k": torch.stack(list(context.keys)),
+            "ctx_v": torch.stack(list(context.values)),
+            "cross_mask": visible[0],
+            "adaln_block0_t0": zero.blocks[0, 0],
+            "adaln_final_t0": zero.final[0],
+            "time_cond_t0": second(nn.functional.silu(first(sinusoids(torch.zeros(1), first.in_features)))),
+        }
+        if times is not None:
+            at = [expert.velocity(noise, torch.tensor([float(t)]), context)[0] for t in times]
+            outputs["velocity_at_t"] = torch.stack(at)
+        return outputs
+
+    def training(self, stored: Arrays, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
+        """Losses by reference name, and the gradient of every parameter by published name (zeros where there is none).
+
+        `kind` is "flow" (flow loss alone), "joint" (with cross-entropy over the prompt's tail) or "ki" (insulated).
+        """
+        model, given = self.model, self._inputs
+        names = sorted(name for name in given if name.startswith("image") and name.endswith("_raw"))
+        images = [given[name] for name in names if name.removesuffix("_raw")[5:].isdigit()]
+        sample = self._prompter.sample(images, str(given["task"]), given["state_raw"], depth=False)
+        prompt = batch([sample], model.config.tokens.pad)
+        labels = torch.full_like(prompt.ids, IGNORED)
+        learnt = torch.nonzero(prompt.ids[0, 1:] < model.config.text.vocabulary)[:, 0][-CE_TAIL:] + 1
+        labels[0, learnt] = prompt.ids[0, learnt]
+        width = stored["action_target"].shape[-1]
+        size = width if self._tag.action is None else self._tag.action.size
+        lesson = Lesson(
+            actions=torch.tensor(stored["action_target"]),
+            noise=torch.tensor(stored["noise"]),
+            t=torch.tensor(stored["t"]),
+            rows=~torch.tensor(stored["step_is_pad"]),
+            channels=(torch.arange(width) < size)[None],
+            labels=labels,
+        )
+        model.zero_grad(set_to_none=True)
+        losses = learn(model, prompt, lesson, insulated=kind == "ki")
+        total = losses.flow if kind == "flow" or losses.tokens is None else losses.flow + losses.tokens
+        total.backward()
+        gradients = {
+            published_name(name): np.zeros(each.shape, np.float32) if each.grad is None else each.grad.numpy()
+            for name, each in model.named_parameters()
+        }
+        arrays = {"loss_flow": losses.flow, "loss_ce_tail": losses.tokens, "velocity": losses.velocity}
+        return {name: cast(Tensor, each).detach().numpy() for name, each in arrays.items()}, gradients
+
+
+def _input_arrays(sample: Sample, prompt: Prompt, model: MolmoAct2) -> dict[str, Any]:
+    typed = np.array(model.config.tokens.image_typed)
+    return {
+        "prompt_text": np.array(sample.text),
+        "input_ids": prompt.ids.numpy(),
+        "token_type_ids": np.isin(prompt.ids.numpy(), typed),
+        "pixel_values": (sample.patches.astype(np.float32) / np.float32(255.0)) * np.float32(2.0) - np.float32(1.0),
+        "image_token_pooling": sample.windows,
+        "image_grids": np.array(sample.grids),
+        "image_num_crops": np.array(sample.crops),
+    }
+
+
+def _depth_outputs(depth: depth_decoding.Depth) -> dict[str, Any]:
+    best = depth.logits[0].topk(2, dim=-1).values if depth.logits.numel() else None
+    outputs: dict[str, Any] = {"depth_bins": depth.codes, "depth_token_ids": depth.tokens}
+    if best is not None:
+        outputs |= {"depth_code_logits": depth.logits[0], "depth_margin_min": (best[:, 0] - best[:, 1]).min()}
+    return outputs
+
+
+def _matching_crops(whole: CropConfig, inputs: Arrays, meta: Mapping[str, Any]) -> CropConfig:
+    """The cropping that makes the stored grids and windows: references do not always say how they cut their images."""
+    if meta.get("crop_mode", "resize") == "resize":
+        return whole
+    if meta["crop_mode"] not in CROP_MODES:
+        raise CheckpointError(f"meta.json crop_mode: got {meta['crop_mode']!r}, allowed are {CROP_MODES}; correct it")
+    names = sorted(name for name in inputs if name.startswith("image") and name.endswith("_raw"))
+    for margin in range(whole.size[0] // whole.patch // 2, -1, -1):
+        for most in range(12, 0, -1):
+            try:
+                crops = CropConfig(
+                    mode=meta["crop_mode"], size=whole.size, patch=whole.patch, max_crops=most, margins=(margin, margin)
+                )
+            except ConfigError:  # margins that leave nothing of a crop
+                continue
+            made = [cut(inputs[name], crops) for name in names]
+            windows = np.concatenate([each.windows for each in made])
+            grids = np.array([each.grid for each in made])
+            if np.array_equal(grids, inputs["image_grids"]) and np.array_equal(windows, inputs["image_token_pooling"]):
+                return crops
+    raise CheckpointError(
+        "image_token_pooling: no cropping makes it from the stored images; state it in processor_config.json"
+    )
+
+
+@contextmanager
+def _recording(model: MolmoAct2, outputs: dict[str, Any]) -> Iterator[None]:
+    """Keeps what the parts answer while it lasts."""
+
+    def keep(name: str) -> Callable[[Any, Any, Tensor], None]:
+        def hook(_module: Any, _inputs: Any, answer: Tensor) -> None:
+            outputs[name] = answer
+
+        return hook
+
+    backbone, tower = model.vision_backbone, model.vision_backbone.image_vit
+    blocks = cast(nn.ModuleList, tower.transformer["resblocks"])
+    parts: list[tuple[nn.Module, str]] = [
+        (tower.patch_embedding, "act_vit_patch_embed"),
+        (backbone.image_pooling_2d, "act_pooled"),
+        (backbone.image_projector, "act_image_features"),
+        (model.transformer.ln_f, "act_last_hidden"),
+        *((block, f"act_vit_block{i}_out") for i, block in enumerate(blocks)),
+        *((block, f"act_text_block{i}_out") for i, block in enumerate(model.transformer.blocks)),
+    ]
+    handles = [module.register_forward_hook(keep(name)) for module, name in parts]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
