@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -105,3 +108,14 @@ def test_a_mirrored_scene_renders_as_the_mirrored_image(task) -> None:
         difference = np.abs(seen[name].pixels.astype(int) - reflected[other].pixels[:, ::-1].astype(int))
         assert difference.mean() < 3.0, name  # of 255: the arms' castings are not quite symmetric
         assert (difference.max(axis=-1) > 30).mean() < 0.04, name
+
+
+def test_without_egl_the_refusal_says_what_to_install() -> None:
+    # A fresh process whose EGL vendor list is empty stands for a machine without Mesa.
+    model = "from forearm.cell.solver import task_model as model"
+    code = f"from forearm.cell.camera import Cameras; {model}; Cameras(model('lift'))"
+    environment = {**os.environ, "__EGL_VENDOR_LIBRARY_DIRS": "/nonexistent"}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode != 0
+    assert "RobotError: cell cameras" in ended.stderr
+    assert "apt-get install -y libegl1 libgl1-mesa-dri" in ended.stderr

@@ -5,21 +5,19 @@ A renderer belongs to the thread that made it: make it, use it and close it ther
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from forearm.cell.scene import OUTSIDE, OUTSIDE_SIZE
+from forearm.errors import RobotError
 from forearm.robot.embodiment import BIMANUAL_YAM
-
-os.environ.setdefault("MUJOCO_GL", "egl")  # before the first import of MuJoCo's renderers: no display is needed
-# Mesa's software rasteriser in the calling thread: at these sizes handing tiles to workers doubles the time.
-os.environ.setdefault("LP_NUM_THREADS", "0")
-import mujoco
-import mujoco.egl
 
 SUPERSAMPLING = {"top": 2, "left": 1, "right": 1, OUTSIDE: 1}  # rendered pixels per image pixel and axis
 OUTSIDE_FILL = 0.32  # of full scale: the light at the outside camera, so that people see dark arms
@@ -38,12 +36,14 @@ class Cameras:
     """An off-screen renderer for every model of the cell (they share their meshes), for one thread.
 
     The top view is the dearest of a robot's own, for its supersampling.
+
+    Raises:
+        RobotError: when this machine cannot render off-screen.
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
+        self._gl = _context(model.vis.global_.offwidth, model.vis.global_.offheight)
         self._open = True
-        self._gl = mujoco.egl.GLContext(model.vis.global_.offwidth, model.vis.global_.offheight)
-        self._gl.make_current()
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
         self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
@@ -93,6 +93,19 @@ class Cameras:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _context(width: int, height: int) -> Any:
+    """An off-screen OpenGL context, current in this thread; no display is needed."""
+    # Mesa's software rasteriser in the calling thread: at these sizes handing tiles to its own threads does not pay.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
+    try:
+        context = importlib.import_module("mujoco.egl").GLContext(width, height)
+        context.make_current()
+    except (ImportError, AttributeError, RuntimeError) as error:  # what PyOpenGL raises without its libraries
+        remedy = "install them: apt-get install -y libegl1 libgl1-mesa-dri"
+        raise RobotError(f"cell cameras: got {error}, EGL and Mesa are needed to render; {remedy}") from error
+    return context
 
 
 def _metres(buffer: NDArray[np.float32], model: mujoco.MjModel) -> NDArray[np.float32]:
