@@ -1,41 +1,9 @@
 import numpy as np
 import pytest
 
-from forearm.data.dataset import Dataset
 from forearm.data.labels import TRACE_TICKS
 from forearm.robot.kinematics import tool_poses
 from forearm.training.batch import TRACE_SHIFT_M, Lessons
-
-HOME = np.array([0.6, 1.47, 1.3, -1.4, 0.0, -1.57, 1.0, -0.6, 1.47, 1.3, -1.4, 0.0, 1.57, 1.0], dtype=np.float32)
-
-
-@pytest.fixture(scope="module")
-def lessons() -> Lessons:
-    """Two made-up episodes: the left arm swings and closes its gripper once."""
-    rng = np.random.default_rng(0)
-    lengths, parts = (60, 50), []
-    for length in lengths:
-        actions = np.tile(HOME, (length, 1))
-        actions[:, 0] += np.linspace(0, 0.3, length, dtype=np.float32)
-        actions[length // 2 :, 6] = 0.0
-        parts.append(actions)
-    actions = np.concatenate(parts)
-    total = len(actions)
-    dataset = Dataset(
-        images={
-            "top": rng.integers(0, 255, (total, 120, 120, 3), dtype=np.uint8),
-            "left": rng.integers(0, 255, (total, 72, 72, 3), dtype=np.uint8),
-            "right": rng.integers(0, 255, (total, 72, 72, 3), dtype=np.uint8),
-        },
-        depth_cells=rng.uniform(0.6, 1.4, (total, 10, 10)).astype(np.float32),
-        positions=actions + rng.normal(0, 0.005, actions.shape).astype(np.float32),
-        actions=actions,
-        subtasks=np.array(["take it with the left arm"] * total),
-        starts=np.array([0, *np.cumsum(lengths)]),
-        instructions=("hand the red bar to the left arm and place it on the pad",) * 2,
-        seeds=np.arange(2),
-    )
-    return Lessons.of(dataset, horizon=16)
 
 
 def seed_that_flips(flipped: bool) -> np.random.Generator:
@@ -63,7 +31,7 @@ def test_actions_and_the_trace_they_follow_agree_also_where_the_trace_was_shifte
     rng = np.random.default_rng(1)
     tick = np.full(64, 4)
     rows = tick[:, None] + np.arange(16)
-    chunks, followed = lessons._shift_traces(tick, rows, rng)  # noqa: SLF001  # the step before network units
+    chunks, followed = lessons._shift_traces(tick, rows, rng)  # the step before network units
     shift = (followed - lessons.traces[tick])[..., 0, :3]
     moved = np.linalg.norm(shift, axis=-1) > 0
     assert 0.2 < moved[:, 1].mean() < 0.8
@@ -79,7 +47,7 @@ def test_actions_and_the_trace_they_follow_agree_also_where_the_trace_was_shifte
 
 def test_an_arm_about_to_grip_is_never_shifted(lessons: Lessons) -> None:
     tick = np.full(64, 24)  # the left gripper closes at tick 30
-    _, followed = lessons._shift_traces(tick, tick[:, None] + np.arange(16), np.random.default_rng(1))  # noqa: SLF001
+    _, followed = lessons._shift_traces(tick, tick[:, None] + np.arange(16), np.random.default_rng(1))
     assert not (followed - lessons.traces[tick])[:, 0].any()
 
 

@@ -1,0 +1,90 @@
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from forearm.model import checkpoint
+from forearm.training.batch import Lessons
+from forearm.training.held_out import open_loop
+from forearm.training.loop import Trainer, rate_at
+from forearm.training.objective import Weights, cells_of, losses
+from forearm.training.recipe import Recipe, Recording
+from forearm.training.recording import shards_of
+from forearm.training.report import write_report
+
+SHORT = Recipe(name="short", recording=Recording(counts={"lift": 1}), steps=6, batch=4, processes=1, warmup=1)
+
+
+def test_a_resumed_run_is_the_run_that_was_never_stopped(lessons: Lessons) -> None:
+    straight = Trainer(lessons, SHORT, rank=0)
+    for _ in range(4):
+        straight.advance()
+    stopped = Trainer(lessons, SHORT, rank=0)
+    for _ in range(2):
+        stopped.advance()
+    resumed = Trainer(lessons, SHORT, rank=0)
+    resumed.restore(stopped.state())
+    for _ in range(2):
+        resumed.advance()
+    for name, tensor in straight.model.state_dict().items():
+        torch.testing.assert_close(resumed.model.state_dict()[name], tensor, rtol=1e-5, atol=1e-6, msg=name)
+        torch.testing.assert_close(resumed.average[name], straight.average[name], rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_learning_lowers_every_loss_of_one_small_batch(lessons: Lessons) -> None:
+    torch.manual_seed(0)
+    trainer = Trainer(lessons, SHORT, rank=0)
+    batch = lessons.batch(np.arange(4), np.random.default_rng(0))
+    optimizer = torch.optim.AdamW(trainer.model.parameters(), 2e-3)
+    figures = list[dict[str, float]]()
+    for _ in range(25):
+        found = losses(trainer.model, batch, Weights(), torch.Generator().manual_seed(0))
+        found["total"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        figures.append({name: float(value.detach()) for name, value in found.items()})
+    for name in ("depth", "point", "offset", "subtask", "trace", "flow"):
+        assert figures[-1][name] <= figures[0][name] * 0.9 + 1e-6, name
+
+
+def test_the_rate_rises_stays_and_falls_to_zero() -> None:
+    recipe = Recipe(name="r", recording=SHORT.recording, steps=1000, warmup=100, decay=0.5, rate=1e-3)
+    rates = [rate_at(recipe, step) for step in range(1000)]
+    assert rates[0] == pytest.approx(1e-5)
+    assert rates[100] == rates[499] == 1e-3
+    assert rates[750] == pytest.approx(5e-4)
+    assert 0 < rates[999] < 3e-6
+
+
+def test_points_fall_into_the_cells_of_the_grid() -> None:
+    points = torch.tensor([[[0.05, 0.05], [0.95, 0.15]], [[torch.nan, torch.nan], [1.2, -0.1]]])
+    assert cells_of(points, 10).tolist() == [[0, 19], [100, 9]]
+
+
+def test_shards_never_share_a_seed() -> None:
+    recording = Recording(counts={"lift": 25, "hand-over": 12})
+    shards = list(shards_of(recording))
+    assert [shard.episodes for shard in shards] == [10, 10, 5, 10, 2]
+    assert [shard.first_episode for shard in shards] == [0, 10, 20, 25, 35]
+    starts = [shard.first_seed for shard in shards]
+    assert np.diff(starts).min() >= 100
+    other = [shard.first_seed for shard in shards_of(Recording(counts={"lift": 25}, seed=1))]
+    assert min(other) > max(starts) + 100
+
+
+def test_a_checkpoint_is_measured_and_reported(lessons: Lessons, tmp_path: Path) -> None:
+    trainer = Trainer(lessons, SHORT, rank=0)
+    rows = [{name: float(value) for name, value in trainer.advance().items()} for _ in range(2)]
+    made = {"recipe": asdict(SHORT), "commit": "abc"}
+    checkpoint.write(tmp_path, trainer.average, trainer.model.config, lessons.words, lessons.scales, made)
+    measured = open_loop(checkpoint.read(tmp_path), lessons, np.arange(0, 100, 9))
+    assert measured.ticks == 12
+    assert 0 < measured.trace_mm < 2000
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text("".join(json.dumps({"step": i + 1, "seconds": 1.0, **row}) + "\n" for i, row in enumerate(rows)))
+    page = write_report(tmp_path, metrics, asdict(SHORT), asdict(measured)).read_text()
+    assert page.count("<polyline") == 8
+    assert "http" not in page
