@@ -1,0 +1,138 @@
+"""A robot that does exactly what it is told, and policies that do one thing wrong each."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from forearm.clock import NANOSECONDS, Clock, SimulatedClock
+from forearm.errors import RobotError
+from forearm.events import Event
+from forearm.messages import ActionChunk, Decision, Floats, Image, Observation, SafeCommand
+from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.runtime.chunks import ChunkBuffer
+from forearm.runtime.inference import Inference, SimulatedInference
+from forearm.runtime.session import Charge, Session
+from forearm.runtime.watchdog import Patience
+from forearm.safety.guard import Guard
+from forearm.safety.limits import Limits
+from forearm.safety.vetting import Vetting
+
+J = len(BIMANUAL_YAM.joints)
+HOME = np.array([0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0] * 2)
+LIMITS = Limits.of(BIMANUAL_YAM)
+
+
+def ns(seconds: float) -> int:
+    return round(seconds * NANOSECONDS)
+
+
+class ObedientRobot:
+    embodiment = BIMANUAL_YAM
+
+    def __init__(self, clock: Clock, *, blind_after_s: float = np.inf, silent_after_s: float = np.inf) -> None:
+        self._clock, self._blind_ns, self._silent_ns = clock, blind_after_s * 1e9, silent_after_s * 1e9
+        self.positions: Floats = HOME.copy()
+        self.calls: list[str] = []
+
+    def connect(self, epoch: int) -> None:
+        self._epoch, self._sequence = epoch, 0
+        self.calls.append("connect")
+
+    def read(self) -> Observation:
+        now_ns = self._clock.now_ns()
+        if now_ns > self._silent_ns:
+            raise RobotError("left arm: got no answer for 20 ms, an answer is needed; check the cable")
+        self._sequence += 1
+        seen_ns = int(min(now_ns - now_ns % ns(0.1), self._blind_ns))
+        image = Image(stamp_ns=seen_ns, pixels=np.zeros((4, 4, 3), dtype=np.uint8))
+        return Observation(
+            stamp_ns=now_ns, sequence=self._sequence, epoch=self._epoch, positions=self.positions.copy(),
+            velocities=np.zeros(J), efforts=np.zeros(J), images=dict.fromkeys(("top", "left", "right"), image),
+            depths={}, instruction="wave",
+        )  # fmt: skip
+
+    def send(self, command: SafeCommand) -> None:
+        self.positions = command.positions.copy()
+        self.calls.append("send")
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+class Wave:
+    """Turns the left base joint; `spoil` may change or replace the decision, or raise."""
+
+    name = "wave"
+    model_digest = ""
+
+    def __init__(self, spoil: Callable[[int, Decision], Decision] = lambda number, decision: decision) -> None:
+        self._spoil = spoil
+        self.asked = 0
+
+    def reset(self, *, seed: int) -> None:
+        self.asked = 0
+
+    def decide(self, observation: Observation) -> Decision:
+        self.asked += 1
+        times_s = observation.stamp_ns / 1e9 + 0.1 * np.arange(1, 17)
+        rows = np.tile(HOME, (16, 1))
+        rows[:, 0] = 0.3 * np.sin(times_s)
+        chunk = ActionChunk(stamp_ns=observation.stamp_ns, period_s=0.1, positions=rows)
+        decision = Decision(
+            sequence=observation.sequence, epoch=observation.epoch, plan=None, chunk=chunk, latency_s=0.0,
+            model_digest="",
+        )  # fmt: skip
+        return self._spoil(self.asked, decision)
+
+
+class Elapsed:
+    """A goal that is there after some time."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock, self._at_ns = clock, ns(seconds)
+
+    def succeeded(self) -> bool:
+        return self._clock.now_ns() >= self._at_ns
+
+    def progress(self) -> float:
+        return min(1.0, self._clock.now_ns() / self._at_ns)
+
+
+class Bench:
+    """A session on the obedient robot, in simulated time, with the real vetting and guard."""
+
+    def __init__(
+        self,
+        policy: Wave | None = None,
+        *,
+        robot: Callable[[Clock], ObedientRobot] = ObedientRobot,
+        inference: Inference | None = None,
+        goal_s: float = 5.0,
+        time_limit_s: float = 10.0,
+        patience: Patience | None = None,
+        interrupted: Callable[[], str] = str,
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock = clock or SimulatedClock()
+        self.robot = robot(self.clock)
+        self.policy = policy or Wave()
+        self.events: list[Event] = []
+        self.session = Session(
+            charge=Charge(instruction="wave", seed=0, time_limit_s=time_limit_s),
+            robot=self.robot,
+            policy=self.policy,
+            inference=inference or SimulatedInference(self.policy, Vetting(LIMITS)),
+            chunks=ChunkBuffer(LIMITS),
+            guard=Guard(LIMITS),
+            goal=Elapsed(self.clock, goal_s),
+            clock=self.clock,
+            emit=self.events.append,
+            patience=patience,
+            interrupted=interrupted,
+        )
+
+    def modes(self) -> list[str]:
+        return [event.after for event in self.events if event.kind == "mode_changed"]

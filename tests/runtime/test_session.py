@@ -1,0 +1,225 @@
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+from runtime_stubs import HOME, LIMITS, Bench, ObedientRobot, Wave
+
+from forearm.errors import InstructionError
+from forearm.events import Commanded, Decided, Judged, SessionEnded, SessionStarted
+from forearm.messages import Decision, Observation
+from forearm.runtime.inference import Answer, SimulatedInference
+from forearm.safety.vetting import Vetting
+
+
+class HangsAfter:
+    """Thinking that begins and never comes to an answer, from some instant on."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._inner = seconds, SimulatedInference(Wave(), Vetting(LIMITS))
+
+    def offer(self, observation: Observation, needed_ns: int) -> None:
+        if observation.stamp_ns < self._seconds * 1e9:
+            self._inner.offer(observation, needed_ns)
+
+    def take(self, now_ns: int) -> Answer | None:
+        return self._inner.take(now_ns)
+
+    def close(self) -> None: ...
+
+
+def not_a_number(number: int, decision: Decision) -> Decision:
+    rows = decision.chunk.positions.copy()
+    rows[3, 2] = np.nan
+    return replace(decision, chunk=replace(decision.chunk, positions=rows))
+
+
+def out_of_reach(number: int, decision: Decision) -> Decision:
+    return replace(decision, chunk=replace(decision.chunk, positions=decision.chunk.positions + 10.0))
+
+
+def test_a_session_goes_from_idle_through_engaged_to_done() -> None:
+    bench = Bench()
+    ended = bench.session.run()
+    assert (ended.outcome, ended.progress) == ("done", 1.0)
+    assert bench.modes() == ["engaged", "idle"]
+    assert isinstance(bench.events[0], SessionStarted)
+    assert bench.events[-1] is ended
+    assert ended.ticks == 501
+    assert bench.robot.calls[0] == "connect"
+    assert bench.robot.calls[-2:] == ["stop", "close"]
+
+
+def test_the_robot_follows_the_policy() -> None:
+    bench = Bench()
+    bench.session.run()
+    sent = [event for event in bench.events if isinstance(event, Commanded)]
+    errors = [event.positions[0] - 0.3 * np.sin(event.stamp_ns / 1e9) for event in sent[50:]]
+    assert np.abs(errors).max() < 0.005
+
+
+def test_a_new_decision_comes_before_the_execution_horizon_ends() -> None:
+    bench = Bench()
+    bench.session.run()
+    stamps = [event.decision.chunk.stamp_ns / 1e9 for event in bench.events if isinstance(event, Decided)]
+    assert np.diff(stamps) == pytest.approx(0.7)
+
+
+def test_equal_runs_leave_equal_events() -> None:
+    one, other = Bench(), Bench()
+    one.session.run()
+    other.session.run()
+    told = [[(event.kind, event.stamp_ns) for event in bench.events] for bench in (one, other)]
+    assert told[0] == told[1]
+    sent = [[event.positions for event in bench.events if isinstance(event, Commanded)] for bench in (one, other)]
+    assert sent[0] == sent[1]
+
+
+def test_a_task_that_is_not_done_in_time_failed() -> None:
+    ended = Bench(goal_s=9.0, time_limit_s=2.0).session.run()
+    assert ended.outcome == "failed"
+    assert "2 s" in ended.reason
+    assert ended.progress < 0.3
+
+
+def test_a_chunk_with_a_nan_moves_nothing() -> None:
+    bench = Bench(Wave(not_a_number))
+    ended = bench.session.run()
+    assert ended.outcome == "stopped"
+    assert "not finite" in ended.reason
+    assert (bench.robot.positions == HOME).all()
+    assert "engaged" not in bench.modes()
+
+
+def test_chunks_that_are_refused_again_and_again_end_in_a_protective_stop_and_move_nothing() -> None:
+    bench = Bench(Wave(out_of_reach), goal_s=60.0, time_limit_s=60.0)
+    ended = bench.session.run()
+    assert ended.outcome == "stopped"
+    assert "refused" in ended.reason
+    assert (bench.robot.positions == HOME).all()
+    assert bench.policy.asked > 3
+
+
+def test_refused_decisions_within_the_budget_are_simply_made_again() -> None:
+    bench = Bench(Wave(lambda number, decision: out_of_reach(number, decision) if number in (3, 4) else decision))
+    assert bench.session.run().outcome == "done"
+    assert bench.modes() == ["engaged", "idle"]
+
+
+def test_a_policy_that_raises_in_the_middle_makes_the_arms_hold_and_the_session_say_why() -> None:
+    def dying(number: int, decision: Decision) -> Decision:
+        if number > 2:
+            raise RuntimeError("weights gone")
+        return decision
+
+    bench = Bench(Wave(dying))
+    ended = bench.session.run()
+    assert ended.outcome == "stopped"
+    assert "RuntimeError: weights gone" in ended.reason
+    assert bench.modes() == ["engaged", "holding", "protective_stop"]
+
+
+def test_a_policy_that_comes_back_is_followed_again_after_the_hold() -> None:
+    def faltering(number: int, decision: Decision) -> Decision:
+        if 3 <= number < 20:
+            raise RuntimeError("a moment please")
+        return decision
+
+    bench = Bench(Wave(faltering))
+    assert bench.session.run().outcome == "done"
+    assert bench.modes() == ["engaged", "holding", "engaged", "idle"]
+
+
+def test_an_inference_that_hangs_makes_the_arms_hold_when_the_last_chunk_is_spent() -> None:
+    bench = Bench(inference=HangsAfter(2.0), goal_s=60.0)
+    ended = bench.session.run()
+    assert ended.outcome == "stopped"
+    assert "no new decision came" in ended.reason
+    assert bench.modes() == ["engaged", "holding", "protective_stop"]
+    last_answer_s = max(event.stamp_ns for event in bench.events if isinstance(event, Decided)) / 1e9
+    sent = [event for event in bench.events if isinstance(event, Commanded)]
+    late = [event.positions for event in sent if event.stamp_ns / 1e9 > last_answer_s + 1.6]
+    assert late
+    assert np.ptp(np.array(late), axis=0).max() < 0.01  # it brakes, then stands
+
+
+def test_an_inference_that_never_answers_moves_nothing() -> None:
+    bench = Bench(inference=HangsAfter(0.0), goal_s=60.0)
+    ended = bench.session.run()
+    assert ended.outcome == "stopped"
+    assert "No decision has come yet" in ended.reason
+    assert (bench.robot.positions == HOME).all()
+    assert bench.modes() == ["protective_stop"]
+
+
+def test_a_camera_that_stops_makes_the_arms_hold_within_its_age_limit() -> None:
+    bench = Bench(robot=partial(ObedientRobot, blind_after_s=2.0))
+    ended = bench.session.run()
+    assert ended.outcome == "stopped"
+    assert "camera" in ended.reason
+    last_sent = [event for event in bench.events if isinstance(event, Commanded)][-1]
+    assert last_sent.stamp_ns / 1e9 <= 2.0 + 0.5 + 0.02
+    assert bench.modes() == ["engaged", "holding", "protective_stop"]
+
+
+def test_a_robot_that_does_not_answer_is_a_stop_that_says_so() -> None:
+    bench = Bench(robot=partial(ObedientRobot, silent_after_s=1.0))
+    ended = bench.session.run()
+    assert ended.outcome == "stopped"
+    assert "check the cable" in ended.reason
+    assert bench.robot.calls[-2:] == ["stop", "close"]
+
+
+def test_an_instruction_the_policy_does_not_know_is_refused_without_a_motion() -> None:
+    def refusing(number: int, decision: Decision) -> Decision:
+        raise InstructionError("instruction: got 'wave', allowed is nothing; go home")
+
+    bench = Bench(Wave(refusing))
+    ended = bench.session.run()
+    assert ended.outcome == "refused"
+    assert (bench.robot.positions == HOME).all()
+
+
+def test_what_nobody_foresaw_ends_safely_is_logged_and_raised() -> None:
+    def breaking() -> str:
+        raise ZeroDivisionError("somewhere else")
+
+    bench = Bench(interrupted=breaking)
+    with pytest.raises(ZeroDivisionError):
+        bench.session.run()
+    ended = bench.events[-1]
+    assert isinstance(ended, SessionEnded)
+    assert (ended.outcome, ended.reason) == ("error", "ZeroDivisionError: somewhere else")
+    assert bench.robot.calls[-2:] == ["stop", "close"]
+
+
+def test_a_robot_that_cannot_even_stop_does_not_keep_the_log_from_ending() -> None:
+    class Unstoppable(ObedientRobot):
+        def stop(self) -> None:
+            raise OSError("bus off")
+
+    bench = Bench(robot=Unstoppable)
+    ended = bench.session.run()
+    assert ended.outcome == "error"
+    assert "bus off" in ended.reason
+    assert bench.robot.calls[-1] == "close"
+
+
+def test_an_interruption_ends_the_session_at_the_next_tick() -> None:
+    asked: list[None] = []
+
+    def interrupted() -> str:
+        asked.append(None)
+        return "SIGTERM" if len(asked) == 100 else ""
+
+    bench = Bench(interrupted=interrupted)
+    ended = bench.session.run()
+    assert (ended.outcome, ended.reason, ended.ticks) == ("stopped", "SIGTERM", 100)
+
+
+def test_every_objection_of_the_guard_is_in_the_events() -> None:
+    bench = Bench(robot=partial(ObedientRobot, blind_after_s=2.0))
+    bench.session.run()
+    objections = [event for event in bench.events if isinstance(event, Judged) and event.gate == "guard"]
+    assert objections
+    assert all(event.findings for event in objections)
