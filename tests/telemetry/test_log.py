@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from jsonschema_subset import conforms
 from mcap.reader import make_reader
 from mcap.writer import Writer
+from mcap_protobuf.decoder import DecoderFactory
 
 from forearm.errors import LogError
-from forearm.events import Event, ModeChanged, Observed, SessionEnded, SessionStarted
-from forearm.messages import DepthImage, Image, Observation
+from forearm.events import Decided, Event, ModeChanged, Observed, SessionEnded, SessionStarted
+from forearm.messages import ActionChunk, Decision, DepthImage, Image, Observation, Plan
 from forearm.telemetry.log import read_events, read_run
 from forearm.telemetry.writer import LogWriter, event_record, event_schema
 
@@ -150,6 +151,32 @@ def test_a_closed_log_is_complete_and_indexed(tmp_path: Path) -> None:
     assert summary.statistics.message_count > 200
     names = {schema.name for schema in summary.schemas.values()}
     assert {"foxglove.CompressedImage", "foxglove.RawImage", "foxglove.JointStates", "forearm.v1.Observed"} <= names
+
+
+def test_other_readers_decode_what_is_there_to_be_shown(tmp_path: Path) -> None:
+    plan = Plan(
+        subtask="reach",
+        depth_tokens=np.zeros(4, dtype=np.int64),
+        depth_map=np.ones((2, 2)),
+        points=np.full((2, 2), np.nan),
+        trace=np.arange(12.0).reshape(2, 2, 3),
+        trace_grippers=np.ones((2, 2)),
+        trace_times_s=np.array([0.3, 0.6]),
+        confidence=0.9,
+    )
+    chunk = ActionChunk(stamp_ns=0, period_s=0.1, positions=np.zeros((2, 14)))
+    decision = Decision(sequence=0, epoch=1, plan=plan, chunk=chunk, latency_s=0.02, model_digest="")
+    path = write(tmp_path / "run.mcap", [*a_run(3)[:-1], Decided(stamp_ns=40_000_000, decision=decision), ended(5)])
+    with path.open("rb") as stream:
+        reader = make_reader(stream, decoder_factories=[DecoderFactory()])
+        topics = ["/camera/top/image", "/camera/top/depth", "/joints/measured", "/plan/trace", "/log"]
+        shown = {each.channel.topic: each.decoded_message for each in reader.iter_decoded_messages(topics=topics)}
+    assert (shown["/camera/top/image"].format, shown["/camera/top/image"].frame_id) == ("png", "top")
+    assert (shown["/camera/top/depth"].encoding, shown["/camera/top/depth"].width) == ("32FC1", 16)
+    assert [joint.name for joint in shown["/joints/measured"].joints][6::7] == ["left_gripper", "right_gripper"]
+    assert shown["/joints/measured"].joints[3].position == 3.02
+    assert [point.z for point in shown["/plan/trace"].entities[1].lines[0].points] == [8.0, 11.0]
+    assert shown["/log"].message == "done: the block is in the box"
 
 
 @given(st.data())

@@ -33,8 +33,11 @@ def write_report(run_dir: Path) -> Path:
     log = read_run(run_dir / FILE_NAME)
     path = run_dir / PAGE_NAME
     partial = path.with_suffix(".partial")  # a page is whole or it is not there
-    partial.write_text(report_page(log), encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(report_page(log), encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return path
 
 

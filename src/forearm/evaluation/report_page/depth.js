@@ -45,8 +45,12 @@ function paintMap(canvas, values, columns, ink) {
 const depthInk = (metres) => along(VIRIDIS, 1 - (metres - depthRange[0]) / (depthRange[1] - depthRange[0] || 1));
 const differenceInk = (metres) => along(DIVERGING, 0.5 + metres / DIFFERENCE_M / 2);
 
+let depthDrawn = ""; // what the maps show now: they change with the decisions, not with every frame
 function drawDepth(time) {
   const decision = decisionAt(time);
+  const key = `${decision ? decision.sequence : time} ${$("depth-measured").clientWidth}`;
+  if (key === depthDrawn) return;
+  depthDrawn = key;
   const depth = decision && decision.plan ? decision.plan.depth : null;
   const seen = run.depth ? Math.max(0, lastBefore(run.depth.times, decision ? decision.about : time)) : -1;
   if (seen >= 0 && depthMaps[seen]) paintMap($("depth-measured"), depthMaps[seen], run.depth.width, depthInk);
@@ -110,9 +114,10 @@ function buildDepth() {
     $("difference-scale").hidden = true;
     $("error-plot").hidden = true;
     $("error-plot").previousElementSibling.hidden = true;
-  } else parts.push(drawErrors);
-  parts.push(drawDepth);
+  } else whileVisible($("error-plot"), drawErrors);
+  whileVisible($("depth-measured"), drawDepth);
   frames.push(() => {
+    depthDrawn = "";
     drawScale($("depth-scale"), depthInk, ...depthRange, "m", 1);
     drawScale($("difference-scale"), differenceInk, -DIFFERENCE_M, DIFFERENCE_M, "mm", 1000);
   });

@@ -7,7 +7,12 @@ const parts = []; // functions of the time in s, called whenever it changes
 const frames = []; // functions called when sizes or colours change
 
 const $ = (id) => document.getElementById(id);
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const inks = new Map();
+/** The theme's colour of that name; asked of the browser once per theme. */
+function colour(name) {
+  if (!inks.has(name)) inks.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  return inks.get(name);
+}
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const seconds = (value) => `${value.toFixed(2)} s`;
 
@@ -85,8 +90,23 @@ function show(time) {
   shownTime = clamp(time, 0, run.duration);
   for (const part of parts) part(shownTime);
 }
-/** Draws everything again. */
+/** Has `draw` called with the time while `element` is on the screen: what nobody sees costs nothing. */
+function whileVisible(element, draw) {
+  parts.push((time) => {
+    const box = element.getBoundingClientRect();
+    if (box.bottom > -50 && box.top < window.innerHeight + 50) draw(time);
+  });
+}
+let drawWanted = false;
+/** Shows the same moment again with the next frame: a picture arrived, or the page was scrolled. */
+function requestDraw() {
+  if (drawWanted) return;
+  drawWanted = true;
+  requestAnimationFrame(() => { drawWanted = false; show(shownTime); });
+}
+/** Draws everything again, in the colours and sizes of now. */
 function redraw() {
+  inks.clear();
   for (const frame of frames) frame();
   show(shownTime);
 }

@@ -4,16 +4,10 @@ const pictures = {}; // camera → Images, decoded as they come into view
 for (const [camera, film] of Object.entries(run.cameras)) {
   pictures[camera] = film.jpegs.map((data) => {
     const picture = new Image();
-    picture.onload = () => requestRedraw();
+    picture.onload = () => requestDraw();
     picture.src = `data:image/jpeg;base64,${data}`;
     return picture;
   });
-}
-let redrawWanted = false;
-function requestRedraw() {
-  if (redrawWanted) return;
-  redrawWanted = true;
-  requestAnimationFrame(() => { redrawWanted = false; show(shownTime); });
 }
 
 /** The picture of `camera` at `time`, or null: the first one also before it was taken. */
@@ -59,7 +53,7 @@ function buildStage() {
       view.querySelector("input").onchange = (event) => { overlay.on = event.target.checked; show(shownTime); };
     }
     stage.append(view);
-    parts.push((time) => drawCamera(camera, time));
+    whileVisible(view, (time) => drawCamera(camera, time));
   }
 }
 
@@ -96,7 +90,7 @@ const known = (point) => point && point.every((value) => value !== null);
 function drawPlan(context, width, height, time) {
   const decision = decisionAt(time);
   const at = ([x, y]) => [x * width, y * height];
-  const inks = ["#6fb1ff", "#ffa45c"];
+  const armInks = ["#6fb1ff", "#ffa45c"];
   run.arms.forEach((arm, index) => {
     const here = run.paths ? run.paths.pixels[index][Math.max(0, lastBefore(run.paths.times, time))] : null;
     if (decision && decision.plan && decision.plan.pixels[index]) {
@@ -108,9 +102,9 @@ function drawPlan(context, width, height, time) {
       }
       const start = run.paths ? [run.paths.pixels[index][Math.max(0, lastBefore(run.paths.times, decision.about))]] : [];
       const waypoints = plan.pixels[index].filter(known);
-      stroke(context, [...start.filter(known), ...waypoints].map(at), inks[index], 2.4);
-      waypoints.forEach((point, i) => disc(context, at(point), 2.6 + 0.5 * i, inks[index]));
-      if (known(plan.points[index])) crosshair(context, at(plan.points[index]), inks[index]);
+      stroke(context, [...start.filter(known), ...waypoints].map(at), armInks[index], 2.4);
+      waypoints.forEach((point, i) => disc(context, at(point), 2.6 + 0.5 * i, armInks[index]));
+      if (known(plan.points[index])) crosshair(context, at(plan.points[index]), armInks[index]);
     }
     if (known(here)) {
       context.beginPath();
@@ -238,10 +232,11 @@ function buildTransport() {
   $("play").onclick = () => play(!playing.on);
   $("speed").onchange = () => seek(shownTime);
   document.addEventListener("keydown", (event) => {
-    if (event.target.closest("select, input, summary")) return;
-    const row = event.target.closest("tr[data-time]");
+    const focus = document.activeElement || document.body;
+    if (focus.closest("select, input, summary")) return;
+    const row = focus.closest("tr[data-time]");
     if (event.key === "Enter" && row) seek(Number(row.dataset.time));
-    else if (event.key === " " && event.target.id !== "play") play(!playing.on);
+    else if (event.key === " " && focus.id !== "play") play(!playing.on);
     else if (event.key === "ArrowRight") seek(shownTime + (event.shiftKey ? 1 : 0.1));
     else if (event.key === "ArrowLeft") seek(shownTime - (event.shiftKey ? 1 : 0.1));
     else return;

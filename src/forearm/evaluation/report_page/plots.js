@@ -58,7 +58,7 @@ function buildJoints() {
     const least = units[joint] === "opening" ? 1 : 0.1; // a still joint is a straight line, not its own noise
     const middle = (Math.min(...values) + Math.max(...values)) / 2 || 0;
     const reach = Math.max(least, Math.max(...values) - Math.min(...values) || 0) * 0.58;
-    parts.push((time) => {
+    whileVisible(canvas, (time) => {
       const axes = plotAxes(canvas, [0, run.duration], [middle - reach, middle + reach], "", 3);
       if (measured.values[joint]) curve(axes, measured.times, measured.values[joint], colour(ARM_COLOURS[Math.floor(joint / half)] || "--ink"), 1.8);
       if (commanded.values[joint]) curve(axes, commanded.times, commanded.values[joint], colour("--ink"), 1, [3, 3]);
@@ -132,5 +132,5 @@ function buildLatency() {
     item.append(key, name);
     return item;
   }));
-  parts.push(drawLatency);
+  whileVisible($("latency-plot"), drawLatency);
 }

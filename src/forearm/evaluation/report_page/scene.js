@@ -50,6 +50,7 @@ function isFlying(map, i, width) {
   return (far(i - 1) && far(i + 1)) || (far(i - width) && far(i + width));
 }
 
+const sample = document.createElement("canvas"); // the picture whose pixels colour the points
 const cloud = { key: "", points: [] };
 /** The newest depth map as points with the colours of the newest picture. */
 function cloudAt(time) {
@@ -59,35 +60,55 @@ function cloudAt(time) {
   const key = `${index} ${picture.src.length} ${run.cameras[run.mainCamera].times[Math.max(0, lastBefore(run.cameras[run.mainCamera].times, time))]}`;
   if (cloud.key === key) return cloud.points;
   const { width, height, u, v, rays, origin } = run.depth;
-  scratch.width = picture.naturalWidth;
-  scratch.height = picture.naturalHeight;
-  const context = scratch.getContext("2d", { willReadFrequently: true });
+  sample.width = picture.naturalWidth;
+  sample.height = picture.naturalHeight;
+  const context = sample.getContext("2d", { willReadFrequently: true });
   context.drawImage(picture, 0, 0);
-  const { data } = context.getImageData(0, 0, scratch.width, scratch.height);
+  const { data } = context.getImageData(0, 0, sample.width, sample.height);
   const points = [];
   for (let row = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
       const i = row * width + column, metres = depthMaps[index][i];
       if (!Number.isFinite(metres) || isFlying(depthMaps[index], i, width)) continue;
-      const pixel = 4 * (Math.floor(v[row] * scratch.height) * scratch.width + Math.floor(u[column] * scratch.width));
+      const pixel = 4 * (Math.floor(v[row] * sample.height) * sample.width + Math.floor(u[column] * sample.width));
       const at = rays[i].map((part, axis) => origin[axis] + metres * part);
       if (at[2] < -0.1) continue; // beyond the table's edge: the floor
-      points.push([...at, `rgb(${data[pixel]} ${data[pixel + 1]} ${data[pixel + 2]})`, metres]);
+      const ink = (255 << 24) | (data[pixel + 2] << 16) | (data[pixel + 1] << 8) | data[pixel]; // ABGR, as a word of ImageData
+      points.push([...at, ink, metres]);
     }
   }
   Object.assign(cloud, { key, points });
   return points;
 }
 
-function drawCloud(context, to, height, time) {
-  const spacing = run.depth ? 1.6 * Math.hypot(...run.depth.rays[0].map((value, i) => value - run.depth.rays[1][i])) : 0;
-  const shown = cloudAt(time).map(([x, y, z, ink, metres]) => ({ at: to(x, y, z), ink, metres })).filter((each) => each.at);
-  shown.sort((a, b) => b.at[2] - a.at[2]);
-  for (const { at, ink, metres } of shown) {
-    const size = clamp((spacing * metres * LENS * height) / 2 / at[2], 1.5, 14);
-    context.fillStyle = ink;
-    context.fillRect(at[0] - size / 2, at[1] - size / 2, size, size);
+const layer = document.createElement("canvas"); // the points, one pixel per CSS pixel, nearest in front
+/** Draws the points as squares as large as the patch of surface each stands for. */
+function drawCloud(context, to, width, height, time) {
+  const [wide, tall] = [Math.round(width), Math.round(height)];
+  const points = cloudAt(time);
+  if (!points.length || !wide || !tall) return;
+  layer.width = wide;
+  layer.height = tall;
+  const image = layer.getContext("2d").createImageData(wide, tall);
+  const words = new Uint32Array(image.data.buffer), nearest = new Float32Array(wide * tall).fill(Infinity);
+  const spacing = 1.6 * Math.hypot(...run.depth.rays[0].map((value, i) => value - run.depth.rays[1][i]));
+  for (const [x, y, z, ink, metres] of points) {
+    const at = to(x, y, z);
+    if (!at) continue;
+    const half = clamp((spacing * metres * LENS * height) / 4 / at[2], 0.7, 8);
+    const [left, right] = [Math.max(0, Math.round(at[0] - half)), Math.min(wide, Math.round(at[0] + half))];
+    const bottom = Math.min(tall, Math.round(at[1] + half));
+    for (let row = Math.max(0, Math.round(at[1] - half)); row < bottom; row++) {
+      for (let i = row * wide + left; i < row * wide + right; i++) {
+        if (at[2] < nearest[i]) {
+          nearest[i] = at[2];
+          words[i] = ink;
+        }
+      }
+    }
   }
+  layer.getContext("2d").putImageData(image, 0, 0);
+  context.drawImage(layer, 0, 0, width, height);
 }
 
 function drawArms(context, to, time) {
@@ -145,7 +166,7 @@ function drawSpace(time) {
   const { context, width, height } = fitted($("space"));
   const to = projector(width, height);
   drawTable(context, to);
-  drawCloud(context, to, height, time);
+  drawCloud(context, to, width, height, time);
   if (run.paths) drawArms(context, to, time);
   drawTraces(context, to, time);
   if (run.paths) drawTools(context, to, time);
@@ -174,5 +195,5 @@ function buildSpace() {
   const planned = stated ? ['<span><i class="dot"></i>predicted trace</span>'] : [];
   const seen = run.depth ? ['<span><i class="block"></i>measured by the top camera</span>'] : [];
   $("space-legend").innerHTML = [...arms, ...planned, ...seen].join("");
-  parts.push(drawSpace);
+  whileVisible(canvas, drawSpace);
 }

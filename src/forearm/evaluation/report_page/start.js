@@ -7,6 +7,7 @@ buildSpace();
 buildTimeline();
 buildJoints();
 buildLatency();
+addEventListener("scroll", requestDraw, { passive: true });
 new ResizeObserver(redraw).observe(document.body);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 const asked = /^#t=([\d.]+)$/.exec(location.hash);

@@ -84,5 +84,5 @@ function buildTimeline() {
   };
   canvas.onpointerdown = (event) => { canvas.setPointerCapture(event.pointerId); jump(event); };
   canvas.onpointermove = (event) => { if (event.buttons) jump(event); };
-  parts.push(drawLanes);
+  whileVisible(canvas, drawLanes);
 }
