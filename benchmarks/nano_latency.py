@@ -1,0 +1,97 @@
+"""How long the small model takes for one decision, and with what: medians over real observations of the cell.
+
+    python benchmarks/nano_latency.py --json latency.json
+
+Times one process with 1 and then with 2 threads. Compare figures of one run only: cores are shared with other work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from forearm.cell.simulator import CellRobot
+from forearm.cell.tasks import TASKS
+from forearm.clock import SimulatedClock
+from forearm.messages import Observation
+from forearm.model import checkpoint
+from forearm.model.flow import sample
+from forearm.model.reasoner import Reasoner
+from forearm.policy.reasoning import ReasoningPolicy
+
+SCENES = 8  # of each task
+REPEATS = 5
+
+
+def observations() -> list[Observation]:
+    """First looks at unseen scenes of every task."""
+    seen = []
+    for task in TASKS:
+        for seed in range(5000, 5000 + SCENES):
+            robot = CellRobot(setup=task.sample(seed), clock=SimulatedClock())
+            robot.connect(epoch=1)
+            seen.append(robot.read())
+            robot.close()
+    return seen
+
+
+@torch.inference_mode()
+def parts(policy: ReasoningPolicy, model: Reasoner, observation: Observation) -> dict[str, float]:
+    """Seconds of each part of one decision, and of the whole through the policy."""
+    spent = dict[str, float]()
+
+    def timed(name: str, work: Callable[[], object]) -> object:
+        started = time.perf_counter()
+        done = work()
+        spent[name] = time.perf_counter() - started
+        return done
+
+    timed("whole decision", lambda: policy.decide(observation))
+    sight, _, tools = policy._sight(observation)  # the same inputs, to take the decision apart
+    timed("vision", lambda: (model.top_stem(sight.top), model.wrist_stem(sight.wrists.flatten(0, 1))))
+    cache = model.new_cache()
+    reading = timed("vision and decoder", lambda: model.read(sight, cache))
+    spent["decoder"] = spent.pop("vision and decoder") - spent["vision"]
+    codes = timed("depth", lambda: reading.depth.argmax(-1))
+    points = timed("point", lambda: model.points(reading, reading.points.argmax(-1)))
+    traces = timed("trace", lambda: model.plan(codes, points, tools, cache))
+    timed("commit", lambda: model.commit(traces, tools, cache))
+    noise = torch.zeros(1, model.config.expert.horizon, model.config.expert.action_dim)
+    timed("flow", lambda: sample(model.expert, model.context(cache), noise, model.config.flow.steps))
+    return spent
+
+
+def measure(threads: int, seen: list[Observation]) -> dict[str, dict[str, float]]:
+    """Median and 99th percentile of every part, ms."""
+    torch.set_num_threads(threads)
+    made = checkpoint.read(checkpoint.SHIPPED)
+    policy = ReasoningPolicy(made)
+    policy.decide(seen[0])
+    rows = [parts(policy, made.model, each) for _ in range(REPEATS) for each in seen]
+    by_part = {name: np.array([row[name] for row in rows]) * 1e3 for name in rows[0]}
+    return {name: {"p50": float(np.median(ms)), "p99": float(np.quantile(ms, 0.99))} for name, ms in by_part.items()}
+
+
+def main() -> None:
+    """Measures and prints a table; writes JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    seen = observations()
+    result = {f"{threads} thread{'s' * (threads > 1)}": measure(threads, seen) for threads in (1, 2)}
+    for name, table in result.items():
+        print(f"{name}: ms a decision, p50 (p99) over {REPEATS * len(seen)} decisions")
+        for part, figures in table.items():
+            print(f"  {part:15s} {figures['p50']:7.2f} ({figures['p99']:.2f})")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
