@@ -13,13 +13,14 @@ import tyro
 
 from forearm.cli.evaluate import evaluate
 from forearm.cli.exits import Exit
+from forearm.cli.model import model
 from forearm.cli.record import record
 from forearm.cli.report import report
 from forearm.cli.run import run
 from forearm.cli.train import train
 from forearm.errors import ForearmError
 
-COMMANDS = {"run": run, "eval": evaluate, "report": report, "record": record, "train": train}
+COMMANDS = {"run": run, "eval": evaluate, "report": report, "record": record, "train": train, "model": model}
 
 DESCRIPTION = """An open action reasoning system for robots: it says what it sees in 3D and what it will do, has that
 vetted, moves two arms, and can explain itself afterwards.
@@ -30,6 +31,7 @@ vetted, moves two arms, and can explain itself afterwards.
   forearm report runs/…                                          rebuilds a run's report from its log alone
   forearm record --out data/nano                                 demonstrations of the scripted solver
   forearm train --data data/nano --out runs/nano                 from demonstrations to weights
+  forearm model info checkpoints/MolmoAct2-LIBERO                what a released checkpoint is
 
 forearm COMMAND --help says more about each."""
 

@@ -110,7 +110,6 @@ def _seeds(text: str) -> tuple[int, int]:
 
 def _write(path: Path, document: dict[str, Any]) -> None:
     """The whole file, or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     partial.replace(path)

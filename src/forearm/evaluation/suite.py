@@ -92,6 +92,7 @@ class Journal:
     def add(self, result: TrialResult) -> None:
         """Writes one result; after this returns, a killed process does not lose it."""
         fresh = not self._path.is_file()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
             if fresh:
                 file.write(json.dumps(self._subject) + "\n")
@@ -108,8 +109,11 @@ class Journal:
                 f"unfinished evaluation: got one of something else in {self._path}, only the same policy, code and "
                 "trials can be continued; delete it or name another file"
             )
-        whole = (json.loads(line) for line in lines if line.endswith("\n"))  # the last line may have been cut off
-        self.results = [result for record in whole if not (result := TrialResult(**record)).is_error]
+        whole = [line for line in lines if line.endswith("\n")]  # the last line may have been cut off
+        if whole != lines:
+            self._path.write_text("".join([first, *whole]), encoding="utf-8")
+        results = [TrialResult(**json.loads(line)) for line in whole]
+        self.results = [result for result in results if not result.is_error]
 
 
 def run_suite(trials: Sequence[Trial], make_policy: MakePolicy, *, workers: int) -> Iterator[TrialResult]:

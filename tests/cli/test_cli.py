@@ -1,0 +1,144 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from forearm.telemetry.log import read_run
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def forearm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "forearm", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
+
+
+def begin(folder: Path) -> "subprocess.Popen[str]":
+    """A run that is under way: its log has its first images."""
+    command = [sys.executable, "-m", "forearm", "run", "put the red block in the box", "--policy", "hold"]
+    process = subprocess.Popen(
+        [*command, "--out", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+    log = folder / "run.mcap"
+    until = time.monotonic() + 200.0
+    while time.monotonic() < until and process.poll() is None:
+        if log.is_file() and log.stat().st_size > 300_000:
+            return process
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError(process.communicate()[1])
+
+
+def test_help_teaches_with_examples_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, forearm.cli\n"
+        "try: forearm.cli.main(['--help'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print([name for name in ('torch', 'mujoco', 'numpy', 'av', 'pyarrow') if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert 'forearm run "put the red block in the box"' in shown
+    assert shown.strip().endswith("[]")
+
+
+@pytest.mark.parametrize("command", ["run", "eval", "report", "record", "train"])
+def test_every_command_has_an_example(command: str) -> None:
+    assert f"forearm {command}" in forearm(command, "--help").stdout
+
+
+def test_an_unknown_instruction_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    ended = forearm("run", "put the pink block in the box", "--out", str(tmp_path / "run"))
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert "lift the tray with both arms" in ended.stderr
+    assert "did you mean" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_leaves_a_log_and_a_report_and_says_where(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    ended = forearm("run", "lift the tray with both arms", "--policy", "demonstrator", "--out", str(folder))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.strip() == str(folder)
+    assert {path.name for path in folder.iterdir()} == {"run.mcap", "report.html"}
+    log = read_run(folder / "run.mcap")
+    assert log.complete
+    assert log.end is not None
+    assert log.end.outcome == "done"
+    assert log.header.commit
+    (folder / "report.html").unlink()
+    assert forearm("report", str(folder)).stdout.strip() == str(folder / "report.html")
+    again = forearm("run", "lift the tray with both arms", "--policy", "demonstrator", "--out", str(folder))
+    assert again.returncode == 2
+    assert "choose another folder" in again.stderr
+
+
+def test_a_report_of_no_run_is_one_clear_line(tmp_path: Path) -> None:
+    ended = forearm("report", str(tmp_path))
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("forearm: run log: got")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_sigterm_in_the_middle_ends_safely_with_a_complete_log(tmp_path: Path) -> None:
+    process = begin(tmp_path / "run")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=200)
+    assert process.returncode == 128 + signal.SIGTERM
+    log = read_run(tmp_path / "run" / "run.mcap")
+    assert log.complete
+    assert log.end is not None
+    assert (log.end.outcome, log.mode_changes[-1].after) == ("stopped", "protective_stop")
+    assert "SIGTERM" in log.end.reason
+
+
+def test_a_killed_run_leaves_a_log_that_opens_and_reports(tmp_path: Path) -> None:
+    process = begin(tmp_path / "run")
+    process.kill()
+    process.communicate()
+    log = read_run(tmp_path / "run" / "run.mcap")
+    assert log.end is None
+    assert not log.complete
+    assert len(log.stamps_ns) > 10
+    assert forearm("report", str(tmp_path / "run")).returncode == 0
+
+
+def test_an_evaluation_writes_its_counts_and_exits_zero_however_the_trials_went(tmp_path: Path) -> None:
+    file = tmp_path / "results" / "out.json"
+    arguments = ("--policy", "demonstrator", "--workers", "1", "--json", str(file))
+    ended = forearm("eval", "--task", "lift", "--task", "put-in-box", "--seeds", "5:6", *arguments)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == ""
+    document = json.loads(file.read_text())
+    assert list(document["tasks"]) == ["lift", "put-in-box"]
+    lift = document["tasks"]["lift"]
+    assert (lift["trials"], lift["successes"], lift["errors"], lift["rate"]) == (1, 1, 0, 1.0)
+    assert lift["ci95"][0] < 1.0
+    assert document["seeds"] == [5, 6]
+    assert document["commit"]
+    assert [path.name for path in file.parent.iterdir()] == ["out.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--task", "lift", "--seeds", "5"), "FIRST:END"),
+        (("--task", "lfit", "--seeds", "5:6"), "did you mean 'lift'"),
+        (("--task", "lift", "--seeds", "5:6", "--policy", "modle"), "did you mean 'model'"),
+        (("--task", "lift", "--seeds", "5:6", "--words", "swap"), "two objects"),
+    ],
+)
+def test_bad_input_to_an_evaluation_is_one_clear_line(
+    tmp_path: Path, arguments: tuple[str, ...], complaint: str
+) -> None:
+    ended = forearm("eval", *arguments, "--json", str(tmp_path / "out.json"))
+    assert ended.returncode == 2
+    assert complaint in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []

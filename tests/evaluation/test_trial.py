@@ -1,0 +1,43 @@
+from functools import partial
+
+import pytest
+
+from forearm.errors import InputError
+from forearm.evaluation.trial import Trial, run_trial
+from forearm.policy.choice import demonstrator, hold, policy_named
+
+
+def test_the_demonstrator_lifts_the_tray_through_the_whole_line() -> None:
+    result = run_trial(Trial(task="lift", seed=5), demonstrator)
+    assert (result.outcome, result.success, result.progress) == ("done", True, 1.0)
+    assert result.decisions >= 4
+    assert result.taken == "tray"
+
+
+def test_the_demonstrator_takes_the_block_that_swapped_words_name() -> None:
+    asked, swapped = Trial(task="put-in-box", seed=3), Trial(task="put-in-box", seed=3, words="swap")
+    assert asked.setup().placements == swapped.setup().placements
+    result = run_trial(swapped, demonstrator)
+    assert result.success
+    assert result.taken == result.asked
+
+
+def test_doing_nothing_fails_and_is_not_an_error() -> None:
+    result = run_trial(Trial(task="lift", seed=5), hold)
+    assert (result.outcome, result.success, result.is_error) == ("failed", False, False)
+    assert result.taken == ""
+
+
+def test_swapped_words_need_two_objects() -> None:
+    with pytest.raises(InputError, match="use that"):
+        Trial(task="lift", seed=0, words="swap").setup()
+
+
+def test_an_unknown_policy_is_refused_with_what_there_is() -> None:
+    with pytest.raises(InputError, match="demonstrator"):
+        policy_named("demonstrater")
+
+
+def test_only_a_model_can_be_intervened_on() -> None:
+    with pytest.raises(InputError, match="only a model has a plan"):
+        policy_named("hold", intervene=partial(lambda robot: robot))
