@@ -118,6 +118,14 @@ def test_a_lossless_recorder_waits_for_a_slow_disk_and_drops_nothing() -> None:
     opened.join()
 
 
+def test_a_lossless_recorder_that_is_closed_neither_waits_nor_forgets() -> None:
+    recorder = LosslessRecorder(GatedLog(), capacity=1)
+    recorder.close()
+    for stamp in range(3):
+        recorder.emit(judged(stamp))
+    assert recorder.close().lost == 3
+
+
 def test_a_lossless_recording_has_the_same_bytes_every_time(tmp_path: Path) -> None:
     for name in ("a", "b"):
         with LosslessRecorder(LogWriter.create(tmp_path / name), capacity=3) as recorder:
