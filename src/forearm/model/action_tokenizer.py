@@ -1,6 +1,7 @@
 """Action chunks as a few tokens: a cosine transform along time, rounded, as text, through byte-pair encoding.
 
-FAST (Pertsch et al. 2025, arXiv 2501.09747). Decoding that fails is an error: zeros would be a command to drive somewhere.
+FAST (Pertsch et al. 2025, arXiv 2501.09747). Decoding that fails is an error: zeros would be a command to drive
+somewhere.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def cosine_basis(count: int) -> Floats:
-    """(count, count) orthonormal DCT-II: row k is frequency k, so that `basis @ x` transforms and `basis.T @ c` goes back."""
+    """(count, count) orthonormal DCT-II, frequency by frequency: `basis @ x` transforms, `basis.T @ c` goes back."""
     k, n = np.arange(count)[:, None], np.arange(count)[None, :]
     basis = np.sqrt(2.0 / count) * np.cos(np.pi * k * (2 * n + 1) / (2 * count))
     basis[0] /= np.sqrt(2.0)
@@ -79,7 +80,8 @@ class ActionTokenizer:
         text = self._bpe.decode(tokens, skip_special_tokens=False)
         if "�" in text or len(text) != horizon * channels:
             raise ModelError(
-                f"action tokens: got {len(text)} coefficients, allowed are {horizon} x {channels}; discard the chunk and hold"
+                f"action tokens: got {len(text)} coefficients, allowed are {horizon} x {channels}; "
+                "discard the chunk and hold"
             )
         coefficients = np.array([ord(each) for each in text], dtype=np.float64).reshape(horizon, channels) + self._least
         return cosine_basis(horizon).T @ (coefficients / self._scale)

@@ -28,8 +28,9 @@ class Rates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LowRank:
-    """Low-rank adaptation (Hu et al. 2021, arXiv 2106.09685): `rank`, `alpha` (the update is scaled by alpha / rank), `dropout`.
+    """Low-rank adaptation (Hu et al. 2021, arXiv 2106.09685).
 
+    The update has rank `rank` and is scaled by `alpha / rank`; its input loses a share `dropout` while training.
     `expert` adapts the action expert this way as well; otherwise it is trained in full.
     """
 

@@ -42,13 +42,15 @@ def _facts(config: ModelConfig) -> list[tuple[str, str]]:
     facts = [
         (
             "decoder",
-            f"{text.layers} layers of {text.width}, {text.heads} heads over {text.kv_heads} x {text.head_dim}, feed-forward "
-            f"{text.hidden}, norms {order} each branch, query and key norm {text.qk_norm or 'none'}, up to {text.max_positions} tokens",
+            f"{text.layers} layers of {text.width}, {text.heads} heads over {text.kv_heads} x {text.head_dim}, "
+            f"feed-forward {text.hidden}, norms {order} each branch, query and key norm {text.qk_norm or 'none'}, "
+            f"up to {text.max_positions} tokens",
         ),
         (
             "vision",
-            f"{vision.kept_layers} of {vision.layers} layers of {vision.width}, {vision.image_size[0]} x {vision.image_size[1]} px "
-            f"in patches of {vision.patch}, outputs of blocks {', '.join(map(str, vision.tapped))}",
+            f"{vision.kept_layers} of {vision.layers} layers of {vision.width}, "
+            f"{vision.image_size[0]} x {vision.image_size[1]} px in patches of {vision.patch}, "
+            f"outputs of blocks {', '.join(map(str, vision.tapped))}",
         ),
     ]
     if expert is None:
@@ -57,8 +59,9 @@ def _facts(config: ModelConfig) -> list[tuple[str, str]]:
         facts.append(
             (
                 "expert",
-                f"{expert.layers} layers of {expert.width}, {expert.heads} heads, chunks of up to {expert.horizon} rows of "
-                f"{expert.action_dim}, {config.flow.steps} flow steps, actions {config.action_mode}",
+                f"{expert.layers} layers of {expert.width}, {expert.heads} heads, "
+                f"chunks of up to {expert.horizon} rows of {expert.action_dim}, {config.flow.steps} flow steps, "
+                f"actions {config.action_mode}",
             )
         )
     if depth is None or not depth.reasoning:
@@ -81,8 +84,8 @@ def _tag(tag: Tag) -> str:
     action = "?" if tag.action is None else tag.action.size
     cameras = ", ".join(tag.cameras) or "in the user's order"
     return (
-        f"{tag.name}: {tag.setup}, {tag.control}; state {state}, action {action}, horizon {tag.horizon or 'of the model'}, "
-        f"cameras {cameras}"
+        f"{tag.name}: {tag.setup}, {tag.control}; state {state}, action {action}, "
+        f"horizon {tag.horizon or 'of the model'}, cameras {cameras}"
     )
 
 

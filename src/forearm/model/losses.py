@@ -26,7 +26,8 @@ def released_flow_loss(
 ) -> Float[Tensor, ""]:
     """Mean squared error as the released training counts it.
 
-    Padded rows (`rows` False) are zeroed but still counted, so that short chunks weigh less; padded channels are not counted.
+    Padded rows (`rows` False) are zeroed but still counted, so that short chunks weigh less; padded channels are not
+    counted.
     """
     error = (velocity - wanted).square()
     if rows is not None:
@@ -60,7 +61,8 @@ def token_loss(
     Args:
         hidden: after the final norm.
         head: rows of the output head.
-        labels: the sequence's own ids where they are to be learned, `IGNORED` elsewhere; position s predicts label s + 1.
+        labels: the sequence's own ids where they are to be learned, `IGNORED` elsewhere; position s predicts label s
+            + 1.
         by_root: weigh each token of an example by 2/sqrt(number of its learned tokens) instead of equally.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +129,7 @@ class Reproduction:
             "cross_mask": visible[0],
             "adaln_block0_t0": zero.blocks[0, 0],
             "adaln_final_t0": zero.final[0],
-            "time_cond_t0": second(nn.functional.silu(first(sinusoids(torch.zeros(1), first.in_features)))),
+            "time_cond_t0": second(nn.functional.silu(first(sinusoids(torch.zeros(1), expert.config.time_channels)))),
         }
         if times is not None:
             at = [expert.velocity(noise, torch.tensor([float(t)]), context)[0] for t in times]
@@ -218,7 +218,7 @@ def _matching_crops(whole: CropConfig, inputs: Arrays, meta: Mapping[str, Any]) 
 
 
 @contextmanager
-def _recording(model: MolmoAct2, outputs: dict[str, Any]) -> Iterator[None]:
+def _recording(model: MolmoAct2, outputs: dict[str, Any]) -> Generator[None]:
     """Keeps what the parts answer while it lasts."""
 
     def keep(name: str) -> Callable[[Any, Any, Tensor], None]:

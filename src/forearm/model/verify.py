@@ -1,11 +1,12 @@
 """Compares this code with a reference: a checkpoint folder that also holds what went in and what came out of it.
 
-Everything in inputs.npz, outputs.npz and train.npz is computed again from the raw camera images on and compared, array by array.
+Everything in inputs.npz, outputs.npz and train.npz is computed again from the raw camera images on and compared,
+array by array.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -106,27 +107,16 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _compare_frame(frame: Frame, inputs: Arrays, outputs: Arrays, suffix: str) -> list[Row]:
-    rows = [
-        compare(f"inputs/{name}{suffix}", value, inputs[f"{name}{suffix}"])
-        for name, value in _given(frame.inputs, inputs, suffix)
-    ]
-    return rows + [
-        compare(f"{name}{suffix}", value, outputs[f"{name}{suffix}"])
-        for name, value in _given(frame.outputs, outputs, suffix)
-    ]
-
-
-def _given(computed: Mapping[str, Any], stored: Arrays, suffix: str) -> Iterable[tuple[str, Any]]:
-    return ((name, value) for name, value in computed.items() if f"{name}{suffix}" in stored)
+    rows: list[Row] = []
+    for computed, stored, where in ((frame.inputs, inputs, "inputs/"), (frame.outputs, outputs, "")):
+        both = [name for name in computed if name + suffix in stored]
+        rows += [compare(where + name + suffix, computed[name], stored[name + suffix]) for name in both]
+    return rows
 
 
 def compare(name: str, computed: Any, reference: NDArray[Any]) -> Row:
     """Exactly for text, ids, masks and bytes; within the fixtures' tolerances for numbers."""
-    ours = (
-        computed.detach().float().numpy()
-        if isinstance(computed, torch.Tensor) and computed.is_floating_point()
-        else np.asarray(computed)
-    )
+    ours = np.asarray(computed.numpy() if isinstance(computed, torch.Tensor) else computed)
     if ours.shape != reference.shape:
         return Row(name, False, float("inf"), f"shape {reference.shape}, got {ours.shape}")
     if reference.dtype.kind not in "fc" or name.startswith("inputs/"):
@@ -157,8 +147,8 @@ def _compare_training(reproduction: Reproduction, stored: Arrays) -> list[Row]:
         losses, gradients = reproduction.training(stored, kind)
         for name, value in losses.items():
             rows.append(_relative(f"train/{name}_{kind}", value, stored[f"{name}_{kind}"]))
-        for name in (each for each in stored if each.startswith(f"grad_{kind}/")):
-            rows.append(_relative(f"train/{name}", gradients[name.split("/", 1)[1]], stored[name]))
+        full = [name for name in stored if name.startswith(f"grad_{kind}/")]
+        rows += [_relative(f"train/{name}", gradients[name.split("/", 1)[1]], stored[name]) for name in full]
         norms = stored.get(f"grad_norms_{kind}")
         if norms is not None and "grad_names" in stored:
             ours = np.array([float(np.linalg.norm(gradients[str(each)])) for each in stored["grad_names"]])

@@ -185,7 +185,8 @@ def _check(stored: Mapping[str, _Stored], expected: Mapping[str, Tensor], config
     for name, tensor in expected.items():
         if stored[name].shape != tuple(tensor.shape):
             raise CheckpointError(
-                f"{name}: got shape {stored[name].shape}, config.json needs {tuple(tensor.shape)}; they do not belong together"
+                f"{name}: got shape {stored[name].shape}, config.json needs {tuple(tensor.shape)}; "
+                "they do not belong together"
             )
     if _ROTARY in stored and config.text.rope_theta is not None:
         given = stored[_ROTARY].tensor().float()
