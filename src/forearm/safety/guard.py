@@ -43,6 +43,7 @@ class Guard:
         self._cameras = [camera.name for camera in embodiment.cameras] if cameras is None else list(cameras)
         self._required = margins(limits, arms_m=limits.arm_clearance_now_m)
         self._sent: list[Floats] = []
+        self._measured: Floats | None = None
         self._tracked = False
         self._sequence = -1
 
@@ -58,15 +59,15 @@ class Guard:
         Takes about 0.2 ms. Never raises: an exception in here is a STOP.
         """
         started = time.perf_counter()
+        self._measured = None
         try:
             positions, findings = self._judge(command, observation, now_ns)
         except Exception as error:  # a check that fails has shown nothing, so nothing may move
             positions, findings = None, checks.broken("guard", error)
         safe = None
-        if positions is None or findings:
-            self._sent, self._tracked = [], False
-            if not checks.array_is("measured pose", observation.positions, width=len(self._embodiment.joints)):
-                self._sent = [np.array(observation.positions)]
+        if positions is None or findings:  # the robot will stand where it was measured, if that is known
+            self._sent = [] if self._measured is None else [self._measured]
+            self._tracked = False
         else:
             self._sent = [*self._sent[1 - HISTORY :], positions]
             self._tracked, self._sequence = True, command.sequence
@@ -84,8 +85,8 @@ class Guard:
         findings += checks.array_is("command", command.positions, width=width)
         if findings:
             return None, findings
-        if not self._sent:
-            self._sent = [np.array(observation.positions)]
+        self._measured = np.array(observation.positions)
+        self._sent = self._sent or [self._measured]
         findings = self._timely(command, observation, now_ns)
         lower, upper = self._range()
         positions = np.clip(command.positions, lower, upper)

@@ -80,11 +80,11 @@ class Limits:
                 raise ConfigError(
                     f"{field.name}: got {getattr(self, field.name)}, allowed is a finite value > 0; check its unit"
                 )
-        if not (self.lower < self.upper).all() or self.slowing < 1.0:
-            raise ConfigError(
-                f"position range or slowing: got {self.lower}..{self.upper}, {self.slowing}, allowed are lower < upper "
-                "and slowing ≥ 1; check their order"
-            )
+        if self.slowing < 1.0:
+            raise ConfigError(f"slowing: got {self.slowing}, allowed is a factor ≥ 1; 1 means never")
+        for joint, (lower, upper) in enumerate(zip(self.lower, self.upper, strict=True)):
+            if lower >= upper:
+                raise ConfigError(f"range of joint {joint}: got {lower}..{upper}, allowed is lower < upper; swap them")
 
     @classmethod
     def of(cls, embodiment: Embodiment = BIMANUAL_YAM) -> Limits:
@@ -102,9 +102,9 @@ class Limits:
 
 # Joints 1-3 are DM-J4340 motors (no load 52.5 rpm = 5.5 rad/s, rated 36 rpm = 3.8 rad/s at 24 V), joints 4-6 and the
 # gripper DM-J4310 (200 rpm = 20.9 rad/s, rated 120 rpm = 12.6 rad/s): Damiao's data sheets. Demonstrators of these arms
-# move at up to 1.5 rad/s at shoulder and elbow and 3 rad/s at the wrist; the limits lie between the two. A gripper
+# move at up to 2.6 rad/s at shoulder and elbow and 3 rad/s at the wrist; the limits lie between the two. A gripper
 # opens in 0.15 s.
-_VELOCITY = [2.5, 2.5, 2.5, 5.0, 5.0, 5.0, 12.0]  # rad/s, 1/s
+_VELOCITY = [3.0, 3.0, 3.0, 5.0, 5.0, 5.0, 12.0]  # rad/s, 1/s
 # DM-J4340 gives 9 N m rated and 27 N m peak; the stretched arm (3 kg at .3 m) has about 0.4 kg m²: 20 rad/s² is 8 N m.
 _ACCELERATION = [20.0, 20.0, 20.0, 40.0, 40.0, 40.0, 300.0]  # rad/s², 1/s²
 _JERK = [500.0, 500.0, 500.0, 1000.0, 1000.0, 1000.0, 10000.0]  # rad/s³, 1/s³; full acceleration within 40 ms

@@ -145,7 +145,7 @@ class Vetting:
         return replace(chunk, positions=chunk.positions[: swept.clear_rows]), findings
 
     def _as_planned(self, plan: Plan, chunk: ActionChunk, period_s: float) -> Findings:
-        """The plan's trace leads where the chunk leads, as far as the chunk goes; in the times of before any slowing."""
+        """The plan's trace leads where the chunk leads, as far as the chunk goes, in times before any slowing."""
         covered = plan.trace_times_s <= period_s * len(chunk.positions)
         tools, _ = tool_poses(_rows_at(plan.trace_times_s[covered], chunk.positions, period_s))
         trace = plan.trace[:, covered].transpose(1, 0, 2)

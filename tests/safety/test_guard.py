@@ -1,0 +1,223 @@
+"""What the guard sends on, what it refuses, and how the arms get out of a bad place."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from forearm.clock import NANOSECONDS
+from forearm.messages import Command, Image, Observation, Outcome, Verdict
+from forearm.safety.guard import Guard
+from forearm.safety.limits import TICK_S, Limits
+
+from .scenes import BOTH_HOME, NOW_NS, PIXELS, TICK_NS, asked, seen
+
+LIMITS = Limits.of()
+
+
+class Ride:
+    """A guard and a robot that follows perfectly, a few ticks long."""
+
+    def __init__(self, start: np.ndarray = BOTH_HOME) -> None:
+        self.guard = Guard(LIMITS)
+        self.at = np.array(start)
+        self.sequence = 0
+
+    def ask(self, positions: np.ndarray, *, measured: np.ndarray | None = None, **changes: object) -> Verdict:
+        now_ns = NOW_NS + self.sequence * TICK_NS
+        self.sequence += 1
+        observation = seen(self.at if measured is None else measured, stamp_ns=now_ns)
+        command = replace(asked(np.array(positions), sequence=self.sequence, stamp_ns=now_ns), **changes)
+        verdict = self.guard.review(command, observation, now_ns)
+        if verdict.command is not None:
+            self.at = np.array(verdict.command.positions)
+        return verdict
+
+    def glide(self, joint: int, to: float, ticks: int = 200) -> Verdict:
+        """Moves one joint smoothly, stopping at the first refusal; the last verdict."""
+        start = self.at.copy()
+        for tick in range(1, ticks + 1):
+            share = tick / ticks
+            goal = start.copy()
+            goal[joint] += (to - start[joint]) * share**3 * (10 - 15 * share + 6 * share**2)
+            verdict = self.ask(goal)
+            if verdict.command is None:
+                return verdict
+        return verdict
+
+
+def refused(verdict: Verdict, outcome: Outcome, *checks: str) -> None:
+    assert verdict.command is None
+    assert verdict.outcome is outcome
+    assert [finding.check for finding in verdict.findings] == list(checks)
+
+
+def review(command: Command, observation: Observation, now_ns: int = NOW_NS) -> Verdict:
+    return Guard(LIMITS).review(command, observation, now_ns)
+
+
+def test_staying_put_is_allowed_and_the_command_passed_on_as_it_was() -> None:
+    verdict = review(asked(BOTH_HOME, sequence=7), seen())
+    assert verdict.outcome is Outcome.ALLOW
+    assert (verdict.command.sequence, verdict.command.epoch, verdict.command.stamp_ns) == (7, 1, NOW_NS)
+    np.testing.assert_array_equal(verdict.command.positions, BOTH_HOME)
+    assert verdict.cost_s > 0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_stops_and_does_not_move(value: float) -> None:
+    spoiled = BOTH_HOME.copy()
+    spoiled[9] = value
+    refused(review(asked(spoiled), seen()), Outcome.STOP, "finite")
+    refused(review(asked(BOTH_HOME), seen(spoiled)), Outcome.STOP, "finite")
+
+
+def test_after_a_pose_that_was_not_a_number_the_next_command_starts_from_the_measured_pose() -> None:
+    ride = Ride()
+    ride.ask(BOTH_HOME)
+    refused(ride.ask(BOTH_HOME, measured=BOTH_HOME * np.nan), Outcome.STOP, "finite")
+    moved = BOTH_HOME + 0.2
+    moved[[6, 13]] = 0.9
+    ride.at = moved
+    assert ride.ask(moved).outcome is Outcome.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("positions", "check"), [(np.zeros(13), "shape"), (np.zeros((1, 14)), "shape"), (BOTH_HOME.astype("f4"), "dtype")]
+)
+def test_a_wrong_shape_or_dtype_stops(positions: np.ndarray, check: str) -> None:
+    refused(review(asked(positions), seen()), Outcome.STOP, check)
+
+
+def test_another_sessions_command_is_held() -> None:
+    refused(review(asked(BOTH_HOME, epoch=2), seen()), Outcome.HOLD, "epoch")
+
+
+def test_a_replayed_command_is_held() -> None:
+    ride = Ride()
+    assert ride.ask(BOTH_HOME, sequence=5).outcome is Outcome.ALLOW
+    refused(ride.ask(BOTH_HOME, sequence=5), Outcome.HOLD, "sequence")
+
+
+def test_stale_and_future_commands_and_poses_are_held_to_the_nanosecond() -> None:
+    limit_ns = round(LIMITS.state_age_s * NANOSECONDS)
+    for late in (asked(BOTH_HOME, stamp_ns=NOW_NS - limit_ns - 1), asked(BOTH_HOME, stamp_ns=NOW_NS + 1)):
+        refused(review(late, seen()), Outcome.HOLD, "age")
+    refused(review(asked(BOTH_HOME), seen(stamp_ns=NOW_NS - limit_ns - 1)), Outcome.HOLD, "age")
+    assert review(asked(BOTH_HOME, stamp_ns=NOW_NS - limit_ns), seen(stamp_ns=NOW_NS - limit_ns)).command
+
+
+def test_a_camera_that_stopped_holds() -> None:
+    observation = seen()
+    old = Image(stamp_ns=NOW_NS - round(LIMITS.camera_age_s * NANOSECONDS) - 1, pixels=PIXELS)
+    refused(
+        review(asked(BOTH_HOME), replace(observation, images={**observation.images, "top": old})), Outcome.HOLD, "age"
+    )
+    refused(review(asked(BOTH_HOME), replace(observation, images={})), Outcome.HOLD, "camera", "camera", "camera")
+    unwatched = Guard(LIMITS, cameras=())
+    assert unwatched.review(asked(BOTH_HOME), replace(observation, images={}), NOW_NS).command
+
+
+def test_the_first_command_may_not_jump_from_the_measured_pose() -> None:
+    jump = BOTH_HOME.copy()
+    jump[3] += 0.2
+    refused(review(asked(jump), seen()), Outcome.HOLD, "speed", "acceleration", "jerk")
+
+
+@pytest.mark.parametrize("joint", [0, 4, 6])
+def test_a_step_is_held_as_soon_as_one_derivative_is_over_its_limit(joint: int) -> None:
+    """From rest, jerk binds first; at speed, speed does."""
+    step = LIMITS.jerk[joint] * TICK_S**3
+    for factor, allowed in ((0.999, True), (1.01, False)):
+        ride = Ride(BOTH_HOME - 0.3 * (np.arange(14) == 6))
+        verdict = ride.ask(ride.at + step * factor * (np.arange(14) == joint))
+        assert (verdict.command is not None) == allowed
+        assert allowed or "jerk" in [finding.check for finding in verdict.findings]
+
+
+def test_speed_and_acceleration_bind_once_jerk_does_not() -> None:
+    unlimited = replace(LIMITS, jerk=LIMITS.jerk * 1e6)
+    guard = Guard(unlimited)
+    step = LIMITS.acceleration[5] * TICK_S**2 * 1.01 * (np.arange(14) == 5)
+    refused(guard.review(asked(BOTH_HOME + step), seen(), NOW_NS), Outcome.HOLD, "acceleration")
+    guard = Guard(replace(unlimited, acceleration=LIMITS.acceleration * 1e6))
+    step = LIMITS.velocity[5] * TICK_S * 1.01 * (np.arange(14) == 5)
+    verdict = guard.review(asked(BOTH_HOME + step), seen(), NOW_NS)
+    refused(verdict, Outcome.HOLD, "speed")
+    assert verdict.findings[0].measured == pytest.approx(LIMITS.velocity[5] * 1.01)
+
+
+def test_a_smooth_motion_passes_and_its_memory_is_three_commands_long() -> None:
+    ride = Ride()
+    assert ride.glide(0, 1.0).outcome is Outcome.ALLOW
+    assert ride.at[0] == pytest.approx(1.0)
+
+
+def test_commands_outside_the_range_are_held_and_rounding_is_clipped() -> None:
+    start = BOTH_HOME.copy()
+    start[6] = 1.0
+    ride = Ride(start)
+    over = start.copy()
+    over[6] = 1.0 + 5e-7
+    verdict = ride.ask(over)
+    assert verdict.command.positions[6] == 1.0
+    over[6] = 1.001
+    refused(ride.ask(over), Outcome.HOLD, "position")
+
+
+def test_an_arm_that_stands_outside_its_range_may_come_back_but_not_go_farther() -> None:
+    start = BOTH_HOME.copy()
+    start[6] = 1.05
+    ride = Ride(start)
+    assert ride.ask(start).outcome is Outcome.ALLOW
+    farther = start.copy()
+    farther[6] += 1e-4
+    refused(ride.ask(farther), Outcome.HOLD, "position")
+    ride = Ride(start)
+    assert ride.glide(6, 0.5).outcome is Outcome.ALLOW
+
+
+def test_arms_measured_where_they_cannot_be_stop() -> None:
+    nowhere = BOTH_HOME.copy()
+    nowhere[8] = -0.051
+    verdict = review(asked(nowhere), seen(nowhere))
+    assert verdict.outcome is Outcome.STOP
+    assert verdict.command is None
+
+
+def test_an_arm_that_does_not_follow_is_held_and_then_starts_from_where_it_is() -> None:
+    ride = Ride()
+    ride.ask(BOTH_HOME)
+    stuck = BOTH_HOME.copy()
+    stuck[2] -= LIMITS.tracking_error[2] + 1e-6
+    refused(ride.ask(BOTH_HOME, measured=stuck), Outcome.HOLD, "tracking")
+    ride.at = stuck
+    assert ride.ask(stuck).outcome is Outcome.ALLOW
+
+
+def test_going_into_the_table_is_held_and_coming_out_of_it_is_not() -> None:
+    ride = Ride()
+    refused(ride.glide(1, BOTH_HOME[1] + 0.6), Outcome.HOLD, "clearance: fingers over table")
+    deep = BOTH_HOME.copy()
+    deep[1] += 0.6
+    ride = Ride(deep)
+    assert ride.ask(deep).outcome is Outcome.ALLOW
+    assert ride.glide(1, BOTH_HOME[1]).outcome is Outcome.ALLOW
+    ride = Ride(deep)
+    refused(ride.glide(1, deep[1] + 0.1), Outcome.HOLD, "clearance: fingers over table")
+
+
+def test_reset_forgets_what_was_sent() -> None:
+    ride = Ride()
+    ride.ask(BOTH_HOME, sequence=9)
+    elsewhere = BOTH_HOME.copy()
+    elsewhere[3] += 0.3
+    ride.guard.reset(seen(elsewhere))
+    ride.at = elsewhere
+    assert ride.ask(elsewhere, sequence=2).outcome is Outcome.ALLOW
+
+
+def test_an_exception_in_a_check_is_a_stop_that_says_so() -> None:
+    refused(review(None, seen()), Outcome.STOP, "fault")
+    guard = Guard(LIMITS)
+    refused(guard.review(asked(BOTH_HOME), None, NOW_NS), Outcome.STOP, "fault")

@@ -1,0 +1,215 @@
+"""What vetting lets through, what it changes, what it refuses, and what it says about it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from forearm.clock import NANOSECONDS
+from forearm.messages import Decision, Image, Observation, Outcome, Verdict
+from forearm.safety.limits import Limits
+from forearm.safety.vetting import Vetting
+
+from .scenes import BOTH_HOME, NOW_NS, PIXELS, decided, plan_of, ramp, resting, seen
+
+LIMITS = Limits.of()
+
+
+def vet(decision: Decision, observation: Observation | None = None, now_ns: int = NOW_NS) -> Verdict:
+    return Vetting(LIMITS).vet(decision, observation or seen(), now_ns)
+
+
+def checks_of(verdict: Verdict) -> list[str]:
+    return [finding.check for finding in verdict.findings]
+
+
+def refused(verdict: Verdict, outcome: Outcome, check: str) -> None:
+    assert verdict.vetted is None
+    assert verdict.outcome is outcome
+    assert check in checks_of(verdict)
+    assert all(finding.text[0].isupper() or finding.text.startswith(("left", "right")) for finding in verdict.findings)
+
+
+def test_resting_is_allowed_untouched() -> None:
+    decision = decided(resting())
+    verdict = vet(decision)
+    assert verdict.outcome is Outcome.ALLOW
+    assert verdict.findings == ()
+    assert verdict.vetted.chunk is decision.chunk
+    assert (verdict.vetted.sequence, verdict.vetted.epoch) == (3, 1)
+    assert verdict.cost_s > 0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_not_finite_stops(value: float) -> None:
+    rows = resting()
+    rows[7, 3] = value
+    refused(vet(decided(rows)), Outcome.STOP, "finite")
+    refused(vet(decided(resting()), seen(rows[7])), Outcome.STOP, "finite")
+
+
+@pytest.mark.parametrize("shape", [(0, 14), (16, 13), (16, 15), (14,), (2, 16, 14), (65, 14)])
+def test_a_wrong_shape_stops(shape: tuple[int, ...]) -> None:
+    refused(vet(decided(np.zeros(shape))), Outcome.STOP, "shape")
+
+
+def test_a_measured_pose_of_the_wrong_shape_stops() -> None:
+    refused(vet(decided(resting()), seen(np.zeros(13))), Outcome.STOP, "shape")
+
+
+@pytest.mark.parametrize("rows", [resting().astype(np.float32), resting().astype(object), None, resting().tolist()])
+def test_anything_but_float64_stops(rows: object) -> None:
+    refused(vet(decided(rows)), Outcome.STOP, "dtype")
+
+
+@pytest.mark.parametrize("period", [0.0, -0.1, np.nan, np.inf, 1e-9, 0.6, None, 100])
+def test_a_period_that_is_none_stops(period: object) -> None:
+    refused(vet(decided(resting(), period_s=period)), Outcome.STOP, "period")
+
+
+@pytest.mark.parametrize("period", [1 / 60, 0.5])
+def test_the_shortest_and_longest_periods_are_allowed(period: float) -> None:
+    assert vet(decided(resting(), period_s=period)).outcome is Outcome.ALLOW
+
+
+def test_a_decision_of_another_session_is_held() -> None:
+    refused(vet(decided(resting(), epoch=2)), Outcome.HOLD, "epoch")
+
+
+@pytest.mark.parametrize("shift_ns", [-1, 1])
+def test_a_chunk_that_answers_another_observation_is_held(shift_ns: int) -> None:
+    refused(vet(decided(resting(), stamp_ns=NOW_NS + shift_ns)), Outcome.HOLD, "answers")
+
+
+def test_an_old_or_future_decision_is_held_and_one_just_young_enough_is_not() -> None:
+    limit_ns = round(LIMITS.decision_age_s * NANOSECONDS)
+    refused(vet(decided(resting()), now_ns=NOW_NS + limit_ns + 1), Outcome.HOLD, "age")
+    refused(vet(decided(resting()), now_ns=NOW_NS - 1), Outcome.HOLD, "age")
+    assert vet(decided(resting()), now_ns=NOW_NS + limit_ns).outcome is Outcome.ALLOW
+
+
+def test_a_missing_camera_and_a_stale_one_are_held_by_name() -> None:
+    observation = seen()
+    images = dict(observation.images)
+    del images["left"]
+    old_ns = NOW_NS - round(LIMITS.camera_age_s * NANOSECONDS) - 1
+    images["right"] = Image(stamp_ns=old_ns, pixels=PIXELS)
+    verdict = vet(decided(resting()), replace(observation, images=images))
+    refused(verdict, Outcome.HOLD, "camera")
+    assert {finding.subject for finding in verdict.findings} == {"left", "image of the right camera"}
+    assert Vetting(LIMITS, cameras=()).vet(decided(resting()), replace(observation, images={}), NOW_NS).vetted
+
+
+def test_arms_measured_where_they_cannot_be_stop() -> None:
+    outside = BOTH_HOME.copy()
+    outside[1] = -0.06
+    refused(vet(decided(resting()), seen(outside)), Outcome.STOP, "position")
+
+
+def test_rows_next_to_the_range_are_clipped_and_it_is_said() -> None:
+    rows = resting()
+    rows[:, 6], rows[:, 13] = 1.05, -0.1
+    rows[:, 13] = np.linspace(1.0, -0.1, 16)
+    verdict = vet(decided(rows))
+    assert verdict.outcome is Outcome.LIMIT
+    assert checks_of(verdict) == ["position"]
+    assert verdict.vetted.chunk.positions.max() <= LIMITS.upper.max()
+    np.testing.assert_array_equal(verdict.vetted.chunk.positions[:, 6], 1.0)
+    assert verdict.vetted.chunk.positions[-1, 13] == 0.0
+    assert verdict.findings[0].measured == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize(("joint", "beyond"), [(1, -0.051), (4, 1.63), (6, 1.21), (13, -0.21)])
+def test_rows_far_outside_the_range_are_held(joint: int, beyond: float) -> None:
+    rows = resting()
+    rows[:, joint] = beyond
+    refused(vet(decided(rows)), Outcome.HOLD, "position")
+
+
+def test_a_first_row_that_is_a_jump_from_the_measured_pose_is_held() -> None:
+    allowed = LIMITS.velocity[0] * 0.1 + LIMITS.tracking_error[0]
+    there, too_far = resting(), resting()
+    there[:, 0] += allowed - 1e-6
+    too_far[:, 0] += allowed + 1e-6
+    assert vet(decided(there)).outcome is Outcome.ALLOW
+    refused(vet(decided(too_far)), Outcome.HOLD, "first row")
+
+
+def test_a_chunk_that_is_too_fast_is_slowed_to_the_limit() -> None:
+    verdict = vet(decided(ramp(5, 1.5 * LIMITS.velocity[5], 5)))
+    assert verdict.outcome is Outcome.LIMIT
+    assert checks_of(verdict) == ["speed"]
+    chunk = verdict.vetted.chunk
+    assert chunk.period_s == pytest.approx(0.15)
+    assert (np.abs(np.diff(chunk.positions, axis=0)) / chunk.period_s <= LIMITS.velocity).all()
+    assert (
+        Vetting(LIMITS).vet(decided(chunk.positions, period_s=chunk.period_s), seen(), NOW_NS).outcome is Outcome.ALLOW
+    )
+
+
+def test_a_chunk_that_is_far_too_fast_is_held() -> None:
+    refused(vet(decided(ramp(5, 2.01 * LIMITS.velocity[5], 4))), Outcome.HOLD, "speed")
+    assert vet(decided(ramp(5, 1.99 * LIMITS.velocity[5], 4))).outcome is Outcome.LIMIT
+
+
+def test_acceleration_and_jerk_slow_a_chunk_by_their_root() -> None:
+    shaken = resting(8)
+    shaken[3, 0] += 0.03  # rows 30 mrad off: at 20 ms apart 1.5 rad/s, 150 rad/s²
+    verdict = vet(decided(shaken, period_s=0.05))
+    acceleration = 0.06 / 0.05**2
+    jerk = 0.09 / 0.05**3
+    assert checks_of(verdict) == ["acceleration", "jerk"]
+    slower = max((acceleration / LIMITS.acceleration[0]) ** 0.5, (jerk / LIMITS.jerk[0]) ** (1 / 3))
+    assert verdict.vetted.chunk.period_s == pytest.approx(0.05 * slower)
+    assert [finding.measured for finding in verdict.findings] == pytest.approx([acceleration, jerk])
+
+
+def test_only_the_beginning_of_a_chunk_that_ends_in_the_table_is_kept() -> None:
+    rows = ramp(1, 0.4)
+    verdict = vet(decided(rows))
+    assert verdict.outcome is Outcome.LIMIT
+    assert checks_of(verdict) == ["clearance: fingers over table"]
+    kept = verdict.vetted.chunk.positions
+    assert LIMITS.fewest_rows <= len(kept) < 16
+    np.testing.assert_array_equal(kept, rows[: len(kept)])
+    assert verdict.findings[0].subject == "left fingers and table"
+    assert verdict.findings[0].measured < verdict.findings[0].limit == LIMITS.finger_height_m
+
+
+def test_a_chunk_with_too_short_a_safe_beginning_is_held() -> None:
+    refused(vet(decided(ramp(1, 2.5, 6))), Outcome.HOLD, "clearance: fingers over table")
+
+
+def test_a_plan_that_says_what_its_chunk_does_is_allowed_and_one_that_does_not_is_held() -> None:
+    rows = ramp(0, 0.5)
+    assert vet(decided(rows, plan=plan_of(rows))).outcome is Outcome.ALLOW
+    within = plan_of(rows, offset_m=LIMITS.trace_error_m - 1e-6)
+    assert vet(decided(rows, plan=within)).outcome is Outcome.ALLOW
+    verdict = vet(decided(rows, plan=plan_of(rows, offset_m=LIMITS.trace_error_m + 1e-6)))
+    refused(verdict, Outcome.HOLD, "trace")
+    assert verdict.findings[0].subject == "right"
+
+
+def test_a_plan_is_compared_in_its_own_time_when_the_chunk_is_slowed() -> None:
+    rows = ramp(0, 1.5 * LIMITS.velocity[0], 6)
+    plan = plan_of(np.concatenate([rows, rows]))
+    assert vet(decided(rows, plan=plan)).outcome is Outcome.LIMIT
+
+
+def test_a_trace_that_is_not_a_number_is_held_and_a_plan_without_one_stops() -> None:
+    rows = resting()
+    plan = plan_of(rows)
+    refused(vet(decided(rows, plan=replace(plan, trace=plan.trace * np.nan))), Outcome.HOLD, "trace")
+    refused(vet(decided(rows, plan=replace(plan, trace=None))), Outcome.STOP, "fault")
+
+
+def test_an_exception_in_a_check_is_a_stop_that_says_so() -> None:
+    verdict = vet(None)
+    refused(verdict, Outcome.STOP, "fault")
+    assert "AttributeError" in verdict.findings[0].text
+
+
+def test_the_same_question_gets_the_same_answer() -> None:
+    vetting = Vetting(LIMITS)
+    vetting.vet(decided(ramp(1, 0.4)), seen(), NOW_NS)
+    assert vetting.vet(decided(resting()), seen(), NOW_NS).outcome is Outcome.ALLOW
