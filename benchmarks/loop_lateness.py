@@ -14,6 +14,7 @@ from typing import Annotated
 
 import tyro
 
+from forearm.cell.shutter import BackgroundShutter
 from forearm.cell.simulator import CellRobot
 from forearm.cell.tasks import task_named
 from forearm.clock import NANOSECONDS, RealClock
@@ -41,7 +42,7 @@ class Never:
 def measure(policy: str, seconds: float) -> tuple[SessionEnded, list[float]]:
     """One session of that length in the cell in real time, and the latency of each of its decisions, s."""
     clock, limits, latencies = RealClock(), Limits.of(), list[float]()
-    robot = CellRobot(setup=task_named("put-in-box").sample(0), clock=clock)
+    robot = CellRobot(setup=task_named("put-in-box").sample(0), clock=clock, shutter=BackgroundShutter())
     decider = policy_named(policy)(robot)
 
     def emit(event: Event) -> None:

@@ -96,7 +96,7 @@ def test_a_policy_that_hangs_blocks_neither_the_loop_nor_the_end() -> None:
         return decision
 
     policy = Wave(hanging)
-    inference = ThreadedInference(policy, Vetting(LIMITS), SimulatedClock())
+    inference = ThreadedInference(policy, Vetting(LIMITS), SimulatedClock(), abandon_after_s=0.2)
     inference.offer(seen(1.0), 0)
     assert begun.wait(10.0)
     inference.offer(seen(1.1), 0)

@@ -90,7 +90,7 @@ def _results(trials: Sequence[Trial], make_policy: MakePolicy, workers: int, jou
             done[result.task, result.seed] = result
             if not result.success:
                 outcome = f"{result.task} {result.seed} {result.outcome}: {result.reason}"
-                progress.console.print(outcome, markup=False, highlight=False)
+                progress.console.print(outcome, markup=False, highlight=False, soft_wrap=True)
             successes = sum(each.success for each in done.values())
             progress.update(bar, advance=1, description=f"{successes}/{len(done)} done")
     return [done[trial.task, trial.seed] for trial in trials]

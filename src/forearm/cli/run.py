@@ -89,5 +89,5 @@ def _summarize(simulated: Simulated, folder: Path, page: Path) -> None:
     ended = simulated.ended
     colour = {"done": "green", "failed": "yellow"}.get(ended.outcome, "red")
     PEOPLE.print(f"[bold {colour}]{ended.outcome}[/] after {simulated.duration_s:.1f} s: {ended.reason}")
-    PEOPLE.print(f"report  {page}\nlog     {folder / 'run.mcap'}", highlight=False)
+    PEOPLE.print(f"report  {page}\nlog     {folder / 'run.mcap'}", highlight=False, soft_wrap=True)
     say(str(folder))

@@ -42,7 +42,11 @@ class Story:
         """Takes any event; most are not worth a line."""
         if isinstance(event, SessionStarted):
             self._started_ns = event.stamp_ns
-            PEOPLE.print(f"[bold]{event.instruction}[/] · policy {event.policy} · seed {event.seed}", highlight=False)
+            PEOPLE.print(
+                f"[bold]{event.instruction}[/] · policy {event.policy} · seed {event.seed}",
+                highlight=False,
+                soft_wrap=True,
+            )
         elif isinstance(event, Observed):
             self._tick(event.stamp_ns)
         elif isinstance(event, Decided):
@@ -68,7 +72,7 @@ class Story:
             self._status.update(f"{self._seconds(stamp_ns):5.1f} s  {self._mode}")
 
     def _line(self, stamp_ns: int, text: str) -> None:
-        PEOPLE.print(f"{self._seconds(stamp_ns):5.1f} s  {text}", highlight=False)
+        PEOPLE.print(f"{self._seconds(stamp_ns):5.1f} s  {text}", highlight=False, soft_wrap=True)
 
     def _seconds(self, stamp_ns: int) -> float:
         return (stamp_ns - self._started_ns) / NANOSECONDS

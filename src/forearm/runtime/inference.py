@@ -125,9 +125,11 @@ class ThreadedInference:
         policy: what decides; from here on only this thread calls it.
         vetting: what judges its decisions.
         clock: the loop's clock.
+        abandon_after_s: s that `close` waits for an inference under way; the arms hold by then, so it may be long.
     """
 
-    def __init__(self, policy: Policy, vetting: Vets, clock: Clock) -> None:
+    def __init__(self, policy: Policy, vetting: Vets, clock: Clock, *, abandon_after_s: float = 10.0) -> None:
+        self._abandon_after_s = abandon_after_s
         self._policy = policy
         self._vetting = vetting
         self._clock = clock
@@ -156,7 +158,7 @@ class ThreadedInference:
 
     def close(self) -> None:
         self._offered.put(None)
-        self._thread.join(timeout=0.5)  # s; longer than a healthy inference
+        self._thread.join(timeout=self._abandon_after_s)
 
     def _work(self) -> None:
         while (observation := self._offered.get()) is not None:
