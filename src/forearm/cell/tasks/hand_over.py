@@ -16,12 +16,12 @@ from forearm.cell.tasks.objects import add_body, add_part
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.errors import InstructionError, unknown
 
-BAR_HALF_M = (0.016, 0.085, 0.016)  # m
+BAR_HALF_M = (0.016, 0.13, 0.016)  # m; long enough that both wrists fit over it side by side
 BAR_KG = 0.06
 BAR_X_M = (0.25, 0.36)  # m
 BAR_OUT_M = (0.20, 0.27)  # m from the midline, on the giver's side
 BAR_YAW_RAD = 0.3  # rad to either side
-GRIP_M = 0.058  # m from the bar's centre to where each arm takes it
+GRIP_M = 0.105  # m from the bar's centre to where each arm takes it
 PAD_HALF_M = (0.07, 0.12, 0.002)  # m
 PAD_X_M = 0.29  # m
 PAD_OUT_M = 0.22  # m from the midline, on the receiver's side
