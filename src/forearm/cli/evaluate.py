@@ -43,7 +43,9 @@ def evaluate(
         workers: processes; as many as there are cores by default.
         policy: model, demonstrator, hold, or a checkpoint's folder.
         words: swap names the other block of the scene instead.
-        intervene: changes the model's plan between reasoning and acting, to see whether the plan causes the action.
+        intervene: changes the model's plan between reasoning and acting, to see whether the plan causes the action:
+            point points at the other block, stated-point only says so, erase hides the plan, and trace measures at
+            every decision how far the tools' paths follow a trace shifted by 4 cm.
     """
     from forearm.evaluation.suite import Journal, summarize
     from forearm.evaluation.trial import Trial
@@ -66,10 +68,14 @@ def evaluate(
 def _subject(policy: str, intervene: str | None) -> tuple[MakePolicy, dict[str, Any]]:
     """What makes the policy, and what is to be known about it; weights that cannot be read are refused here."""
     from forearm.evaluation.interventions import INTERVENTIONS
+    from forearm.evaluation.trace_response import probe_named
     from forearm.policy.choice import about_policy, policy_named
     from forearm.provenance import code_version
 
-    made = policy_named(policy, intervene=INTERVENTIONS[intervene] if intervene else None)
+    if intervene == "trace":
+        made = probe_named(policy)
+    else:
+        made = policy_named(policy, intervene=INTERVENTIONS[intervene] if intervene else None)
     return made, {"schema": SCHEMA, "commit": code_version(), "policy": policy, **about_policy(policy)}
 
 
@@ -120,11 +126,12 @@ def _print_table(summaries: dict[str, TaskSummary]) -> None:
 
     from forearm.cli.terminal import PEOPLE
 
-    table = Table("task", "trials", "successes", "errors", "rate", "95 %", "took the asked object")
+    table = Table("task", "trials", "successes", "errors", "rate", "95 %", "took the asked object", "path shift, mm")
     for name, each in summaries.items():
         lower, upper = each.ci95
         chosen = each.took_asked + each.took_other
         took = f"{each.took_asked}/{chosen}" if chosen else ""
         counts = (str(each.trials), str(each.successes), str(each.errors))
-        table.add_row(name, *counts, f"{each.rate:.1%}", f"{lower:.1%} – {upper:.1%}", took)
+        shift = "" if each.path_shift_mm is None else f"{each.path_shift_mm:.1f}"
+        table.add_row(name, *counts, f"{each.rate:.1%}", f"{lower:.1%} – {upper:.1%}", took, shift)
     PEOPLE.print(table)

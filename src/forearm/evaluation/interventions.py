@@ -14,8 +14,6 @@ from forearm.messages import Floats, Observation
 from forearm.policy.reasoning import Edit, Intervention
 from forearm.robot.embodiment import BIMANUAL_YAM
 
-TRACE_SHIFT_M = (0.04, 0.0, 0.0)  # m in the cell frame: away from the bases, along the table
-
 
 def point(robot: CellRobot) -> Intervention:
     """Points at the other block before the trace is planned; the arm should take that one."""
@@ -27,21 +25,12 @@ def stated_point(robot: CellRobot) -> Intervention:
     return Intervention(stated_point=_at_other_block(robot))
 
 
-def trace(robot: CellRobot) -> Intervention:
-    """Shifts every waypoint by 4 cm; the tools should move 4 cm beside their path."""
-
-    def shifted(_: Observation, waypoints: Floats) -> Floats:
-        return waypoints + np.array([*TRACE_SHIFT_M, 0.0])
-
-    return Intervention(trace=shifted)
-
-
 def erase(robot: CellRobot) -> Intervention:
     """Hides the plan from the action expert; nothing should succeed."""
     return Intervention(erase_plan=True)
 
 
-INTERVENTIONS = MappingProxyType({"point": point, "trace": trace, "stated-point": stated_point, "erase": erase})
+INTERVENTIONS = MappingProxyType({"point": point, "stated-point": stated_point, "erase": erase})
 
 
 def _at_other_block(robot: CellRobot) -> Edit:

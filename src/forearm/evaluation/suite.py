@@ -35,6 +35,7 @@ class TaskSummary:
         ci95: the rate's Wilson interval.
         took_asked: of the trials with a choice of object in which one was taken, how many took the asked one.
         took_other: how many took another.
+        path_shift_mm: how far tool paths answered a trace shifted by 40 mm, mean over the trials that measured it.
     """
 
     trials: int
@@ -44,6 +45,7 @@ class TaskSummary:
     ci95: tuple[float, float]
     took_asked: int
     took_other: int
+    path_shift_mm: float | None
 
 
 def summarize(results: Iterable[TrialResult]) -> dict[str, TaskSummary]:
@@ -58,6 +60,7 @@ def _summary(results: Sequence[TrialResult]) -> TaskSummary:
     scored = [result for result in results if not result.is_error]
     chosen = [result for result in scored if result.asked and result.taken]
     successes = sum(result.success for result in scored)
+    shifts = [result.path_shift_mm for result in scored if result.path_shift_mm is not None]
     took_asked = sum(result.taken == result.asked for result in chosen)
     return TaskSummary(
         trials=len(results),
@@ -67,6 +70,7 @@ def _summary(results: Sequence[TrialResult]) -> TaskSummary:
         ci95=wilson_interval(successes, len(scored)),
         took_asked=took_asked,
         took_other=len(chosen) - took_asked,
+        path_shift_mm=sum(shifts) / len(shifts) if shifts else None,
     )
 
 

@@ -6,14 +6,22 @@ it: same observation, same noise, and the difference of the two chunks' tool pat
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from forearm.cell.simulator import CellRobot
 from forearm.data.labels import TRACE_TICKS
+from forearm.errors import InputError
 from forearm.messages import Decision, Floats, Observation, Plan
-from forearm.model.checkpoint import Checkpoint
-from forearm.policy.reasoning import Intervention, ReasoningPolicy
+from forearm.policy.choice import MakePolicy, checkpoint_named
+from forearm.policy.interface import Policy
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
+
+if TYPE_CHECKING:
+    from forearm.model.checkpoint import Checkpoint
 
 SHIFT_M = 0.04  # m, along x, y or up, drawn per decision
 FREE_Z_M = 0.05  # m, an arm whose whole trace stays above this, with its gripper still, moves free of contact
@@ -27,6 +35,8 @@ class TraceProbe:
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        from forearm.policy.reasoning import Intervention, ReasoningPolicy  # torch: loaded by those who use it
+
         self._plain = ReasoningPolicy(checkpoint)
         self._shifted = ReasoningPolicy(checkpoint, intervention=Intervention(trace=self._shift))
         self._direction = np.zeros(3)
@@ -69,3 +79,28 @@ def free_arms(plan: Plan, waypoints: int) -> list[int]:
     still = np.ptp(plan.trace_grippers[:, :waypoints], axis=1) < 0.3
     clear = plan.trace[:, :waypoints, 2].min(axis=1) > FREE_Z_M
     return [arm for arm in range(len(BIMANUAL_YAM.arms)) if still[arm] and clear[arm]]
+
+
+def probe_named(name: str) -> MakePolicy:
+    """What makes the probe of the model called `name`: "model" or a checkpoint's folder.
+
+    Raises:
+        InputError: for a policy that does not reason.
+        CheckpointError: when the weights are missing or corrupt.
+    """
+    if checkpoint_named(name) is None:
+        raise InputError(f"intervention: got policy {name!r}, only a model has a plan to change; leave one of them out")
+    return partial(_probe, name=name)
+
+
+def _probe(_: CellRobot, *, name: str) -> Policy:
+    checkpoint = checkpoint_named(name)
+    assert checkpoint is not None  # `probe_named` asked
+    return TraceProbe(checkpoint)
+
+
+def path_shift_mm(policy: Policy) -> float | None:
+    """What a probe measured in its run, mm; None for a policy that is no probe, or never moved free of contact."""
+    if not isinstance(policy, TraceProbe) or not policy.responses:
+        return None
+    return float(np.mean(policy.responses)) * 1e3

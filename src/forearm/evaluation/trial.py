@@ -15,6 +15,7 @@ from forearm.cell.setup import Setup
 from forearm.cell.tasks import task_named
 from forearm.cell.tasks.put_in_box import PutInBox
 from forearm.errors import InputError
+from forearm.evaluation.trace_response import path_shift_mm
 from forearm.events import Event, Judged
 from forearm.policy.choice import MakePolicy
 from forearm.runtime.simulation import LATENCY_S, Simulation
@@ -62,6 +63,8 @@ class TrialResult:
         decisions: how many the policy made.
         findings: how often each check objected.
         reason: why the session ended, in words.
+        path_shift_mm: how far tool paths answered a trace shifted by `trace_response.SHIFT_M`, mean over decisions and
+            arms free of contact; None where that was not measured.
     """
 
     task: str
@@ -78,6 +81,7 @@ class TrialResult:
     decisions: int = 0
     findings: Mapping[str, int] = field(default_factory=dict[str, int])
     reason: str = ""
+    path_shift_mm: float | None = None
 
     @property
     def is_error(self) -> bool:
@@ -115,7 +119,8 @@ def run_trial(trial: Trial, make_policy: MakePolicy, *, latency_s: float = LATEN
         Exception: whatever the machinery raised; a failed task is a result.
     """
     setup, tally, began = trial.setup(), _Tally(), time.perf_counter()
-    run = Simulation(setup, make_policy, latency_s=latency_s).run(seed=trial.seed, emit=tally.note)
+    simulation = Simulation(setup, make_policy, latency_s=latency_s)
+    run = simulation.run(seed=trial.seed, emit=tally.note)
     task = task_named(setup.task)
     return TrialResult(
         task=trial.task,
@@ -132,4 +137,5 @@ def run_trial(trial: Trial, make_policy: MakePolicy, *, latency_s: float = LATEN
         decisions=tally.decisions,
         findings=dict(sorted(tally.findings.items())),
         reason=run.ended.reason,
+        path_shift_mm=path_shift_mm(simulation.policy),
     )

@@ -62,10 +62,22 @@ def about_policy(name: str) -> dict[str, object]:
     Raises:
         CheckpointError: when the weights are missing or corrupt.
     """
-    if name != MODEL and not Path(name).is_dir():
+    checkpoint = checkpoint_named(name)
+    if checkpoint is None:
         return {"model_digest": "", "recipe": None}
-    checkpoint = _checkpoint(None if name == MODEL else Path(name))
     return {"model_digest": checkpoint.digest, "recipe": dict(checkpoint.recipe)}
+
+
+def checkpoint_named(name: str) -> Checkpoint | None:
+    """The weights of the policy called `name`, read once per process; None where it has none.
+
+    Raises:
+        CheckpointError: when they are missing or corrupt.
+    """
+    if name == MODEL:
+        return _checkpoint(None)
+    folder = Path(name)
+    return None if not folder.is_dir() or (folder / FILE_NAME).is_file() else _checkpoint(folder)
 
 
 def reasoning(robot: CellRobot, *, folder: Path | None, intervene: MakeIntervention | None) -> Policy:

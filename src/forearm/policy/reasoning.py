@@ -1,4 +1,4 @@
-"""The action reasoning model as a policy: it says what it sees and what it will do, and gives the chunk that does it."""
+"""The action reasoning model as a policy: it says what it sees and will do, and gives the chunk that does it."""
 
 from __future__ import annotations
 
