@@ -1,4 +1,4 @@
-"""The plan causes the action: what is changed in it is followed, and what is only said is not. With the shipped weights."""
+"""The plan causes the action: what is changed in it is followed, what is only said is not. With the shipped weights."""
 
 from functools import partial
 
