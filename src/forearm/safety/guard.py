@@ -22,6 +22,15 @@ Findings = tuple[Finding, ...]
 ROUNDING = 1e-6  # rad, opening or m: what arithmetic may add to a limit, far below what an encoder sees
 HISTORY = 3  # set-points needed to know speed, acceleration and jerk of the next one
 
+_RATES = (
+    ("speed", "is to move at", "/s"),
+    ("acceleration", "is to accelerate at", "/s²"),
+    ("jerk", "is to jerk at", "/s³"),
+)
+# Those three, by backward differences of four set-points, the newest last.
+_PERIODS = TICK_S ** np.arange(1, HISTORY + 1)[:, None]
+_DIFFERENCES = np.array([[0.0, 0.0, -1.0, 1.0], [0.0, 1.0, -2.0, 1.0], [-1.0, 3.0, -3.0, 1.0]]) / _PERIODS
+
 
 class Guard:
     """The gate between the control loop and the robot. Used by the control thread alone, once per tick.
@@ -42,6 +51,7 @@ class Guard:
         self._embodiment = embodiment
         self._cameras = [camera.name for camera in embodiment.cameras] if cameras is None else list(cameras)
         self._required = margins(limits, arms_m=limits.arm_clearance_now_m)
+        self._rates = np.stack([limits.velocity, limits.acceleration, limits.jerk]) + ROUNDING / _PERIODS
         self._sent: list[Floats] = []
         self._measured: Floats | None = None
         self._tracked = False
@@ -125,23 +135,13 @@ class Guard:
 
     def _smooth(self, positions: Floats) -> Findings:
         """The step, its change and the change of that, from what was sent; before that the arms were at rest."""
-        limits, joints = self._limits, self._embodiment.joints
         rest = [self._sent[0]] * (HISTORY - len(self._sent))
-        path = np.stack([*rest, *self._sent, positions])
+        rates = _DIFFERENCES @ np.stack([*rest, *self._sent, positions])
+        if np.all(np.abs(rates) <= self._rates):
+            return ()
         findings: Findings = ()
-        for order, (check, what, unit, limit) in enumerate(
-            (
-                ("speed", "is to move at", "/s", limits.velocity),
-                ("acceleration", "is to accelerate at", "/s²", limits.acceleration),
-                ("jerk", "is to jerk at", "/s³", limits.jerk),
-            ),
-            start=1,
-        ):
-            path = path[1:] - path[:-1]
-            period = TICK_S**order
-            findings += checks.within(
-                check, what, unit, path[-1] / period, limit + ROUNDING / period, joints, Outcome.HOLD
-            )
+        for (check, what, unit), rate, limit in zip(_RATES, rates, self._rates, strict=True):
+            findings += checks.within(check, what, unit, rate, limit, self._embodiment.joints, Outcome.HOLD)
         return findings
 
     def _clear(self, positions: Floats) -> Findings:
