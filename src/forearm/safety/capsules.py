@@ -57,7 +57,9 @@ CAPSULES: tuple[Capsule, ...] = (
     _of("base", "base", (0.0, -82.0, 6.0), (0.0, 82.0, 6.0), 37.6),
     _of("base", "base", (0.0, 0.0, 39.0), (0.0, 0.0, 50.4), 37.2),
     _of("link1", "shoulder", (-31.4, -29.1, -8.0), (-32.5, 27.6, -6.2), 39.4),
-    _of("link2", "upper arm", (-0.8, -33.8, -0.8), (0.6, -33.8, 263.6), 46.3),
+    # One capsule in two halves: short ones are told apart by their spheres, long ones need the exact distance.
+    _of("link2", "upper arm", (-0.8, -33.8, -0.8), (-0.1, -33.8, 131.4), 46.3),
+    _of("link2", "upper arm", (-0.1, -33.8, 131.4), (0.6, -33.8, 263.6), 46.3),
     _of("link3", "forearm", (-60.0, -34.8, -245.6), (-60.2, -33.8, -107.3), 44.0),
     _of("link3", "forearm", (-61.0, -34.4, -30.6), (-2.3, -34.6, -0.5), 57.2),
     _of("link4", "wrist", (-34.5, 41.3, -59.0), (-75.1, 34.1, -65.8), 44.2),
