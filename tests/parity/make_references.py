@@ -18,35 +18,97 @@ from safetensors.torch import save_file
 
 WIDTH, LAYERS, STATES, CODES, ACTIONS = 32, 2, 32, 9, 64
 CODEBOOK = 8
-TEXT = {"hidden_size": WIDTH, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "num_hidden_layers": LAYERS,
-        "intermediate_size": 48, "qkv_bias": False, "use_qk_norm": True, "qk_norm_type": "qwen3", "rope_theta": 5e6,
-        "max_position_embeddings": 1024, "additional_vocab_size": 16}
-VISION = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 4, "num_attention_heads": 2, "num_key_value_heads": 2,
-          "head_dim": 12, "image_default_input_size": [42, 42], "image_num_pos": 9}
-ADAPTER = {"vit_layers": [-2, -4], "pooling_attention_mask": True, "hidden_size": 24, "num_attention_heads": 2,
-           "num_key_value_heads": 2, "head_dim": 12, "intermediate_size": 40, "text_hidden_size": WIDTH}
-EXPERT = {"hidden_size": 32, "num_layers": LAYERS, "num_heads": 4, "mlp_ratio": 2.0, "ffn_multiple_of": 16, "timestep_embed_dim": 16}
+TEXT = {
+    "hidden_size": WIDTH,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "num_hidden_layers": LAYERS,
+    "intermediate_size": 48,
+    "qkv_bias": False,
+    "use_qk_norm": True,
+    "qk_norm_type": "qwen3",
+    "rope_theta": 5e6,
+    "max_position_embeddings": 1024,
+    "additional_vocab_size": 16,
+}
+VISION = {
+    "hidden_size": 24,
+    "intermediate_size": 40,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "head_dim": 12,
+    "image_default_input_size": [42, 42],
+    "image_num_pos": 9,
+}
+ADAPTER = {
+    "vit_layers": [-2, -4],
+    "pooling_attention_mask": True,
+    "hidden_size": 24,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "head_dim": 12,
+    "intermediate_size": 40,
+    "text_hidden_size": WIDTH,
+}
+EXPERT = {
+    "hidden_size": 32,
+    "num_layers": LAYERS,
+    "num_heads": 4,
+    "mlp_ratio": 2.0,
+    "ffn_multiple_of": 16,
+    "timestep_embed_dim": 16,
+}
 VARIANTS = {
     "base": {},
     "base_continuous": {"action_mode": "continuous"},
     "think": {"enable_depth_reasoning": True},
-    "think_gate_layer": {"enable_depth_reasoning": True, "action_expert_depth_gate": True, "action_expert_depth_gate_per_layer": True},
+    "think_gate_layer": {
+        "enable_depth_reasoning": True,
+        "action_expert_depth_gate": True,
+        "action_expert_depth_gate_per_layer": True,
+    },
     "think_gate_shared": {"enable_depth_reasoning": True, "action_expert_depth_gate": True},
     "think_free": {"enable_depth_reasoning": True},
-    "postnorm_olmo": {"text": {"norm_after": True, "qk_norm_type": "olmo", "qkv_bias": True}, "vision": {"image_num_pos": 16}},
-    "noqknorm_causal": {"text": {"use_qk_norm": False}, "mask_action_dim_padding": False,
-                        "expert": {"qk_norm": False, "rope": False, "context_layer_norm": False, "causal_attn": True}},
+    "postnorm_olmo": {
+        "text": {"norm_after": True, "qk_norm_type": "olmo", "qkv_bias": True},
+        "vision": {"image_num_pos": 16},
+    },
+    "noqknorm_causal": {
+        "text": {"use_qk_norm": False},
+        "mask_action_dim_padding": False,
+        "expert": {"qk_norm": False, "rope": False, "context_layer_norm": False, "causal_attn": True},
+    },
     "multicrop": {"adapter": {"pooling_attention_mask": False}},
 }
 
 
 def token_table() -> dict[str, int]:
-    names = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<setup_start>", "<setup_end>", "<control_start>", "<control_end>"]
+    names = [
+        "<|endoftext|>",
+        "<|im_start|>",
+        "<|im_end|>",
+        "<setup_start>",
+        "<setup_end>",
+        "<control_start>",
+        "<control_end>",
+    ]
     names += ["<state_start>", "<state_end>", *(f"<state_{i}>" for i in range(STATES))]
     names += ["<action_output>", "<action_start>", "<action_end>", *(f"<action_{i}>" for i in range(ACTIONS))]
     names += ["<depth_output>", "<depth_start>", "<depth_end>", *(f"<depth_{i}>" for i in range(CODEBOOK))]
     table = {name: 256 + i for i, name in enumerate(names)}
-    images = ["<im_start>", "<im_end>", "<im_patch>", "<im_col>", "<low_res_im_start>", "<|image|>", "<im_low>", "<frame_start>", "<frame_end>"]
+    images = [
+        "<im_start>",
+        "<im_end>",
+        "<im_patch>",
+        "<im_col>",
+        "<low_res_im_start>",
+        "<|image|>",
+        "<im_low>",
+        "<frame_start>",
+        "<frame_end>",
+    ]
     return table | {name: 400 + i for i, name in enumerate(images)}
 
 
@@ -78,11 +140,24 @@ def norm_stats(rng: np.random.Generator) -> dict:
         low, span = rng.uniform(-2, -1, 6), rng.uniform(1, 3, 6)
         span[4] = 0.0
         mask = [True, True, False, True, True, True]
-        return {"mean": list(low + span / 2), "std": list(span / 3), "min": list(low - 0.2 * (span > 0)), "max": list(low + span + 0.2 * (span > 0)),
-                "q01": list(low), "q99": list(low + span), "mask": mask}
+        return {
+            "mean": list(low + span / 2),
+            "std": list(span / 3),
+            "min": list(low - 0.2 * (span > 0)),
+            "max": list(low + span + 0.2 * (span > 0)),
+            "q01": list(low),
+            "q99": list(low + span),
+            "mask": mask,
+        }
 
-    tag = {"setup_type": "two tiny arms", "control_mode": "absolute joint pose", "action_horizon": 6, "n_action_steps": 5,
-           "action_stats": stats(), "state_stats": stats()}
+    tag = {
+        "setup_type": "two tiny arms",
+        "control_mode": "absolute joint pose",
+        "action_horizon": 6,
+        "n_action_steps": 5,
+        "action_stats": stats(),
+        "state_stats": stats(),
+    }
     return {"format": "molmoact2_norm_stats.v1", "norm_mode": "q01_q99", "metadata_by_tag": {"tiny_dual": tag}}
 
 
@@ -96,7 +171,9 @@ class Processor:
 
     def __call__(self, text, images, return_tensors):
         made = self._images(images, return_tensors="np")
-        flags = SimpleNamespace(image_use_col_tokens=True, use_single_crop_col_tokens=False, use_single_crop_start_token=True)
+        flags = SimpleNamespace(
+            image_use_col_tokens=True, use_single_crop_col_tokens=False, use_single_crop_start_token=True
+        )
         for grid in made["image_grids"]:
             tokens = "".join(self._genuine.MolmoAct2Processor.get_image_tokens(flags, grid))
             text = text.replace("<|image|>", tokens, 1)
@@ -104,7 +181,10 @@ class Processor:
         for piece in self._special.split(text):
             ids.extend([self._table[piece]] if piece in self._table else piece.encode())
         typed = [self._table[each] for each in self._genuine.IMAGE_TOKENS]
-        arrays = {name: np.asarray(made[name]) for name in ("pixel_values", "image_token_pooling", "image_grids", "image_num_crops")}
+        arrays = {
+            name: np.asarray(made[name])
+            for name in ("pixel_values", "image_token_pooling", "image_grids", "image_num_crops")
+        }
         arrays |= {"input_ids": np.array([ids]), "token_type_ids": np.isin(np.array([ids]), typed).astype(np.int64)}
         self.last = {"prompt_text": np.array(text), **arrays}
         return {name: torch.as_tensor(value) for name, value in arrays.items()}
@@ -121,9 +201,12 @@ def record(model, outputs: dict, call):
         return hook
 
     tower = core.vision_backbone
-    parts = [(tower.image_vit.patch_embedding, "act_vit_patch_embed"), (tower.image_pooling_2d, "act_pooled"),
-             (tower.image_projector, "act_image_features"),
-             (tower.image_vit.transformer.resblocks[0], "act_vit_block0_out")]
+    parts = [
+        (tower.image_vit.patch_embedding, "act_vit_patch_embed"),
+        (tower.image_pooling_2d, "act_pooled"),
+        (tower.image_projector, "act_image_features"),
+        (tower.image_vit.transformer.resblocks[0], "act_vit_block0_out"),
+    ]
     handles = [module.register_forward_hook(keep(name)) for module, name in parts]
     prepare, forward, generate = expert.prepare_context, expert.forward_with_context, core.generate_actions_from_inputs
 
@@ -142,11 +225,19 @@ def record(model, outputs: dict, call):
         outputs["chunk_normalised"] = generate(**given)
         return outputs["chunk_normalised"]
 
-    expert.prepare_context, expert.forward_with_context, core.generate_actions_from_inputs = prepared, stepped, generated
+    expert.prepare_context, expert.forward_with_context, core.generate_actions_from_inputs = (
+        prepared,
+        stepped,
+        generated,
+    )
     try:
         answer = call()
     finally:
-        expert.prepare_context, expert.forward_with_context, core.generate_actions_from_inputs = prepare, forward, generate
+        expert.prepare_context, expert.forward_with_context, core.generate_actions_from_inputs = (
+            prepare,
+            forward,
+            generate,
+        )
         for handle in handles:
             handle.remove()
     flow = outputs.pop("flow")
@@ -160,8 +251,12 @@ def record(model, outputs: dict, call):
 
 def training(model, given: dict, rng: np.random.Generator) -> dict:
     """Flow loss and gradients with K = 2, one padded row and two padded channels; `ki` detaches keys and values."""
-    stored = {"action_target": rng.normal(size=(1, 6, 8)).astype(np.float32), "noise": rng.normal(size=(1, 2, 6, 8)).astype(np.float32),
-              "t": np.array([[0.2, 0.7]], np.float32), "step_is_pad": np.array([[False] * 5 + [True]])}
+    stored = {
+        "action_target": rng.normal(size=(1, 6, 8)).astype(np.float32),
+        "noise": rng.normal(size=(1, 2, 6, 8)).astype(np.float32),
+        "t": np.array([[0.2, 0.7]], np.float32),
+        "step_is_pad": np.array([[False] * 5 + [True]]),
+    }
     valid, core = torch.arange(8) < 6, model.model
     for kind in ("flow", "joint", "ki"):
         model.zero_grad()
@@ -174,20 +269,32 @@ def training(model, given: dict, rng: np.random.Generator) -> dict:
         target, noise = torch.tensor(stored["action_target"])[:, None] * valid, torch.tensor(stored["noise"]) * valid
         t, rows = torch.tensor(stored["t"]), ~torch.tensor(stored["step_is_pad"])
         x = (1 - t[..., None, None]) * noise + t[..., None, None] * target
-        velocity = core.action_expert(x[0], t[0], encoder_kv_states=[(repeat(k), repeat(v)) for k, v in pairs],
-                                      encoder_attention_mask=repeat(mask), action_attention_mask=repeat(rows))[None]
+        velocity = core.action_expert(
+            x[0],
+            t[0],
+            encoder_kv_states=[(repeat(k), repeat(v)) for k, v in pairs],
+            encoder_attention_mask=repeat(mask),
+            action_attention_mask=repeat(rows),
+        )[None]
         error = (velocity - (target - noise)).square() * rows[:, None, :, None]
         flow = ((error * valid).sum(-1) / 6).mean()
         ids = given["input_ids"][0]
         places = torch.nonzero(ids[1:] < 400)[:, 0][-20:]
         tail = torch.nn.functional.cross_entropy(out.logits[0, places], ids[places + 1])
         (flow if kind == "flow" else flow + tail).backward()
-        stored |= {f"loss_flow_{kind}": flow.detach().numpy(), f"loss_ce_tail_{kind}": tail.detach().numpy(), f"velocity_{kind}": velocity.detach().numpy()}
+        stored |= {
+            f"loss_flow_{kind}": flow.detach().numpy(),
+            f"loss_ce_tail_{kind}": tail.detach().numpy(),
+            f"velocity_{kind}": velocity.detach().numpy(),
+        }
         stored["grad_names"] = np.array([name for name, _ in model.named_parameters()])
         norms = [-1.0 if each.grad is None else float(each.grad.norm()) for _, each in model.named_parameters()]
         stored[f"grad_norms_{kind}"] = np.array(norms)
-        for name in ("model.action_expert.context_k_proj.weight", "model.transformer.blocks.0.self_attn.att_proj.weight",
-                     "model.vision_backbone.image_projector.w2.weight"):
+        for name in (
+            "model.action_expert.context_k_proj.weight",
+            "model.transformer.blocks.0.self_attn.att_proj.weight",
+            "model.vision_backbone.image_projector.w2.weight",
+        ):
             grad = model.get_parameter(name).grad
             stored[f"grad_{kind}/{name}"] = grad.numpy().copy()
     return stored
@@ -223,7 +330,10 @@ def make(name: str, out: Path, seed: int) -> None:
     with torch.no_grad():
         for parameter in model.parameters():  # nothing stays at its zero start, so that every branch counts
             scale = parameter.shape[-1] ** -0.5 if parameter.ndim > 1 else 0.1
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale + (1.0 if parameter.ndim == 1 and bool((parameter == 1).all()) else 0.0))
+            parameter.copy_(
+                torch.randn(parameter.shape, generator=generator) * scale
+                + (1.0 if parameter.ndim == 1 and bool((parameter == 1).all()) else 0.0)
+            )
     out.mkdir(parents=True, exist_ok=True)
     stats = norm_stats(rng)
     model._molmoact2_robot_stats = modeling._RobotStats(stats)
@@ -232,10 +342,17 @@ def make(name: str, out: Path, seed: int) -> None:
         images[0] = np.kron(images[0][::10, ::10], np.ones((10, 10, 1), np.uint8))
     after = [images[0].copy(), rng.integers(0, 256, images[1].shape, dtype=np.uint8)]
     after[0][:10, :12] = 255 - after[0][:10, :12]
-    cutting = {"size": {"height": 42, "width": 42}, "crop_mode": "resize", "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    cutting = {
+        "size": {"height": 42, "width": 42},
+        "crop_mode": "resize",
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+    }
     if name == "multicrop":
         cutting |= {"crop_mode": "overlap-and-resize-c2", "max_crops": 4, "overlap_margins": [1, 1]}
-    processor = Processor(modules["image_processing_molmoact2"].MolmoAct2ImageProcessor(**cutting), modules["processing_molmoact2"])
+    processor = Processor(
+        modules["image_processing_molmoact2"].MolmoAct2ImageProcessor(**cutting), modules["processing_molmoact2"]
+    )
     depth, free = raw.get("enable_depth_reasoning", False), name == "think_free"
     inputs: dict = {"task": np.array("Instruction: Fold the  Blue towel. Then STOP!")}
     outputs: dict = {}
@@ -248,24 +365,51 @@ def make(name: str, out: Path, seed: int) -> None:
             generator=torch.Generator().manual_seed(noise_seed), enable_cuda_graph=False,
         )  # fmt: skip
 
-    for suffix, frame, noise_seed in (("", images, 7), ("_step2", after, 8)) if depth and not free else (("", images, 7),):
+    for suffix, frame, noise_seed in (
+        (("", images, 7), ("_step2", after, 8)) if depth and not free else (("", images, 7),)
+    ):
         state = rng.uniform(-2, 2, 6).astype(np.float32)
         if depth and not suffix:
             if free:  # write start, codes and end unconstrained: each head row is made to win where it should
                 free_head(model, lambda frame=frame, state=state: predict(frame, state, 7))
             else:
-                close_depth(model, closing_state(model, lambda frame=frame, state=state: predict(frame, state, 7), 1 + CODES), raw["depth_end_token_id"])
+                close_depth(
+                    model,
+                    closing_state(model, lambda frame=frame, state=state: predict(frame, state, 7), 1 + CODES),
+                    raw["depth_end_token_id"],
+                )
         made: dict = {}
-        answer = record(model, made, lambda frame=frame, state=state, noise_seed=noise_seed: predict(frame, state, noise_seed))
+        answer = record(
+            model, made, lambda frame=frame, state=state, noise_seed=noise_seed: predict(frame, state, noise_seed)
+        )
         cache = answer.depth_cache
         inputs |= {f"image{i}_raw{suffix}": image for i, image in enumerate(frame)}
-        inputs |= {f"state_raw{suffix}": state, f"noise{suffix}": torch.randn((1, 6, 8), generator=torch.Generator().manual_seed(noise_seed)).numpy()}
+        inputs |= {
+            f"state_raw{suffix}": state,
+            f"noise{suffix}": torch.randn((1, 6, 8), generator=torch.Generator().manual_seed(noise_seed)).numpy(),
+        }
         inputs |= {f"{key}{suffix}": value for key, value in processor.last.items()}
-        outputs |= {f"{key}{suffix}": value.numpy() for key, value in made.items() if not (suffix and key.startswith(("act_", "kv_")))}
+        outputs |= {
+            f"{key}{suffix}": value.numpy()
+            for key, value in made.items()
+            if not (suffix and key.startswith(("act_", "kv_")))
+        }
     if free:
-        outputs = {key: value for key, value in outputs.items() if not key.startswith(("act_", "kv_"))} | {"decode_logit_targets": decoded(model, inputs, outputs)}
+        outputs = {key: value for key, value in outputs.items() if not key.startswith(("act_", "kv_"))} | {
+            "decode_logit_targets": decoded(model, inputs, outputs)
+        }
     if name == "base":
-        given = {key: torch.as_tensor(inputs[key]) for key in ("input_ids", "token_type_ids", "pixel_values", "image_token_pooling", "image_grids", "image_num_crops")}
+        given = {
+            key: torch.as_tensor(inputs[key])
+            for key in (
+                "input_ids",
+                "token_type_ids",
+                "pixel_values",
+                "image_token_pooling",
+                "image_grids",
+                "image_num_crops",
+            )
+        }
         np.savez_compressed(out / "train.npz", **training(model, given, rng))
     (out / "config.json").write_text(json.dumps(raw, indent=1))
     (out / "norm_stats.json").write_text(json.dumps(stats))
@@ -273,19 +417,35 @@ def make(name: str, out: Path, seed: int) -> None:
     if name == "multicrop":
         flags = {"image_use_col_tokens": True, "use_single_crop_col_tokens": False, "use_single_crop_start_token": True}
         (out / "processor_config.json").write_text(json.dumps({**cutting, **flags}))
-    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, out / "model.safetensors", metadata={"format": "pt"})
+    save_file(
+        {key: value.contiguous() for key, value in model.state_dict().items()},
+        out / "model.safetensors",
+        metadata={"format": "pt"},
+    )
     np.savez_compressed(out / "inputs.npz", **inputs)
     np.savez_compressed(out / "outputs.npz", **outputs)
-    print(name, sum(each.stat().st_size for each in out.iterdir()) // 1000, "kB", outputs.get("depth_bins"), outputs.get("depth_bins_step2"))
+    print(
+        name,
+        sum(each.stat().st_size for each in out.iterdir()) // 1000,
+        "kB",
+        outputs.get("depth_bins"),
+        outputs.get("depth_bins_step2"),
+    )
 
 
 def free_head(model, call) -> None:
     """Edits the head so that unconstrained greedy decoding writes a start, the codes and an end, one position after the other."""
     config = model.config
-    wanted = [config.depth_start_token_id, *(config.depth_token_start_id + i % CODEBOOK for i in range(CODES)), config.depth_end_token_id]
+    wanted = [
+        config.depth_start_token_id,
+        *(config.depth_token_start_id + i % CODEBOOK for i in range(CODES)),
+        config.depth_end_token_id,
+    ]
     for at in range(len(wanted)):
         states: list[torch.Tensor] = []
-        handle = model.model.transformer.ln_f.register_forward_hook(lambda _m, _i, out: states.append(out[0, -1].detach()))
+        handle = model.model.transformer.ln_f.register_forward_hook(
+            lambda _m, _i, out: states.append(out[0, -1].detach())
+        )
         try:
             call()
         except RuntimeError:
@@ -302,7 +462,10 @@ def free_head(model, call) -> None:
 
 def decoded(model, inputs: dict, outputs: dict) -> np.ndarray:
     """Full logits at every position where free decoding wrote a token, from one pass over prompt and written tokens."""
-    given = {key: torch.as_tensor(inputs[key]) for key in ("pixel_values", "image_token_pooling", "image_grids", "image_num_crops")}
+    given = {
+        key: torch.as_tensor(inputs[key])
+        for key in ("pixel_values", "image_token_pooling", "image_grids", "image_num_crops")
+    }
     written = torch.as_tensor(outputs["depth_token_ids"])
     ids = torch.cat([torch.as_tensor(inputs["input_ids"]), written], 1)
     typed = torch.cat([torch.as_tensor(inputs["token_type_ids"]), torch.zeros_like(written)], 1)

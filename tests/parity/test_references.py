@@ -10,7 +10,9 @@ from forearm.model.verify import Report, verify
 
 BUNDLED = Path(__file__).parent / "references"
 ELSEWHERE = os.environ.get("FOREARM_REFERENCES")  # a folder of more, and larger, reference folders
-FOLDERS = sorted(BUNDLED.iterdir()) + (sorted(each for each in Path(ELSEWHERE).iterdir() if each.is_dir()) if ELSEWHERE else [])
+FOLDERS = sorted(BUNDLED.iterdir()) + (
+    sorted(each for each in Path(ELSEWHERE).iterdir() if each.is_dir()) if ELSEWHERE else []
+)
 
 
 @pytest.fixture(autouse=True)

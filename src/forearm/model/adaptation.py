@@ -63,6 +63,7 @@ class AdaptedLinear(nn.Module):
         nn.init.kaiming_uniform_(self.down, a=5**0.5)
         self.scale = config.alpha / config.rank
         self._dropout = config.dropout
+        self.train(base.training)
 
     @property
     def weight(self) -> Float[Tensor, "o i"]:

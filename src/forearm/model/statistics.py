@@ -161,6 +161,9 @@ def _normaliser(raw: Mapping[str, Any] | None, mode: Mode) -> Normaliser | None:
         if key not in ("mask", "names") and value is not None
     }
     size = _size(raw, stats)
+    for key in stats:
+        if stats[key].shape != (size,):
+            raise ValueError(f"{key} has {stats[key].shape} channels, others {size}")
     if mode == "none":
         offset, span = np.zeros(size, np.float32), np.ones(size, np.float32)
     elif mode == "mean_std":
@@ -175,9 +178,6 @@ def _normaliser(raw: Mapping[str, Any] | None, mode: Mode) -> Normaliser | None:
     scaled = (
         np.ones(size, dtype=np.bool_) if mask is None else np.broadcast_to(np.asarray(mask, dtype=np.bool_), (size,))
     )
-    for each in (offset, span, constant):
-        if each.shape != (size,):
-            raise ValueError(f"statistics of {each.shape} and {(size,)} channels in one vector")
     return Normaliser(mode=mode, offset=offset, span=span, scaled=scaled, constant=constant)
 
 

@@ -5,6 +5,8 @@ Nothing is held twice: parameters *are* the mapped file until they are converted
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,10 @@ from forearm.model.released import MolmoAct2
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+SUMS = "SHA256SUMS"
 _ROTARY = "model.transformer.rotary_emb.inv_freq"  # a buffer that may be stored; it follows from the configuration
+_LARGEST = 1e6  # no weight comes near; bytes of anything else, read as floats, nearly always exceed it
+_DIGEST = re.compile(r"[0-9a-f]{64}")  # SHA-256: how the hub's cache names a file's content
 _IGNORED = ("model.action_expert.state_encoder.", "cross_attn.kv_proj.")  # unused leftovers of training checkpoints
 
 
@@ -98,7 +103,11 @@ def save(checkpoint: Checkpoint, folder: Path, *, source: Path | None = None) ->
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f"{SINGLE}.partial"
         save_file({**tensors, **checkpoint.extra}, partial, metadata=dict(checkpoint.metadata) or {"format": "pt"})
+        with partial.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        (folder / SUMS).unlink(missing_ok=True)
         partial.replace(folder / SINGLE)  # a reader sees the old file or the whole new one
+        (folder / SUMS).write_text(f"{digest}  {SINGLE}\n")
         for each in sorted(source.iterdir()) if source is not None else ():
             if each.suffix in (".json", ".txt", ".md") and each.name != INDEX:
                 (folder / each.name).write_bytes(each.read_bytes())
@@ -118,7 +127,13 @@ class _Stored:
 
     def tensor(self) -> Tensor:
         try:
-            return cast(Tensor, self.file.get_tensor(self.name))
+            tensor = cast(Tensor, self.file.get_tensor(self.name))
+            low, high = tensor.aminmax() if tensor.numel() else (tensor.sum(), tensor.sum())
+            if not -_LARGEST < float(low) <= float(high) < _LARGEST:  # false for NaN as well
+                raise ValueError(
+                    f"got values from {float(low):g} to {float(high):g}, allowed are weights within {_LARGEST:g}"
+                )
+            return tensor
         except (SafetensorError, OSError, RuntimeError, ValueError) as error:
             raise CheckpointError(
                 f"{self.path.name} {self.name}: {error}; the file is damaged, download it again"
@@ -165,6 +180,7 @@ def _open_shard(path: Path) -> list[_Stored]:
         raise CheckpointError(
             f"{path.name}: not found in {path.parent}; the checkpoint is incomplete, download it again"
         )
+    _check_digest(path)
     try:
         file = cast(Any, safe_open(path, framework="pt"))  # maps the file; the header is checked against its size
         metadata = cast("dict[str, str] | None", file.metadata()) or {}
@@ -172,6 +188,23 @@ def _open_shard(path: Path) -> list[_Stored]:
         return [_Stored(path, name, file, tuple(file.get_slice(name).get_shape()), metadata) for name in names]
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}; the file is truncated or damaged, download it again") from error
+
+
+def _check_digest(path: Path) -> None:
+    """Compares the whole file with its SHA-256 where that is known: from SHA256SUMS, or as a hub's name for it."""
+    sums = path.parent / SUMS
+    lines = sums.read_text().split("\n") if sums.is_file() else []
+    known = [digest for digest, _, name in (line.partition("  ") for line in lines) if name == path.name]
+    if path.is_symlink() and _DIGEST.fullmatch(path.resolve().name):
+        known.append(path.resolve().name)
+    if not known:
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if any(digest != found for digest in known):
+        raise CheckpointError(
+            f"{path}: got SHA-256 {found}, allowed is {known[0]}; the file is damaged, download it again"
+        )
 
 
 def _check(stored: Mapping[str, _Stored], expected: Mapping[str, Tensor], config: ModelConfig, folder: Path) -> None:

@@ -1,0 +1,62 @@
+"""One prompt, or several at once, to actions."""
+
+import pytest
+import torch
+from released import loaded, sampled
+
+from forearm.errors import InputError, ModelError
+from forearm.model import generate
+from forearm.model.inputs import batch
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["base", "postnorm_olmo", "noqknorm_causal"])
+def test_a_batch_acts_as_its_samples_would_alone(name: str) -> None:
+    model, prompter = loaded(name)
+    samples = [sampled(prompter, 1, "wave"), sampled(prompter, 2, "fold the towel in half")]
+    noise = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0))
+    together = generate.act(generate.read(model, batch(samples, 256), room=0), noise, 6)
+    for i, sample in enumerate(samples):
+        alone = generate.act(generate.read(model, batch([sample], 256), room=0), noise[i : i + 1], 6)
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_feeding_tokens_one_by_one_equals_reading_them_behind_the_prompt() -> None:
+    model, prompter = loaded("base")
+    prompt = batch([sampled(prompter, 1, "a"), sampled(prompter, 2, "longer")], 256)
+    then = torch.tensor([[65, 66, 67], [70, 71, 72]])
+    at_once = generate.read(model, prompt, room=3, then=then, tail=3)
+    stream = generate.read(model, prompt, room=3)
+    hidden = torch.cat([stream.feed(then[:, :1]), stream.feed(then[:, 1:])], 1)
+    torch.testing.assert_close(hidden, at_once.hidden, rtol=1e-4, atol=1e-5)
+    assert torch.equal(stream.ids, at_once.ids)
+
+
+def test_a_prompt_longer_than_the_model_reads_is_refused() -> None:
+    model, prompter = loaded("base")
+    with pytest.raises(InputError, match="sequence: got"):
+        generate.read(model, batch([sampled(prompter, 1)], 256), room=1000)
+
+
+@torch.no_grad()
+def test_rows_that_have_ended_are_padded_and_unseen() -> None:
+    model, prompter = loaded("base")
+    tokens = model.config.tokens
+    stream = generate.read(model, batch([sampled(prompter, 1), sampled(prompter, 2, "other")], 256), room=40, tail=1)
+    first = int(model.lm_head(stream.hidden[:1, -1]).argmax())
+    second = int(model.lm_head(stream.hidden[1:, -1]).argmax())
+    assert first != second
+    with pytest.raises(ModelError, match="within 3 tokens"):
+        generate.write_until(stream, first, 3, "text")
+    assert stream.valid is not None
+    assert not stream.valid[0, -2:].any()
+    assert (stream.ids[0, -2:] == tokens.pad).all()
+
+
+@torch.no_grad()
+def test_actions_are_written_until_the_end_of_text() -> None:
+    model, prompter = loaded("base")
+    stream = generate.read(model, batch([sampled(prompter, 1)], 256), room=100, tail=1)
+    model.lm_head.weight[model.config.tokens.eos] = 100 * stream.hidden[0, -1]
+    assert generate.write_actions(stream, 6) == [[model.config.tokens.eos]]
