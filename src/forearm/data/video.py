@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from forearm.errors import DatasetError
@@ -43,6 +45,6 @@ def decode(path: Path) -> Iterator[NDArray[np.uint8]]:
             stream = container.streams.video[0]
             stream.thread_count = 1
             for frame in container.decode(stream):
-                yield frame.to_ndarray(format="rgb24")
-    except (OSError, av.error.FFmpegError, IndexError) as error:
+                yield cast(NDArray[np.uint8], frame.to_ndarray(format="rgb24"))
+    except (OSError, FFmpegError, IndexError) as error:
         raise DatasetError(f"video {path}: cannot be decoded ({error}); record that shard again") from error

@@ -88,7 +88,10 @@ def read(folder: Path) -> Checkpoint:
         }
         model = Reasoner(ReasonerConfig(**sizes))
         vocabulary = Words(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in words.items()}
+            instructions=tuple(words["instructions"]),
+            subtasks=tuple(words["subtasks"]),
+            places=int(words["places"]),
+            vocabulary=tuple(words["vocabulary"]),
         )
         scales = Scales.from_json(config["scales"])
         weights = load(content)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class FourierEmbedding(nn.Module):
-    """(..., n) numbers of about unit size to (..., d) vectors: features at octaves up to `2**octaves`, then a small MLP.
+    """(..., n) numbers of about unit size to (..., d) vectors: octaves up to `2**octaves`, then a small MLP.
 
     Tancik et al. 2020, arXiv 2006.10739.
     """

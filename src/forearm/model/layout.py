@@ -1,8 +1,9 @@
 """Which tokens the small reasoner reads and writes, in what order, and which may see which. No torch.
 
-The order is MolmoAct2's: images, words, then reasoning, then actions. The table below is what makes reasoning *cause* the
-action: words reach a point and nothing else, the point reaches the trace, the trace reaches the action, and there is no
-other way round. An edited point or trace is therefore followed, and a plan that is checked is the plan that is executed.
+The order is MolmoAct2's: images, words, then reasoning, then actions. The table below is what makes reasoning *cause*
+the action: words reach a point and nothing else, the point reaches the trace, the trace reaches the action, and there
+is no other way round. An edited point or trace is therefore followed, and a plan that is checked is the plan that is
+executed.
 """
 
 from __future__ import annotations

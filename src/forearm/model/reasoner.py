@@ -125,6 +125,10 @@ class Reading(NamedTuple):
 class Reasoner(nn.Module):
     """Reads, plans, commits, acts. Each of the four takes the cache that the one before it left."""
 
+    _metres: Tensor
+    _cell_from_camera: Tensor
+    _actor_sees: Tensor
+
     def __init__(self, config: ReasonerConfig) -> None:
         super().__init__()
         self.config = config

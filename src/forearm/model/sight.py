@@ -1,4 +1,4 @@
-"""What the small reasoner is given and gives, between robot units and network units: one code for training and serving."""
+"""What the small reasoner is given and gives, between robot units and network units, in training and serving."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ class Scales:
 
     def encode(self, chunks: Array, positions: Array) -> Array:
         """Absolute chunks (N, H, J) in network units."""
-        return (relative(chunks, positions) - self.chunk_mean) / self.chunk_std
+        return ((relative(chunks, positions) - self.chunk_mean) / self.chunk_std).astype(np.float32)
 
     def decode(self, actions: Array, positions: Array) -> Array:
         """Absolute chunks (N, H, J) from network units, inside the joints' ranges."""
         moves = actions * self.chunk_std + self.chunk_mean
         absolute = moves + positions[:, None] * _relative_joints()
-        return np.clip(absolute, BIMANUAL_YAM.lower, BIMANUAL_YAM.upper)
+        return np.clip(absolute, BIMANUAL_YAM.lower, BIMANUAL_YAM.upper).astype(np.float32)
 
 
 def relative(chunks: Array, positions: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,7 +170,7 @@ def _edited(edit: Edit, observation: Observation, values: torch.Tensor) -> torch
 
 
 @contextmanager
-def _timed(timings: dict[str, float], part: str) -> Iterator[None]:
+def _timed(timings: dict[str, float], part: str) -> Generator[None]:
     started = time.perf_counter()
     yield
     timings[part] = time.perf_counter() - started

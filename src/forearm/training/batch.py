@@ -185,7 +185,7 @@ class Lessons:
 
 
 def _interest(actions: Array) -> NDArray[np.float64]:
-    """(T,) how often a tick is drawn: more in the first second, when words decide, and shortly before a grip changes."""
+    """(T,) how often a tick is drawn: more in the first second, when words decide, and just before a grip changes."""
     interest = np.ones(len(actions))
     interest[:FIRST_TICKS] = 3.0
     for events in gripper_events(actions):

@@ -16,7 +16,8 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>forearm: t
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 960px; margin: 2rem auto; padding: 0 1rem; }}
 .curves {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(420px, 1fr)); gap: 1rem; }}
 figure {{ margin: 0; }} svg {{ width: 100%; border-bottom: 1px solid var(--soft); border-left: 1px solid var(--soft); }}
-polyline {{ fill: none; stroke: var(--line); stroke-width: 1.5; }} pre {{ overflow: auto; background: #8881; padding: 1rem; }}
+polyline {{ fill: none; stroke: var(--line); stroke-width: 1.5; }}
+pre {{ overflow: auto; background: #8881; padding: 1rem; }}
 </style>
 <h1>Training of {name}</h1><p>{summary}</p><div class="curves">{curves}</div>
 <h2>On episodes it never saw</h2><pre>{held_out}</pre><h2>Recipe</h2><pre>{recipe}</pre></html>
@@ -52,4 +53,5 @@ def _curve(name: str, rows: list[dict[str, float]]) -> str:
         for step, value in zip(steps, values, strict=True)
     )
     caption = f"<b>{name}</b> {values[0]:.3g} → {values[-1]:.3g} (lowest {low:.3g})"
-    return f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}"><polyline points="{points}"/></svg><figcaption>{caption}</figcaption></figure>'
+    drawn = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}"><polyline points="{points}"/></svg>'
+    return f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>"
