@@ -82,7 +82,7 @@ class Scales:
 
 def relative(chunks: Array, positions: Array) -> Array:
     """Chunks (N, H, J) as moves from the measured positions (N, J); grippers stay absolute."""
-    return chunks - positions[:, None] * _relative_joints()
+    return np.asarray(chunks - positions[:, None] * _relative_joints(), dtype=np.float32)
 
 
 def _relative_joints() -> Array:
