@@ -158,9 +158,8 @@ def verify(
     """What `write` writes, from about one pass when the draft is right.
 
     The first pass reads the prompt and the draft behind it together, with the closing token last: a map that did not
-        change
-    costs no pass of its own. Where a code differs, the model's own is taken and the rest of the draft verified from
-    there.
+    change costs no pass of its own. Where a code differs, the model's own is taken and the rest of the draft verified
+    from there.
 
     Args:
         model: with depth tokens.
@@ -176,14 +175,9 @@ def verify(
     """
     layout = _layout(model)
     count, first = layout.count, layout.first
-    rows, device = prompt.ids.shape[0], prompt.ids.device
-    if draft.shape != (rows, count):
-        raise InputError(f"depth draft: got {tuple(draft.shape)}, allowed is {(rows, count)}; start with a full decode")
     pace = Pace() if pace is None else pace
     hints = [False] * (count + 1) if changed is None else [*changed.tolist(), False]
-    close = torch.full((rows, 1), layout.end, device=device)
-    likely = torch.cat([draft.to(device) + first, close], dim=1)
-
+    likely = _likely(prompt, draft, layout)
     block = likely[:, : pace.block(hints) - 1]
     stream = _begin(model, prompt, block)
     start, done, passes, logits = prompt.ids.shape[1] + 1, 0, 1, list[Tensor]()
@@ -205,14 +199,28 @@ def verify(
             break
         length = pace.block(hints[done + 1 :])
         fed = torch.cat([certain, likely[:, done + 1 : done + length]], dim=1)
-        began = time.perf_counter()
-        stream.feed(fed)
-        float(stream.hidden[0, -1, 0])  # waits for the device, so that the pace is true
-        pace.timed(fed.shape[1], time.perf_counter() - began)
+        _feed_timed(stream, fed, pace)
         passes += 1
         done, block = done + 1, fed[:, 1:]
     codes = stream.ids[:, start : start + count] - first
     return _depth(stream, prompt, codes, logits, passes)
+
+
+def _likely(prompt: Prompt, draft: Int[Tensor, "B N"], layout: _Layout) -> Int[Tensor, "B N+1"]:
+    """The draft as the tokens that would be written, the closing one behind it."""
+    rows, device = prompt.ids.shape[0], prompt.ids.device
+    wanted = (rows, layout.count)
+    if draft.shape != wanted:
+        raise InputError(f"depth draft: got {tuple(draft.shape)}, allowed is {wanted}; start with a full decode")
+    return torch.cat([draft.to(device) + layout.first, torch.full((rows, 1), layout.end, device=device)], dim=1)
+
+
+def _feed_timed(stream: Stream, fed: Int[Tensor, "B n"], pace: Pace) -> None:
+    """Feeds tokens and tells the pace what that cost."""
+    began = time.perf_counter()
+    stream.feed(fed)
+    float(stream.hidden[0, -1, 0])  # waits for the device, so that the pace is true
+    pace.timed(fed.shape[1], time.perf_counter() - began)
 
 
 def _decide(
