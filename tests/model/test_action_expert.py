@@ -10,7 +10,21 @@ from forearm.model.config import ExpertConfig, FlowConfig
 
 
 def expert(**changes: object) -> ActionExpert:
-    made = ActionExpert(ExpertConfig(**{"width": 32, "layers": 2, "heads": 4, "hidden": 48, "context_width": 16, "action_dim": 6, "horizon": 5, "time_channels": 16} | changes))
+    made = ActionExpert(
+        ExpertConfig(
+            **{
+                "width": 32,
+                "layers": 2,
+                "heads": 4,
+                "hidden": 48,
+                "context_width": 16,
+                "action_dim": 6,
+                "horizon": 5,
+                "time_channels": 16,
+            }
+            | changes
+        )
+    )
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for each in made.parameters():
@@ -20,7 +34,10 @@ def expert(**changes: object) -> ActionExpert:
 
 def context(made: ActionExpert, batch: int, mask: torch.Tensor | None = None) -> Context:
     generator = torch.Generator().manual_seed(1)
-    pairs = [(torch.randn(batch, 7, 16, generator=generator), torch.randn(batch, 7, 16, generator=generator)) for _ in range(2)]
+    pairs = [
+        (torch.randn(batch, 7, 16, generator=generator), torch.randn(batch, 7, 16, generator=generator))
+        for _ in range(2)
+    ]
     return made.context(pairs, mask)
 
 
@@ -40,8 +57,12 @@ def test_several_noises_share_a_context_without_repeating_it() -> None:
     shared = context(made, 2)
     together = made.velocity(x, t, shared)
     for i in range(6):
-        own = Context([k[i // 3 : i // 3 + 1] for k in shared.keys], [v[i // 3 : i // 3 + 1] for v in shared.values], None)
-        torch.testing.assert_close(together[i : i + 1], made.velocity(x[i : i + 1], t[i : i + 1], own), rtol=1e-4, atol=1e-5)
+        own = Context(
+            [k[i // 3 : i // 3 + 1] for k in shared.keys], [v[i // 3 : i // 3 + 1] for v in shared.values], None
+        )
+        torch.testing.assert_close(
+            together[i : i + 1], made.velocity(x[i : i + 1], t[i : i + 1], own), rtol=1e-4, atol=1e-5
+        )
 
 
 @torch.no_grad()
@@ -59,9 +80,14 @@ def test_masked_positions_of_the_context_change_nothing() -> None:
     mask[0, 3] = False
     generator = torch.Generator().manual_seed(1)
     pairs = [(torch.randn(1, 7, 16, generator=generator), torch.randn(1, 7, 16, generator=generator)) for _ in range(2)]
-    changed = [(k.clone().index_fill_(1, torch.tensor([3]), 9.0), v.clone().index_fill_(1, torch.tensor([3]), 9.0)) for k, v in pairs]
+    changed = [
+        (k.clone().index_fill_(1, torch.tensor([3]), 9.0), v.clone().index_fill_(1, torch.tensor([3]), 9.0))
+        for k, v in pairs
+    ]
     t = torch.tensor([0.4])
-    torch.testing.assert_close(made.velocity(noise(1), t, made.context(pairs, mask)), made.velocity(noise(1), t, made.context(changed, mask)))
+    torch.testing.assert_close(
+        made.velocity(noise(1), t, made.context(pairs, mask)), made.velocity(noise(1), t, made.context(changed, mask))
+    )
 
 
 @torch.no_grad()

@@ -20,7 +20,9 @@ def small(**changes: object) -> Decoder:
     return decoder.eval()
 
 
-@pytest.mark.parametrize("mask", [None, causal_mask(5, 2), torch.rand(2, 5, 7, generator=torch.Generator().manual_seed(3)) > 0.3])
+@pytest.mark.parametrize(
+    "mask", [None, causal_mask(5, 2), torch.rand(2, 5, 7, generator=torch.Generator().manual_seed(3)) > 0.3]
+)
 def test_attention_with_gradients_equals_attention_without(mask: torch.Tensor | None) -> None:
     q, k, v = tensors((2, 5, 4, 8), (2, 7, 2, 8), (2, 7, 2, 8))
     with torch.no_grad():
@@ -41,7 +43,9 @@ def test_images_see_each_other_and_text_sees_only_what_came_before() -> None:
     assert mask.int().tolist() == expected
 
 
-@pytest.mark.parametrize("changes", [{}, {"qk_norm": "olmo", "norm_after": True, "qkv_bias": True}, {"qk_norm": None, "rope_theta": None}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"qk_norm": "olmo", "norm_after": True, "qkv_bias": True}, {"qk_norm": None, "rope_theta": None}]
+)
 def test_decoding_from_a_cache_equals_one_full_pass(changes: dict[str, object]) -> None:
     decoder, (x,) = small(**changes), tensors((2, 9, 32))
     with torch.no_grad():
@@ -73,7 +77,11 @@ def test_positions_that_nobody_asks_for_still_leave_keys_and_values(tail: int) -
         full = decoder(x, None, causal_mask(6), all_of_it)
         part = decoder(x, None, causal_mask(6), wanted, tail=tail)
     torch.testing.assert_close(part, full[:, 6 - tail :], rtol=1e-5, atol=1e-6)
-    assert all(torch.equal(a, b) for one, two in zip(all_of_it.pairs(), wanted.pairs(), strict=True) for a, b in zip(one, two, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for one, two in zip(all_of_it.pairs(), wanted.pairs(), strict=True)
+        for a, b in zip(one, two, strict=True)
+    )
 
 
 def test_gradients_flow_through_a_growing_cache() -> None:

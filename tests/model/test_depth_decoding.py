@@ -1,5 +1,7 @@
 """Depth before acting: full greedy decoding defines the codes, and exact decoding always gives them."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -115,7 +117,7 @@ def test_slow_drift_is_invisible_to_the_published_test_but_not_to_exact_decoding
     rng = np.random.default_rng(0)
     frame = rng.integers(60, 200, (96, 96, 3)).astype(np.float64)
     darker = [(frame * 0.99**i).astype(np.uint8) for i in range(60)]
-    assert not any(changed_cells(now, before, CODES).any() for before, now in zip(darker, darker[1:], strict=False))
+    assert not any(changed_cells(now, before, CODES).any() for before, now in pairwise(darker))
     model, prompt = thinker
     truth = depth_decoding.write(model, prompt).codes
     stale = (truth + 1) % CODEBOOK

@@ -146,7 +146,7 @@ def test_a_file_that_a_hub_named_by_its_digest_is_compared_with_it(folder: Path,
 
 def test_a_missing_shard_is_named(folder: Path) -> None:
     (sharded(folder) / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="model-00002-of-00002.safetensors: not found"):
+    with pytest.raises(CheckpointError, match=r"model-00002-of-00002\.safetensors: not found"):
         load(folder)
 
 

@@ -5,16 +5,16 @@ Run in the environment that benchmarks/model_latency.py makes, never in forearm'
     PYTHONPATH=benchmarks PEER/bin/python tests/parity/make_references.py PEER/unpacked tests/parity/references
 """
 
+import contextlib
 import json
-import re
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
-import molmoact2_peer
 import numpy as np
 import torch
 from safetensors.torch import save_file
+
+import molmoact2_peer
 
 WIDTH, LAYERS, STATES, CODES, ACTIONS = 32, 2, 32, 9, 64
 CODEBOOK = 8
@@ -161,35 +161,6 @@ def norm_stats(rng: np.random.Generator) -> dict:
     return {"format": "molmoact2_norm_stats.v1", "norm_mode": "q01_q99", "metadata_by_tag": {"tiny_dual": tag}}
 
 
-class Processor:
-    """The genuine image processor and image token texts, around a byte tokenizer."""
-
-    def __init__(self, image_processor, genuine) -> None:
-        self._images, self._genuine, self._table = image_processor, genuine, token_table()
-        self._special = re.compile("(" + "|".join(map(re.escape, sorted(self._table, key=len, reverse=True))) + ")")
-        self.last: dict = {}
-
-    def __call__(self, text, images, return_tensors):
-        made = self._images(images, return_tensors="np")
-        flags = SimpleNamespace(
-            image_use_col_tokens=True, use_single_crop_col_tokens=False, use_single_crop_start_token=True
-        )
-        for grid in made["image_grids"]:
-            tokens = "".join(self._genuine.MolmoAct2Processor.get_image_tokens(flags, grid))
-            text = text.replace("<|image|>", tokens, 1)
-        ids = [self._table["<|im_end|>"]]
-        for piece in self._special.split(text):
-            ids.extend([self._table[piece]] if piece in self._table else piece.encode())
-        typed = [self._table[each] for each in self._genuine.IMAGE_TOKENS]
-        arrays = {
-            name: np.asarray(made[name])
-            for name in ("pixel_values", "image_token_pooling", "image_grids", "image_num_crops")
-        }
-        arrays |= {"input_ids": np.array([ids]), "token_type_ids": np.isin(np.array([ids]), typed).astype(np.int64)}
-        self.last = {"prompt_text": np.array(text), **arrays}
-        return {name: torch.as_tensor(value) for name, value in arrays.items()}
-
-
 def record(model, outputs: dict, call):
     """Runs `call` and keeps what the parts answer in its first pass, and all of the flow."""
     core, expert, handles = model.model, model.model.action_expert, []
@@ -306,16 +277,14 @@ def close_depth(model, hidden: torch.Tensor, token: int) -> None:
         model.lm_head.weight[token] = 4 * hidden.reshape(-1) / hidden.norm() * model.lm_head.weight.norm(dim=1).max()
 
 
-def closing_state(model, call, after: int) -> torch.Tensor:
-    """The hidden state after that many more single-token passes."""
+def last_states(model, call) -> list[torch.Tensor]:
+    """The hidden state at the end of every pass of `call`, whether it gets anywhere or not."""
     states: list[torch.Tensor] = []
     handle = model.model.transformer.ln_f.register_forward_hook(lambda _m, _i, out: states.append(out[:, -1].detach()))
-    try:
+    with contextlib.suppress(RuntimeError):  # the map does not close yet
         call()
-    except RuntimeError:
-        pass  # the map did not close yet
     handle.remove()
-    return states[after]
+    return states
 
 
 def make(name: str, out: Path, seed: int) -> None:
@@ -323,10 +292,7 @@ def make(name: str, out: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     extra = json.loads(json.dumps(VARIANTS[name]))
     raw = config_json(extra)
-    config = modules["configuration_molmoact2"].MolmoAct2Config(**raw)
-    for part in (config, config.text_config, config.vit_config, config.adapter_config):
-        part._attn_implementation = "sdpa"
-    model = modeling.MolmoAct2ForConditionalGeneration(config).eval()
+    model = molmoact2_peer.build(modeling, raw)
     with torch.no_grad():
         for parameter in model.parameters():  # nothing stays at its zero start, so that every branch counts
             scale = parameter.shape[-1] ** -0.5 if parameter.ndim > 1 else 0.1
@@ -350,9 +316,7 @@ def make(name: str, out: Path, seed: int) -> None:
     }
     if name == "multicrop":
         cutting |= {"crop_mode": "overlap-and-resize-c2", "max_crops": 4, "overlap_margins": [1, 1]}
-    processor = Processor(
-        modules["image_processing_molmoact2"].MolmoAct2ImageProcessor(**cutting), modules["processing_molmoact2"]
-    )
+    processor = molmoact2_peer.Processor(cutting, token_table())
     depth, free = raw.get("enable_depth_reasoning", False), name == "think_free"
     inputs: dict = {"task": np.array("Instruction: Fold the  Blue towel. Then STOP!")}
     outputs: dict = {}
@@ -375,7 +339,7 @@ def make(name: str, out: Path, seed: int) -> None:
             else:
                 close_depth(
                     model,
-                    closing_state(model, lambda frame=frame, state=state: predict(frame, state, 7), 1 + CODES),
+                    last_states(model, lambda frame=frame, state=state: predict(frame, state, 7))[1 + CODES],
                     raw["depth_end_token_id"],
                 )
         made: dict = {}
@@ -442,16 +406,8 @@ def free_head(model, call) -> None:
         config.depth_end_token_id,
     ]
     for at in range(len(wanted)):
-        states: list[torch.Tensor] = []
-        handle = model.model.transformer.ln_f.register_forward_hook(
-            lambda _m, _i, out: states.append(out[0, -1].detach())
-        )
-        try:
-            call()
-        except RuntimeError:
-            pass  # the map did not close yet
-        handle.remove()
-        hidden = torch.stack(states[: at + 1]).double()
+        states = last_states(model, call)
+        hidden = torch.cat(states[: at + 1]).double()
         # The least change of the head after which each state so far asks for its token by a wide margin.
         targets = torch.full((at + 1, model.lm_head.weight.shape[0]), 0.0, dtype=torch.float64)
         targets[torch.arange(at + 1), torch.tensor(wanted[: at + 1])] = 12.0
@@ -476,11 +432,6 @@ def decoded(model, inputs: dict, outputs: dict) -> np.ndarray:
 
 if __name__ == "__main__":
     modeling = molmoact2_peer.load(Path(sys.argv[1]))
-    package = modeling.__name__.rpartition(".")[0]
-    import importlib
-
-    wanted = ("configuration_molmoact2", "image_processing_molmoact2", "processing_molmoact2")
-    modules = {each: importlib.import_module(f"{package}.{each}") for each in wanted}
     torch.set_num_threads(1)
     for number, variant in enumerate(VARIANTS):
         if len(sys.argv) < 4 or variant in sys.argv[3:]:

@@ -114,9 +114,7 @@ def _blocks(positions: Float64[ndarray, "*batch 14"]) -> Iterator[tuple[slice, F
         yield rows, link_frames(flat[rows]).transpose(2, 1, 0, 3, 4)
 
 
-def _collected(
-    positions: ndarray, select: Callable[[ndarray], ndarray], shape: tuple[int, ...]
-) -> ndarray:
+def _collected(positions: ndarray, select: Callable[[ndarray], ndarray], shape: tuple[int, ...]) -> ndarray:
     """What `select` makes of each block's frames, as (*batch, *shape)."""
     batch = positions.shape[:-1]
     result = np.empty((prod(batch), *shape))
