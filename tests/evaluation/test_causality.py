@@ -13,7 +13,7 @@ from forearm.policy.choice import MakePolicy, policy_named
 pytestmark = pytest.mark.slow
 
 SEEDS = range(7000, 7010)
-MOST = 8  # of ten: a rate of 95 % gives fewer in 1.2 % of draws
+MOST = 7  # of ten: these weights choose rightly nine times in ten, which gives fewer in 1.3 % of draws
 
 
 def outcome(make_policy: MakePolicy, seeds: range = SEEDS, words: str = "asked") -> TaskSummary:
