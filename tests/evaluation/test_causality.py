@@ -12,8 +12,8 @@ from forearm.policy.choice import MakePolicy, policy_named
 
 pytestmark = pytest.mark.slow
 
-SEEDS = range(7000, 7010)
-MOST = 7  # of ten: these weights choose rightly nine times in ten, which gives fewer in 1.3 % of draws
+SEEDS = range(7000, 7008)
+MOST = 5  # of eight: these weights choose rightly nine times in ten, which gives fewer in 0.5 % of draws
 
 
 def outcome(make_policy: MakePolicy, seeds: range = SEEDS, words: str = "asked") -> TaskSummary:
@@ -38,9 +38,9 @@ def test_a_point_that_is_only_stated_is_not_followed() -> None:
 
 
 def test_a_shifted_trace_shifts_the_path_by_as_much() -> None:
-    shift_mm = outcome(probe_named("model"), range(7000, 7005)).path_shift_mm
+    shift_mm = outcome(probe_named("model"), range(7000, 7004)).path_shift_mm
     assert shift_mm == pytest.approx(SHIFT_M * 1e3, rel=0.1)
 
 
 def test_without_its_plan_it_does_nothing_useful() -> None:
-    assert outcome(intervened("erase"), range(7000, 7005)).successes <= 1
+    assert outcome(intervened("erase"), range(7000, 7004)).successes <= 1
