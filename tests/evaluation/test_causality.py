@@ -29,10 +29,6 @@ def test_the_colour_word_decides_which_block_is_taken() -> None:
     assert outcome(policy_named("model"), words="swap").took_asked >= MOST
 
 
-def test_the_block_that_the_point_was_moved_to_is_taken() -> None:
-    assert outcome(intervened("point")).took_other >= MOST
-
-
 def test_a_point_that_is_only_stated_is_not_followed() -> None:
     assert outcome(intervened("stated-point")).took_asked >= MOST
 
@@ -40,7 +36,3 @@ def test_a_point_that_is_only_stated_is_not_followed() -> None:
 def test_a_shifted_trace_shifts_the_path_by_as_much() -> None:
     shift_mm = outcome(probe_named("model"), range(7000, 7004)).path_shift_mm
     assert shift_mm == pytest.approx(SHIFT_M * 1e3, rel=0.1)
-
-
-def test_without_its_plan_it_does_nothing_useful() -> None:
-    assert outcome(intervened("erase"), range(7000, 7004)).successes <= 1
