@@ -6,7 +6,6 @@ import pytest
 
 from forearm.evaluation.interventions import INTERVENTIONS
 from forearm.evaluation.suite import TaskSummary, run_suite, summarize
-from forearm.evaluation.trace_response import SHIFT_M, probe_named
 from forearm.evaluation.trial import Trial
 from forearm.policy.choice import MakePolicy, policy_named
 
@@ -31,8 +30,3 @@ def test_the_colour_word_decides_which_block_is_taken() -> None:
 
 def test_a_point_that_is_only_stated_is_not_followed() -> None:
     assert outcome(intervened("stated-point")).took_asked >= MOST
-
-
-def test_a_shifted_trace_shifts_the_path_by_as_much() -> None:
-    shift_mm = outcome(probe_named("model"), range(7000, 7004)).path_shift_mm
-    assert shift_mm == pytest.approx(SHIFT_M * 1e3, rel=0.1)
