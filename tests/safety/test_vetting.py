@@ -154,10 +154,10 @@ def test_a_chunk_that_is_far_too_fast_is_held() -> None:
 
 def test_acceleration_and_jerk_slow_a_chunk_by_their_root() -> None:
     shaken = resting(8)
-    shaken[3, 0] += 0.03  # rows 30 mrad off: at 20 ms apart 1.5 rad/s, 150 rad/s²
+    shaken[3, 0] += 0.04  # one row 40 mrad off, 50 ms from its neighbours: 0.8 rad/s, 32 rad/s², 960 rad/s³
     verdict = vet(decided(shaken, period_s=0.05))
-    acceleration = 0.06 / 0.05**2
-    jerk = 0.09 / 0.05**3
+    acceleration = 0.08 / 0.05**2
+    jerk = 0.12 / 0.05**3
     assert checks_of(verdict) == ["acceleration", "jerk"]
     slower = max((acceleration / LIMITS.acceleration[0]) ** 0.5, (jerk / LIMITS.jerk[0]) ** (1 / 3))
     assert verdict.vetted.chunk.period_s == pytest.approx(0.05 * slower)

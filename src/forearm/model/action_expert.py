@@ -19,7 +19,7 @@ from torch.nn import functional
 from forearm.errors import InputError
 from forearm.model.attention import Mask, additive, attend, causal_mask
 from forearm.model.config import ExpertConfig
-from forearm.model.layers import Rotation, SwiGLU, rms
+from forearm.model.layers import Linear, Rotation, SwiGLU, rms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +60,7 @@ class AdaLN(nn.Module):
 
     def __init__(self, width: int, count: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, count * width)
+        self.linear = Linear(width, count * width)
         self._count = count
 
     def forward(self, time: Float[Tensor, "N d"]) -> Float[Tensor, "N count 1 d"]:
@@ -73,8 +73,8 @@ class RowAttention(nn.Module):
     def __init__(self, config: ExpertConfig) -> None:
         super().__init__()
         self._config = config
-        self.qkv = nn.Linear(config.width, 3 * config.width)
-        self.out_proj = nn.Linear(config.width, config.width)
+        self.qkv = Linear(config.width, 3 * config.width)
+        self.out_proj = Linear(config.width, config.width)
 
     def forward(
         self, x: Float[Tensor, "N H d"], rotation: Rotation | None, mask: Mask | None
@@ -94,8 +94,8 @@ class ContextAttention(nn.Module):
     def __init__(self, config: ExpertConfig) -> None:
         super().__init__()
         self._config = config
-        self.q_proj = nn.Linear(config.width, config.width)
-        self.out_proj = nn.Linear(config.width, config.width)
+        self.q_proj = Linear(config.width, config.width)
+        self.out_proj = Linear(config.width, config.width)
 
     def forward(self, x: Float[Tensor, "N H d"], k: Tensor, v: Tensor, mask: Mask | None) -> Float[Tensor, "N H d"]:
         config = self._config
@@ -141,7 +141,7 @@ class FinalLayer(nn.Module):
     def __init__(self, width: int, action_dim: int) -> None:
         super().__init__()
         self.modulation = AdaLN(width, 2)
-        self.linear = nn.Linear(width, action_dim)
+        self.linear = Linear(width, action_dim)
 
     def forward(self, x: Float[Tensor, "N H d"], modulation: Float[Tensor, "#N 2 1 d"]) -> Float[Tensor, "N H D"]:
         return self.linear(_modulate(x, *modulation.unbind(1)))
@@ -155,11 +155,11 @@ class ActionExpert(nn.Module):
         self.config = config
         # Published names count the sinusoids as entry 0 and the SiLU as entry 2 of this list.
         self.time_embed = nn.ModuleDict(
-            {"1": nn.Linear(config.time_channels, config.width), "3": nn.Linear(config.width, config.width)}
+            {"1": Linear(config.time_channels, config.width), "3": Linear(config.width, config.width)}
         )
-        self.action_embed = nn.Linear(config.action_dim, config.width)
-        self.context_k_proj = nn.Linear(config.context_width, config.width, bias=False)
-        self.context_v_proj = nn.Linear(config.context_width, config.width, bias=False)
+        self.action_embed = Linear(config.action_dim, config.width)
+        self.context_k_proj = Linear(config.context_width, config.width, bias=False)
+        self.context_v_proj = Linear(config.context_width, config.width, bias=False)
         self.blocks = nn.ModuleList(ExpertBlock(config) for _ in range(config.layers))
         self.final_layer = FinalLayer(config.width, config.action_dim)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from forearm.errors import InputError
+from forearm.model.layers import emulated
 
 Mask = Bool[Tensor, "*batch S T"] | Float[Tensor, "*batch S T"]
 
@@ -46,11 +47,15 @@ def attend(
         mask = mask[:, None]
     if q.device.type == "cpu" and torch.is_grad_enabled() and (q.requires_grad or k.requires_grad):
         return _attend_plainly(q, k, v, mask, dropout)
+    kind = q.dtype
+    if emulated(q):
+        q, k, v = q.float(), k.float(), v.float()
+        mask = mask.float() if mask is not None and mask.is_floating_point() else mask
     grouped = q.shape[2] != k.shape[2]
     out = functional.scaled_dot_product_attention(
         q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask, dropout_p=dropout, enable_gqa=grouped
     )
-    return out.transpose(1, 2).flatten(2)
+    return out.transpose(1, 2).flatten(2).to(kind)
 
 
 def _attend_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None, dropout: float) -> Float[Tensor, "B S width"]:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from forearm.model.attention import Cache, Mask, additive, attend, positions_after
 from forearm.model.config import TextConfig
-from forearm.model.layers import FusedSwiGLU, RMSNorm, Rotation, TokenEmbedding
+from forearm.model.layers import FusedSwiGLU, Linear, RMSNorm, Rotation, TokenEmbedding
 
 
 class SelfAttention(nn.Module):
@@ -23,8 +23,8 @@ class SelfAttention(nn.Module):
         self._config = config
         width = config.heads * config.head_dim
         self._split = [width, config.kv_width, config.kv_width]
-        self.att_proj = nn.Linear(config.width, sum(self._split), bias=config.qkv_bias)
-        self.attn_out = nn.Linear(width, config.width, bias=False)
+        self.att_proj = Linear(config.width, sum(self._split), bias=config.qkv_bias)
+        self.attn_out = Linear(width, config.width, bias=False)
         if config.qk_norm == "qwen3":
             self.q_norm = RMSNorm(config.head_dim, config.eps)
             self.k_norm = RMSNorm(config.head_dim, config.eps)

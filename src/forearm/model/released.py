@@ -16,6 +16,7 @@ from forearm.model.attention import Cache, image_block_mask
 from forearm.model.config import ModelConfig
 from forearm.model.depth import Pairs, apply_gate, new_gate
 from forearm.model.language import LanguageModel
+from forearm.model.layers import Linear
 from forearm.model.tokens import hide_spans
 from forearm.model.vision import VisionBackbone
 
@@ -52,7 +53,7 @@ class MolmoAct2(nn.Module):
         self.action_expert_depth_gate = (
             None if depth is None else new_gate(depth, config.text.layers, config.text.kv_width)
         )
-        self.lm_head = nn.Linear(config.text.width, config.text.vocabulary, bias=False)
+        self.lm_head = Linear(config.text.width, config.text.vocabulary, bias=False)
 
     @property
     def device(self) -> torch.device:

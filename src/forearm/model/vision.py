@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from forearm.model.attention import attend
 from forearm.model.config import AdapterConfig, VisionConfig
-from forearm.model.layers import activation
+from forearm.model.layers import Linear, activation
 
 
 class VisionAttention(nn.Module):
@@ -23,10 +23,10 @@ class VisionAttention(nn.Module):
         self, inputs: int, width: int, heads: int, kv_heads: int, head_dim: int, *, fp32_attention: bool
     ) -> None:
         super().__init__()
-        self.wq = nn.Linear(inputs, heads * head_dim)
-        self.wk = nn.Linear(inputs, kv_heads * head_dim)
-        self.wv = nn.Linear(inputs, kv_heads * head_dim)
-        self.wo = nn.Linear(heads * head_dim, width)
+        self.wq = Linear(inputs, heads * head_dim)
+        self.wk = Linear(inputs, kv_heads * head_dim)
+        self.wv = Linear(inputs, kv_heads * head_dim)
+        self.wo = Linear(heads * head_dim, width)
         self._head_dim = head_dim
         self._fp32 = fp32_attention
 
@@ -45,8 +45,8 @@ class VisionFeedForward(nn.Module):
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        self.w1 = nn.Linear(config.width, config.hidden)
-        self.w2 = nn.Linear(config.hidden, config.width)
+        self.w1 = Linear(config.width, config.hidden)
+        self.w2 = Linear(config.hidden, config.width)
         self._act = activation(config.activation)
 
     def forward(self, x: Float[Tensor, "N P d"]) -> Float[Tensor, "N P d"]:
@@ -83,7 +83,7 @@ class VisionTower(nn.Module):
         super().__init__()
         self._config = config
         self.positional_embedding = nn.Parameter(torch.zeros(config.positions, config.width))
-        self.patch_embedding = nn.Linear(config.patch * config.patch * 3, config.width)
+        self.patch_embedding = Linear(config.patch * config.patch * 3, config.width)
         blocks = nn.ModuleList(VisionBlock(config) for _ in range(config.kept_layers))
         self.transformer = nn.ModuleDict({"resblocks": blocks})
 
@@ -113,9 +113,9 @@ class Projector(nn.Module):
 
     def __init__(self, config: AdapterConfig, text_width: int) -> None:
         super().__init__()
-        self.w1 = nn.Linear(config.width, config.hidden, bias=False)
-        self.w2 = nn.Linear(config.hidden, text_width, bias=False)
-        self.w3 = nn.Linear(config.width, config.hidden, bias=False)
+        self.w1 = Linear(config.width, config.hidden, bias=False)
+        self.w2 = Linear(config.hidden, text_width, bias=False)
+        self.w3 = Linear(config.width, config.hidden, bias=False)
         self._act = activation(config.activation)
 
     def forward(self, x: Float[Tensor, "T d"]) -> Float[Tensor, "T text"]:

@@ -77,10 +77,15 @@ ARMS = tuple(arm.name for arm in BIMANUAL_YAM.arms)
 RADII = np.repeat([capsule.radius for capsule in CAPSULES], len(ARMS))  # m, (C,): capsule 2 i + arm is CAPSULES[i]
 HALF_LENGTHS = np.repeat([dist(capsule.start, capsule.end) / 2.0 for capsule in CAPSULES], len(ARMS))  # m, (C,)
 
-_LINKS_OF_ENDS = np.array([LINKS.index(capsule.link) for capsule in CAPSULES] * 2)
-_POINTS = np.array(
-    [(*capsule.start, 1.0) for capsule in CAPSULES] + [(*capsule.end, 1.0) for capsule in CAPSULES]
-)  # (2 x capsules of one arm, 4)
+# Both ends of every capsule as columns of one matrix per link, start before end: one product moves them all.
+_ON_LINK = [[number for number, capsule in enumerate(CAPSULES) if capsule.link == link] for link in LINKS]
+_POINTS = np.ones((len(LINKS), 1, 1, 4, 2 * max(len(numbers) for numbers in _ON_LINK)))
+for _link, _numbers in enumerate(_ON_LINK):
+    for _slot, _number in enumerate(_numbers):
+        _POINTS[_link, 0, 0, :3, 2 * _slot] = CAPSULES[_number].start
+        _POINTS[_link, 0, 0, :3, 2 * _slot + 1] = CAPSULES[_number].end
+_LINK_OF = np.array([LINKS.index(capsule.link) for capsule in CAPSULES])
+_SLOT_OF = np.array([2 * _ON_LINK[link].index(number) for number, link in enumerate(_LINK_OF)])
 
 
 def capsule_index(number: int, arm: int) -> int:
@@ -92,6 +97,7 @@ def capsule_ends(
     positions: Float64[ndarray, "N 14"],
 ) -> tuple[Float64[ndarray, "3 C N"], Float64[ndarray, "3 C N"]]:
     """Starts and ends of both arms' capsules in the cell frame, m, for N rows; C as in `RADII`, batch last."""
-    frames = link_frames(positions)[_LINKS_OF_ENDS, ..., :3, :]
-    ends = np.einsum("eanij,ej->iean", frames, _POINTS).reshape(3, 2, len(RADII), len(positions))
-    return ends[:, 0], ends[:, 1]
+    points = (link_frames(positions)[..., :3, :] @ _POINTS).transpose(0, 4, 3, 1, 2)  # link, end, xyz, arm, row
+    shape = (3, len(RADII), len(positions))
+    starts, ends = points[_LINK_OF, _SLOT_OF], points[_LINK_OF, _SLOT_OF + 1]
+    return starts.swapaxes(0, 1).reshape(shape), ends.swapaxes(0, 1).reshape(shape)

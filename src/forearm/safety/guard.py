@@ -148,6 +148,8 @@ class Guard:
         """Every pair as far apart as it has to be, or no nearer than where the arms already are."""
         there = Bodies.at(positions[None])
         pairs = np.nonzero(~(there.at_least()[:, 0] >= self._required))[0]
+        if not len(pairs):
+            return ()
         distances = there.clearance(pairs, np.zeros_like(pairs))
         close = ~(distances >= self._required[pairs])
         if not close.any():

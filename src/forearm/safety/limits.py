@@ -53,7 +53,7 @@ class Limits:
     jerk: Array
     tracking_error: Array
     position_excess: Array
-    arm_clearance_m: float = 0.015  # covers the chase's corner cutting between rows; the capsules enclose the meshes
+    arm_clearance_m: float = 0.012  # covers the chase's corner cutting between rows; the capsules enclose the meshes
     arm_clearance_now_m: float = 0.008  # lower than vetted, so that a vetted path is not held at its tightest place
     self_clearance_m: float = 0.005
     link_height_m: float = 0.010
@@ -107,8 +107,8 @@ class Limits:
 # move at up to 2.6 rad/s at shoulder and elbow and 3 rad/s at the wrist; the limits lie between the two. A gripper
 # opens in 0.15 s.
 _VELOCITY = [3.0, 3.0, 3.0, 5.0, 5.0, 5.0, 12.0]  # rad/s, 1/s
-# DM-J4340 gives 9 N m rated and 27 N m peak; the stretched arm (3 kg at .3 m) has about 0.4 kg m²: 20 rad/s² is 8 N m.
-_ACCELERATION = [20.0, 20.0, 20.0, 40.0, 40.0, 40.0, 300.0]  # rad/s², 1/s²
+# DM-J4340 gives 9 N m rated and 27 N m peak; the stretched arm (3 kg at .3 m) has about 0.4 kg m²: 25 rad/s² is 10 N m.
+_ACCELERATION = [25.0, 25.0, 25.0, 40.0, 40.0, 40.0, 300.0]  # rad/s², 1/s²
 _JERK = [500.0, 500.0, 500.0, 1000.0, 1000.0, 1000.0, 10000.0]  # rad/s³, 1/s³; full acceleration within 40 ms
 # A joint at full speed lags by about 55 ms (kd/kp of the position loop): 0.14 and 0.2 rad; twice that is not following.
 # A gripper that has closed on a block stands far from its target on purpose.

@@ -19,6 +19,7 @@ from forearm.model.words import Words
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_jacobian
 from forearm.robot.mirror import mirror_points, mirror_positions
+from forearm.training.alternatives import alternative
 
 Array = NDArray[np.float32]
 Index = NDArray[np.int64]
@@ -31,6 +32,7 @@ TRACE_SHIFT_M = (0.01, 0.06)  # m, how far an edited trace may lie from the demo
 TRACE_SHIFT_SHARE = 0.5  # of the arms that are free
 FIRST_TICKS = 10  # 1 s
 BEFORE_GRIP_TICKS = 8
+OTHER_WORDS_SHARE = 0.5  # of the ticks at which another sentence could still be asked
 RAMP_ROWS = 3  # rows over which an arm moves onto a shifted trace: 0.3 s
 DAMPING = 1e-4  # m², of the position pseudo-inverse
 
@@ -41,10 +43,13 @@ class Batch(NamedTuple):
     sight: Sight
     tools: Tensor  # (B, A, 3) m
     codes: Tensor  # (B, cells) depth codes, -1 unknown
-    points: Tensor  # (B, A, 2) fractions of the main image, NaN none
+    points: Tensor  # (B, A, 2) fractions of the main image, NaN none: where the demonstrated motion leads
+    asked: (
+        Tensor  # (B, A, 2) likewise: what the words ask for, which differs where they are not the demonstration's own
+    )
     traces: Tensor  # (B, A, W, 4) m and opening: what was demonstrated
     followed: Tensor  # (B, A, W, 4) the same with shifts: what the actions below follow
-    subtask: Tensor  # (B,)
+    subtask: Tensor  # (B,), -1 where the words are not the demonstration's own
     actions: Tensor  # (B, H, J) network units
 
 
@@ -63,6 +68,10 @@ class Lessons:
     mirrored_subtask: Index
     codes: Index  # (N, side, side)
     points: Array  # (N, A, 2)
+    choice: NDArray[np.bool_]  # (N,) whether another sentence could still have been asked at this tick
+    other_sentence: Index  # (N, places) that sentence
+    mirrored_other_sentence: Index
+    other_points: Array  # (N, A, 2) where it would lead
     traces: Array  # (N, A, W, 4)
     free: NDArray[np.bool_]  # (N, A)
     inverse: Array  # (N, A, 6, 3) rad/m: joint moves that move a target's tool
@@ -72,7 +81,13 @@ class Lessons:
     def of(cls, dataset: Dataset, horizon: int) -> Lessons:
         """Labels every tick. About ten seconds for 100,000."""
         spans = list(zip(dataset.starts[:-1], dataset.starts[1:], strict=True))
-        sentences = dataset.instructions + tuple(_swap_sides(each) for each in dataset.instructions)
+        others = [alternative(each, int(seed)) for each, seed in zip(dataset.instructions, dataset.seeds, strict=True)]
+        asked = [
+            each if other is None else other.instruction
+            for each, other in zip(dataset.instructions, others, strict=True)
+        ]
+        sentences = (*dataset.instructions, *asked)
+        sentences += tuple(_swap_sides(each) for each in sentences)
         phrases = tuple(np.unique(dataset.subtasks).tolist())
         words = Words.taught_by(sentences, phrases + tuple(_swap_sides(each) for each in phrases))
         by_phrase = {phrase: index for index, phrase in enumerate(words.subtasks)}
@@ -89,6 +104,7 @@ class Lessons:
         episodes_of_kind = {kind: int(lengths[kinds == kind].sum()) for kind in np.unique(kinds)}
         weight = np.repeat([episodes_of_kind[kind] ** -0.5 for kind in kinds], lengths)
         weight *= np.concatenate([_interest(dataset.actions[a:b]) for a, b in spans])
+        nowhere = np.full((len(BIMANUAL_YAM.arms), 2), np.nan, np.float32)
         return cls(
             dataset=dataset,
             words=words,
@@ -101,6 +117,15 @@ class Lessons:
             mirrored_subtask=np.array([by_phrase[_swap_sides(phrase)] for phrase in dataset.subtasks.tolist()]),
             codes=depth_codes(dataset.depth_cells),
             points=np.concatenate([points(dataset.actions[a:b]) for a, b in spans]).astype(np.float32),
+            choice=np.concatenate(
+                [
+                    (np.arange(b - a) < _first_event(dataset.actions[a:b])) & (other is not None)
+                    for (a, b), other in zip(spans, others, strict=True)
+                ]
+            ),
+            other_sentence=np.repeat([words.encode(each) for each in asked], lengths, axis=0),
+            mirrored_other_sentence=np.repeat([words.encode(_swap_sides(each)) for each in asked], lengths, axis=0),
+            other_points=np.repeat([nowhere if each is None else each.points for each in others], lengths, axis=0),
             traces=np.concatenate([traces(dataset.actions[a:b]) for a, b in spans]).astype(np.float32),
             free=np.concatenate([free_space(dataset.actions[a:b], horizon=horizon) for a, b in spans]),
             inverse=(jacobian.swapaxes(-1, -2) @ np.linalg.inv(square)).astype(np.float32),
@@ -111,8 +136,8 @@ class Lessons:
         """`size` ticks, half of them mirrored."""
         return self.batch(rng.choice(len(self.weight), size, p=self.weight), rng)
 
-    def batch(self, index: Index, rng: np.random.Generator) -> Batch:
-        """These ticks, jittered and half of them mirrored."""
+    def batch(self, index: Index, rng: np.random.Generator, *, other_words: float = OTHER_WORDS_SHARE) -> Batch:
+        """These ticks, jittered and half of them mirrored; `other_words` is asked at so many of those with a choice."""
         data = self.dataset
         flip = rng.random(len(index)) < 0.5
         rows = np.minimum(index[:, None] + np.arange(self.horizon), self.last[index][:, None])
@@ -121,6 +146,11 @@ class Lessons:
         positions = np.where(flip[:, None], _mirror(positions), positions)
         chunks = np.where(flip[:, None, None], _mirror(chunks), chunks)
         tools = tools_at(positions)
+        other = self.choice[index] & (rng.random(len(index)) < other_words)
+        sentence = np.where(other[:, None], self.other_sentence[index], self.sentence[index])
+        mirrored = np.where(other[:, None], self.mirrored_other_sentence[index], self.mirrored_sentence[index])
+        asked = np.where(other[:, None, None], self.other_points[index], self.points[index])
+        subtask = np.where(flip, self.mirrored_subtask[index], self.subtask[index])
         noisy = positions + rng.normal(0, JOINT_NOISE_RAD, positions.shape).astype(np.float32)
         sight = Sight(
             top=torch.from_numpy(self._images("top", "top", index, flip, rng)),
@@ -131,7 +161,7 @@ class Lessons:
                 )
             ),
             state=torch.from_numpy(self.scales.state(noisy, tools)),
-            words=torch.from_numpy(np.where(flip[:, None], self.mirrored_sentence[index], self.sentence[index])),
+            words=torch.from_numpy(np.where(flip[:, None], mirrored, sentence)),
         )
         codes = np.where(flip[:, None, None], self.codes[index][:, :, ::-1], self.codes[index])
         return Batch(
@@ -139,9 +169,10 @@ class Lessons:
             tools=torch.from_numpy(tools),
             codes=torch.from_numpy(np.ascontiguousarray(codes).reshape(len(index), -1)),
             points=torch.from_numpy(_mirror_some_points(self.points[index], flip)),
+            asked=torch.from_numpy(_mirror_some_points(asked, flip)),
             traces=torch.from_numpy(_mirror_some_traces(self.traces[index], flip)),
             followed=torch.from_numpy(_mirror_some_traces(followed, flip)),
-            subtask=torch.from_numpy(np.where(flip, self.mirrored_subtask[index], self.subtask[index])),
+            subtask=torch.from_numpy(np.where(other, -1, subtask)),
             actions=torch.from_numpy(self.scales.encode(chunks, noisy).astype(np.float32)),
         )
 
@@ -194,6 +225,11 @@ def _interest(actions: Array) -> NDArray[np.float64]:
                 interest[max(0, event - BEFORE_GRIP_TICKS) : event + 2], 2.0
             )
     return interest
+
+
+def _first_event(actions: Array) -> int:
+    """The first tick at which a gripper is to close or open."""
+    return min((events[0] for events in gripper_events(actions) if events), default=0)
 
 
 def _swap_sides(sentence: str) -> str:

@@ -46,7 +46,7 @@ def open_loop(checkpoint: Checkpoint, lessons: Lessons, ticks: NDArray[np.int64]
     rng = np.random.default_rng(seed)
     depth, cells, pixels, trace, chunk = [], [], [], [], []
     for first in range(0, len(ticks), BATCH):
-        batch = lessons.batch(ticks[first : first + BATCH], rng)
+        batch = lessons.batch(ticks[first : first + BATCH], rng, other_words=0.0)
         cache = model.new_cache()
         reading = model.read(batch.sight, cache)
         codes, chosen = reading.depth.argmax(-1), reading.points.argmax(-1)
@@ -58,8 +58,8 @@ def open_loop(checkpoint: Checkpoint, lessons: Lessons, ticks: NDArray[np.int64]
         actions = sample(model.expert, model.context(cache), noise, model.config.flow.steps)
         known = batch.codes >= 0
         depth.append((metres[codes] - metres[batch.codes.clamp(min=0)]).abs()[known])
-        cells.append((chosen == cells_of(batch.points, side)).float().flatten())
-        apart = ((points - batch.points) * model.config.top_side).norm(dim=-1)
+        cells.append((chosen == cells_of(batch.asked, side)).float().flatten())
+        apart = ((points - batch.asked) * model.config.top_side).norm(dim=-1)
         pixels.append(apart[apart.isfinite()])
         trace.append((traces - batch.traces)[..., :3].norm(dim=-1).flatten())
         chunk.append(((actions - batch.actions) * torch.from_numpy(scales.chunk_std)).abs().flatten())

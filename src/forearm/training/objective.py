@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from forearm.model.flow import path, sample_times
+from forearm.model.layers import bf16_is_emulated
 from forearm.model.reasoner import LENGTH_M, Reading, Reasoner
 from forearm.training.batch import Batch
 
@@ -51,6 +52,11 @@ def _either(first: Tensor, second: Tensor, choose_first: Tensor) -> Tensor:
 
 def losses(model: Reasoner, batch: Batch, weights: Weights, generator: torch.Generator) -> dict[str, Tensor]:
     """Every loss by name, unweighted, and their weighted sum as "total"; "chunk" etc. are figures for people."""
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not bf16_is_emulated()):
+        return _losses(model, batch, weights, generator)
+
+
+def _losses(model: Reasoner, batch: Batch, weights: Weights, generator: torch.Generator) -> dict[str, Tensor]:
     cache = model.new_cache()
     reading = model.read(batch.sight, cache)
     found = _reading_losses(model, reading, batch)
@@ -70,7 +76,7 @@ def losses(model: Reasoner, batch: Batch, weights: Weights, generator: torch.Gen
 
 def _reading_losses(model: Reasoner, reading: Reading, batch: Batch) -> dict[str, Tensor]:
     side = model.point_head.cells_side
-    truth = cells_of(batch.points, side)
+    truth = cells_of(batch.asked, side)
     depth = F.cross_entropy(reading.depth.float().flatten(0, 1), batch.codes.flatten(), ignore_index=-1)
     point = F.cross_entropy(reading.points.float().flatten(0, 1), truth.flatten())
     # The offset is learned from the cell that would be chosen when that is the right one or its neighbour.
@@ -79,9 +85,9 @@ def _reading_losses(model: Reasoner, reading: Reading, batch: Batch) -> dict[str
     asked = torch.where(near, chosen, truth)
     exists = truth < side * side
     places = model.point_head.place(reading.questions, reading.keys, asked)
-    apart = ((places - batch.points.nan_to_num()) * side).abs().sum(-1)
+    apart = ((places - batch.asked.nan_to_num()) * side).abs().sum(-1)
     offset = (apart * exists).sum() / exists.sum().clamp(min=1)
-    subtask = F.cross_entropy(reading.subtask.float(), batch.subtask)
+    subtask = F.cross_entropy(reading.subtask.float(), batch.subtask, ignore_index=-1)
     return {"depth": depth, "point": point, "offset": offset, "subtask": subtask}
 
 
