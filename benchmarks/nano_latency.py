@@ -19,7 +19,7 @@ import torch
 from forearm.cell.simulator import CellRobot
 from forearm.cell.tasks import TASKS
 from forearm.clock import SimulatedClock
-from forearm.messages import Observation
+from forearm.messages import Observation, Request
 from forearm.model import checkpoint
 from forearm.model.flow import sample
 from forearm.model.reasoner import Reasoner
@@ -52,7 +52,7 @@ def parts(policy: ReasoningPolicy, model: Reasoner, observation: Observation) ->
         spent[name] = time.perf_counter() - started
         return done
 
-    timed("whole decision", lambda: policy.decide(observation))
+    timed("whole decision", lambda: policy.decide(Request(observation=observation)))
     sight, _, tools = policy._sight(observation)  # the same inputs, to take the decision apart
     timed("vision", lambda: (model.top_stem(sight.top), model.wrist_stem(sight.wrists.flatten(0, 1))))
     cache = model.new_cache()
@@ -72,7 +72,7 @@ def measure(threads: int, seen: list[Observation]) -> dict[str, dict[str, float]
     torch.set_num_threads(threads)
     made = checkpoint.read(checkpoint.SHIPPED)
     policy = ReasoningPolicy(made)
-    policy.decide(seen[0])
+    policy.decide(Request(observation=seen[0]))
     rows = [parts(policy, made.model, each) for _ in range(REPEATS) for each in seen]
     by_part = {name: np.array([row[name] for row in rows]) * 1e3 for name in rows[0]}
     return {name: {"p50": float(np.median(ms)), "p99": float(np.quantile(ms, 0.99))} for name, ms in by_part.items()}

@@ -5,7 +5,7 @@ import numpy as np
 from forearm.cell.simulator import CellRobot
 from forearm.cell.tasks import find_task
 from forearm.clock import SimulatedClock
-from forearm.messages import Floats, Observation
+from forearm.messages import Floats, Observation, Request
 from forearm.model import checkpoint
 from forearm.policy.reasoning import Intervention, ReasoningPolicy
 from forearm.robot.kinematics import tool_poses
@@ -25,8 +25,8 @@ def main() -> None:
     observation = robot.read()
     robot.close()
     weights = checkpoint.read(checkpoint.SHIPPED)
-    decision = ReasoningPolicy(weights).decide(observation)
-    edited = ReasoningPolicy(weights, intervention=Intervention(trace=raised)).decide(observation)
+    decision = ReasoningPolicy(weights).decide(Request(observation=observation))
+    edited = ReasoningPolicy(weights, intervention=Intervention(trace=raised)).decide(Request(observation=observation))
     assert decision.plan is not None
     print(f"subtask: {decision.plan.subtask} (confidence {decision.plan.confidence:.2f})")
     for arm, point, trace in zip(("left", "right"), decision.plan.points, decision.plan.trace, strict=True):

@@ -182,6 +182,26 @@ class VettedChunk(_Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Request(_Message):
+    """What a policy is asked: what to do about `observation`, given what the arms are doing until the answer is there.
+
+    Attributes:
+        observation: the newest there was.
+        following: what the arms follow at this moment, None where they stand or come to rest.
+        delay_s: s expected from the observation until the answer is followed; rows of `following` up to then will have
+            been carried out.
+        refusals: why the answers before this one were refused, the newest one's findings; empty after an accepted one.
+        attempt: how many answers in a row were refused before this request.
+    """
+
+    observation: Observation
+    following: VettedChunk | None = None
+    delay_s: float = 0.0
+    refusals: tuple[Finding, ...] = ()
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Verdict(_Message):
     """The answer of vetting (about a chunk) or of the guard (about a command), with every objection behind it."""
 

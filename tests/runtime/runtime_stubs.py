@@ -7,7 +7,7 @@ import numpy as np
 from forearm.clock import NANOSECONDS, Clock, SimulatedClock
 from forearm.errors import RobotError
 from forearm.events import Event
-from forearm.messages import ActionChunk, Decision, Floats, Image, Observation, SafeCommand
+from forearm.messages import ActionChunk, Decision, Floats, Image, Observation, Request, SafeCommand
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.inference import Inference, SimulatedInference
@@ -71,12 +71,15 @@ class Wave:
     def __init__(self, spoil: Callable[[int, Decision], Decision] = lambda number, decision: decision) -> None:
         self._spoil = spoil
         self.asked = 0
+        self.requests: list[Request] = []
 
     def reset(self, *, seed: int) -> None:
         self.asked = 0
 
-    def decide(self, observation: Observation) -> Decision:
+    def decide(self, request: Request) -> Decision:
         self.asked += 1
+        self.requests.append(request)
+        observation = request.observation
         times_s = observation.stamp_ns / 1e9 + 0.1 * np.arange(1, 17)
         rows = np.tile(HOME, (16, 1))
         rows[:, 0] = 0.3 * np.sin(times_s)

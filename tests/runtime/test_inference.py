@@ -1,5 +1,6 @@
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,3 +105,23 @@ def test_a_policy_that_hangs_blocks_neither_the_loop_nor_the_end() -> None:
     inference.close()
     assert policy.asked == 1
     release.set()
+
+
+def test_a_request_says_what_is_followed_how_late_its_answer_will_be_and_why_the_last_ones_were_refused() -> None:
+    policy = Wave(lambda number, decision: replace(decision, epoch=7) if number < 3 else decision)
+    inference = SimulatedInference(policy, Vetting(LIMITS), latency_s=0.05)
+    followed = None
+    for second in (1.0, 2.0, 3.0, 4.0):
+        inference.offer(seen(second), 0, followed)
+        answer = inference.take(ns(second + 0.05))
+        assert answer is not None
+        followed = answer.verdict.vetted
+    assert [request.attempt for request in policy.requests] == [0, 1, 2, 0]
+    assert [[finding.check for finding in request.refusals] for request in policy.requests] == [
+        [],
+        ["epoch"],
+        ["epoch"],
+        [],
+    ]
+    assert [request.following is None for request in policy.requests] == [True, True, True, False]
+    assert {request.delay_s for request in policy.requests} == {0.05}

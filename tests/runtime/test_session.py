@@ -7,7 +7,7 @@ from runtime_stubs import HOME, LIMITS, Bench, ObedientRobot, Wave
 
 from forearm.errors import InstructionError
 from forearm.events import Commanded, Decided, Judged, SessionEnded, SessionStarted
-from forearm.messages import Decision, Observation
+from forearm.messages import Decision, Observation, VettedChunk
 from forearm.runtime.inference import Answer, SimulatedInference
 from forearm.safety.vetting import Vetting
 
@@ -18,9 +18,9 @@ class HangsAfter:
     def __init__(self, seconds: float) -> None:
         self._seconds, self._inner = seconds, SimulatedInference(Wave(), Vetting(LIMITS))
 
-    def offer(self, observation: Observation, needed_ns: int) -> None:
+    def offer(self, observation: Observation, needed_ns: int, following: VettedChunk | None = None) -> None:
         if observation.stamp_ns < self._seconds * 1e9:
-            self._inner.offer(observation, needed_ns)
+            self._inner.offer(observation, needed_ns, following)
 
     def take(self, now_ns: int) -> Answer | None:
         return self._inner.take(now_ns)

@@ -14,7 +14,7 @@ import numpy as np
 from forearm.cell.simulator import CellRobot
 from forearm.data.labels import TRACE_TICKS
 from forearm.errors import InputError
-from forearm.messages import Decision, Floats, Observation, Plan
+from forearm.messages import Decision, Floats, Observation, Plan, Request
 from forearm.policy.choice import MakePolicy, checkpoint_named
 from forearm.policy.interface import Policy
 from forearm.robot.embodiment import BIMANUAL_YAM
@@ -55,11 +55,11 @@ class TraceProbe:
         self._shifted.reset(seed=seed)
         self._rng = np.random.default_rng((seed, 3))
 
-    def decide(self, observation: Observation) -> Decision:
+    def decide(self, request: Request) -> Decision:
         axis = self._rng.integers(3)
         sign = 1.0 if axis == 2 else self._rng.choice([-1.0, 1.0])  # up, never into the table
         self._direction = np.eye(3)[axis] * sign
-        decision, other = self._plain.decide(observation), self._shifted.decide(observation)
+        decision, other = self._plain.decide(request), self._shifted.decide(request)
         assert decision.plan is not None  # a reasoning policy always has one
         rows = [ticks - 1 for ticks in TRACE_TICKS if ticks <= len(decision.chunk.positions)]
         before, _ = tool_poses(decision.chunk.positions[rows])

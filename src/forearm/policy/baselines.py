@@ -14,7 +14,7 @@ from forearm.cell.setup import Setup
 from forearm.cell.solver import TICK_S, Performance
 from forearm.clock import NANOSECONDS
 from forearm.errors import InputError
-from forearm.messages import ActionChunk, Decision, Floats, Observation
+from forearm.messages import ActionChunk, Decision, Floats, Observation, Request
 
 PERIOD_S = TICK_S  # s, between rows of a chunk, as the solver makes them
 ROWS = 16  # of a chunk: 1.6 s, the model's horizon
@@ -29,8 +29,8 @@ class Hold:
     def reset(self, *, seed: int) -> None:
         """Nothing to forget."""
 
-    def decide(self, observation: Observation) -> Decision:
-        return _decision(observation, np.tile(observation.positions, (ROWS, 1)))
+    def decide(self, request: Request) -> Decision:
+        return _decision(request.observation, np.tile(request.observation.positions, (ROWS, 1)))
 
 
 class Demonstrator:
@@ -61,7 +61,8 @@ class Demonstrator:
         """Begins again at the next decision."""
         self._begun_ns = None
 
-    def decide(self, observation: Observation) -> Decision:
+    def decide(self, request: Request) -> Decision:
+        observation = request.observation
         if self._begun_ns is None:
             self._begun_ns = observation.stamp_ns
         elapsed = (observation.stamp_ns - self._begun_ns) / NANOSECONDS / PERIOD_S
@@ -95,7 +96,8 @@ class Replay:
         """Begins again with the first decision."""
         self._given = 0
 
-    def decide(self, observation: Observation) -> Decision:
+    def decide(self, request: Request) -> Decision:
+        observation = request.observation
         recorded = self._decisions[min(self._given, len(self._decisions) - 1)]
         self._given += 1
         chunk = replace(recorded.chunk, stamp_ns=observation.stamp_ns)

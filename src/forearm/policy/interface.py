@@ -1,14 +1,14 @@
-"""What the loop asks of a policy: start afresh, and answer one observation."""
+"""What the loop asks of a policy: start afresh, and answer one request."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from forearm.messages import Decision, Observation
+from forearm.messages import Decision, Request
 
 
 class Policy(Protocol):
-    """Turns an observation into a decision. Called from one thread at a time, never from the control loop's."""
+    """Turns a request into a decision. Called from one thread at a time, never from the control loop's."""
 
     @property
     def name(self) -> str:
@@ -24,7 +24,7 @@ class Policy(Protocol):
         """Forgets the last run; every random draw that follows comes from `seed`."""
         ...
 
-    def decide(self, observation: Observation) -> Decision:
+    def decide(self, request: Request) -> Decision:
         """Reasons and answers. Blocks for the time of one inference.
 
         Raises:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from forearm.data.labels import TRACE_TICKS
 from forearm.errors import InputError, ModelError
-from forearm.messages import ActionChunk, Decision, Observation, Plan
+from forearm.messages import ActionChunk, Decision, Observation, Plan, Request
 from forearm.model import checkpoint
 from forearm.model.checkpoint import Checkpoint
 from forearm.model.depth_codes import code_metres
@@ -86,7 +86,8 @@ class ReasoningPolicy:
         self._seed = seed
 
     @torch.inference_mode()
-    def decide(self, observation: Observation) -> Decision:
+    def decide(self, request: Request) -> Decision:
+        observation = request.observation
         model, edit = self._checkpoint.model, self._intervention
         timings: dict[str, float] = {}
         started = time.perf_counter()

@@ -51,6 +51,8 @@ class ChunkBuffer:
         self._rows: Floats = np.empty((0, len(self._joints)))
         self.needed_ns = 0
         """When the next chunk should be here: its predecessor's execution horizon. 0 while there is none."""
+        self.following: VettedChunk | None = None
+        """What the arms follow at this moment."""
 
     def start(self, observation: Observation) -> None:
         """Rests at the observed pose, and follows only what answers this observation or a later one."""
@@ -64,6 +66,7 @@ class ChunkBuffer:
     def hold(self) -> None:
         """Forgets the rows and brakes to rest where the path leads, within the limits."""
         self._times_ns, self._rows, self.needed_ns = self._times_ns[:0], self._rows[:0], 0
+        self.following = None
 
     def accept(self, vetted: VettedChunk, now_ns: int) -> bool:
         """Follows this chunk from now on; False for one that is of another session, outdated or wholly in the past."""
@@ -76,7 +79,7 @@ class ChunkBuffer:
         seam = self._target_at(np.full(len(self._joints), now_ns))
         self._times_ns = np.concatenate([[now_ns], times_ns[ahead]])
         self._rows = np.concatenate([seam[None], chunk.positions[ahead]])
-        self._stamp_ns = chunk.stamp_ns
+        self._stamp_ns, self.following = chunk.stamp_ns, vetted
         self.needed_ns = int(times_ns[min(self._horizon, len(times_ns)) - 1])
         return True
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from forearm.clock import NANOSECONDS, Clock
 from forearm.errors import InstructionError
-from forearm.messages import Decision, Finding, Observation, Outcome, Verdict
+from forearm.messages import Decision, Finding, Observation, Outcome, Request, Verdict, VettedChunk
 from forearm.policy.interface import Policy
 
 MARGIN_NS = 20_000_000  # ns, two control periods: an answer is to be there before it is needed, not on the dot
@@ -48,8 +48,8 @@ class Answer:
 class Inference(Protocol):
     """The thinking side as the control loop sees it. No call blocks."""
 
-    def offer(self, observation: Observation, needed_ns: int) -> None:
-        """Here is the newest observation; an answer is wanted by `needed_ns`, 0 for as soon as can be."""
+    def offer(self, observation: Observation, needed_ns: int, following: VettedChunk | None = None) -> None:
+        """Here is the newest observation, and what the arms follow; an answer is wanted by `needed_ns`, 0 for soon."""
         ...
 
     def take(self, now_ns: int) -> Answer | None:
@@ -65,15 +65,15 @@ class Inference(Protocol):
         ...
 
 
-def think(policy: Policy, vetting: Vets, observation: Observation, now: Callable[[], int]) -> Answer:
+def think(policy: Policy, vetting: Vets, request: Request, now: Callable[[], int]) -> Answer:
     """One decision and its vetting, from start to end. Blocks for one inference; never raises."""
     try:
-        decision = policy.decide(observation)
+        decision = policy.decide(request)
     except InstructionError as error:
         return Answer(decision=None, verdict=_failure(error), ready_ns=now(), refused=error)
     except Exception as error:  # the policy is not ours to trust: whatever it raises is an answer that moves nothing
         return Answer(decision=None, verdict=_failure(error), ready_ns=now())
-    return Answer(decision=decision, verdict=vetting.vet(decision, observation, now()), ready_ns=now())
+    return Answer(decision=decision, verdict=vetting.vet(decision, request.observation, now()), ready_ns=now())
 
 
 def is_time(observation: Observation, needed_ns: int, latency_ns: int) -> bool:
@@ -86,6 +86,31 @@ def is_time(observation: Observation, needed_ns: int, latency_ns: int) -> bool:
     oldest_ns = min((image.stamp_ns for image in observation.images.values()), default=observation.stamp_ns)
     fresh = observation.stamp_ns - oldest_ns <= FRESH_NS
     return observation.stamp_ns >= (latest_ns - NEXT_CAPTURE_NS if fresh else latest_ns)
+
+
+class Refusals:
+    """Remembers why the last answers were refused, so that the next request can say so."""
+
+    def __init__(self) -> None:
+        self._findings: tuple[Finding, ...] = ()
+        self._attempt = 0
+
+    def note(self, answer: Answer) -> None:
+        """An answer was given out."""
+        if answer.verdict.vetted is not None:
+            self._findings, self._attempt = (), 0
+        else:
+            self._findings, self._attempt = answer.verdict.findings, self._attempt + 1
+
+    def request(self, observation: Observation, following: VettedChunk | None, latency_ns: int) -> Request:
+        """What the policy is asked now."""
+        return Request(
+            observation=observation,
+            following=following,
+            delay_s=latency_ns / NANOSECONDS,
+            refusals=self._findings,
+            attempt=self._attempt,
+        )
 
 
 class SimulatedInference:
@@ -102,16 +127,19 @@ class SimulatedInference:
         self._vetting = vetting
         self._latency_ns = round(latency_s * NANOSECONDS)
         self._answer: Answer | None = None
+        self._refusals = Refusals()
 
-    def offer(self, observation: Observation, needed_ns: int) -> None:
+    def offer(self, observation: Observation, needed_ns: int, following: VettedChunk | None = None) -> None:
         if self._answer is None and is_time(observation, needed_ns, self._latency_ns):
             ready_ns = observation.stamp_ns + self._latency_ns
-            self._answer = think(self._policy, self._vetting, observation, lambda: ready_ns)
+            request = self._refusals.request(observation, following, self._latency_ns)
+            self._answer = think(self._policy, self._vetting, request, lambda: ready_ns)
 
     def take(self, now_ns: int) -> Answer | None:
         if self._answer is None or self._answer.ready_ns > now_ns:
             return None
         answer, self._answer = self._answer, None
+        self._refusals.note(answer)
         return _given_out(answer)
 
     def close(self) -> None:
@@ -133,19 +161,20 @@ class ThreadedInference:
         self._policy = policy
         self._vetting = vetting
         self._clock = clock
-        self._offered: queue.SimpleQueue[Observation | None] = queue.SimpleQueue()
+        self._offered: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._begun_ns = 0
         self._busy = False
         self._latency_ns = round(FIRST_GUESS_S * NANOSECONDS)
+        self._refusals = Refusals()
         # A daemon: a policy that hangs must not keep the process from ending once the arms hold.
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self._thread.start()
 
-    def offer(self, observation: Observation, needed_ns: int) -> None:
+    def offer(self, observation: Observation, needed_ns: int, following: VettedChunk | None = None) -> None:
         if not self._busy and is_time(observation, needed_ns, self._latency_ns):
             self._busy, self._begun_ns = True, observation.stamp_ns
-            self._offered.put(observation)
+            self._offered.put(self._refusals.request(observation, following, self._latency_ns))
 
     def take(self, now_ns: int) -> Answer | None:
         try:
@@ -154,6 +183,7 @@ class ThreadedInference:
             return None
         self._busy = False
         self._latency_ns = now_ns - self._begun_ns
+        self._refusals.note(answer)
         return _given_out(answer)
 
     def close(self) -> None:
@@ -161,8 +191,8 @@ class ThreadedInference:
         self._thread.join(timeout=self._abandon_after_s)
 
     def _work(self) -> None:
-        while (observation := self._offered.get()) is not None:
-            self._answers.put(think(self._policy, self._vetting, observation, self._clock.now_ns))
+        while (request := self._offered.get()) is not None:
+            self._answers.put(think(self._policy, self._vetting, request, self._clock.now_ns))
 
 
 def _given_out(answer: Answer) -> Answer:

@@ -83,7 +83,7 @@ class Loop:
         answer = self._inference.take(now_ns)
         if answer is not None:
             self._follow(answer, now_ns)
-        self._inference.offer(observation, self._chunks.needed_ns)
+        self._inference.offer(observation, self._chunks.needed_ns, self._chunks.following)
 
         command = self._chunks.command_at(now_ns)
         verdict = self._guard.review(command, observation, now_ns)
