@@ -6,22 +6,24 @@ import sys
 from pathlib import Path
 
 
-def train(data: Path, out: Path) -> int:
-    """Runs the shipped model's recipe: records what `data` lacks, trains, measures, writes a training report.
+def train(data: Path, out: Path, recipe: str = "nano") -> int:
+    """Runs a recipe: records what `data` lacks, trains, measures, writes a training report.
 
     A run that was interrupted goes on where it stopped.
 
       forearm train --data data/nano --out runs/nano
+      forearm train --data data/nano --out runs/reactive --recipe reactive
 
     Args:
         data: the dataset's folder; recorded first where there is none.
         out: gets the checkpoint, its metrics and training.html.
+        recipe: nano, the shipped model; or reactive, the same without reasoning, to compare with.
     """
     from forearm.cli.terminal import say
     from forearm.provenance import code_version
-    from forearm.training.recipe import nano
+    from forearm.training.recipe import recipe_named
     from forearm.training.run import run
 
-    run(nano(), data=data, out=out, provenance={"commit": code_version(), "command": sys.argv[1:]})
+    run(recipe_named(recipe), data=data, out=out, provenance={"commit": code_version(), "command": sys.argv[1:]})
     say(str(out))
     return 0

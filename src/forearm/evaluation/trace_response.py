@@ -22,6 +22,7 @@ from forearm.robot.kinematics import tool_poses
 
 if TYPE_CHECKING:
     from forearm.model.checkpoint import Checkpoint
+    from forearm.model.reasoner import Reasoner
 
 SHIFT_M = 0.04  # m, along x, y or up, drawn per decision
 FREE_Z_M = 0.05  # m, an arm whose whole trace stays above this, with its gripper still, moves free of contact
@@ -34,7 +35,7 @@ class TraceProbe:
     in m, mean over the waypoints inside the chunk. Costs a second decision each time.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint[Reasoner]) -> None:
         from forearm.policy.reasoning import Intervention, ReasoningPolicy  # torch: loaded by those who use it
 
         self._plain = ReasoningPolicy(checkpoint)

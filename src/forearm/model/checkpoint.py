@@ -1,4 +1,4 @@
-"""A small reasoner on disk: weights, the config that rebuilds it, the recipe that made it. Read and written whole."""
+"""A small model on disk: weights, the config that rebuilds it, the recipe that made it. Read and written whole."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
@@ -15,20 +16,25 @@ from torch import Tensor
 
 from forearm.errors import CheckpointError, ForearmError
 from forearm.model.config import ExpertConfig, FlowConfig, TextConfig
+from forearm.model.reactive import Reactive
 from forearm.model.reasoner import Reasoner, ReasonerConfig
 from forearm.model.sight import Scales
 from forearm.model.words import Words
 
 WEIGHTS, CONFIG, RECIPE = "model.safetensors", "config.json", "recipe.json"
-FORMAT = "forearm.reasoner.v1"
+Kind = type[Reasoner] | type[Reactive]
+FORMATS: Mapping[Kind, str] = MappingProxyType({Reasoner: "forearm.reasoner.v1", Reactive: "forearm.reactive.v1"})
 SHIPPED = Path(__file__).parent.parent / "weights" / "nano"  # comes with the package
 
 
+Model = TypeVar("Model", Reasoner, Reactive)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Checkpoint:
+class Checkpoint(Generic[Model]):
     """Everything needed to decide: the network, its words, its scales, who made it, and the SHA-256 of its weights."""
 
-    model: Reasoner
+    model: Model
     words: Words
     scales: Scales
     recipe: Mapping[str, Any]
@@ -42,6 +48,8 @@ def write(
     words: Words,
     scales: Scales,
     recipe: Mapping[str, Any],
+    *,
+    kind: Kind = Reasoner,
 ) -> str:
     """Writes a checkpoint; each file replaces the old one only when it is whole. Answers the weights' SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,22 +58,51 @@ def write(
     digest = hashlib.sha256(partial.read_bytes()).hexdigest()
     partial.replace(folder / WEIGHTS)
     model, vocabulary = asdict(config), asdict(words)
-    described = {"format": FORMAT, "model": model, "words": vocabulary, "scales": scales.to_json(), "sha256": digest}
+    described = {
+        "format": FORMATS[kind],
+        "model": model,
+        "words": vocabulary,
+        "scales": scales.to_json(),
+        "sha256": digest,
+    }
     _write_json(folder / CONFIG, described)
     _write_json(folder / RECIPE, dict(recipe))
     return digest
 
 
-def read(folder: Path) -> Checkpoint:
-    """The checkpoint in a folder, ready to decide.
+def read(folder: Path) -> Checkpoint[Reasoner]:
+    """The reasoner in a folder, ready to decide.
 
     Raises:
         CheckpointError: when a file is missing, truncated, corrupt, of another format, or does not fit its config.
     """
+    return _read(folder, Reasoner)
+
+
+def read_reactive(folder: Path) -> Checkpoint[Reactive]:
+    """The model without reasoning in a folder, ready to act.
+
+    Raises:
+        CheckpointError: as `read`.
+    """
+    return _read(folder, Reactive)
+
+
+def kind_of(folder: Path) -> Kind | None:
+    """What kind of model a folder says it holds, None for none of ours.
+
+    Raises:
+        CheckpointError: when it says nothing.
+    """
+    found = _read_json(folder / CONFIG).get("format")
+    return next((kind for kind, name in FORMATS.items() if name == found), None)
+
+
+def _read(folder: Path, kind: type[Model]) -> Checkpoint[Model]:
     config = _read_json(folder / CONFIG)
-    if config.get("format") != FORMAT:
+    if config.get("format") != FORMATS[kind]:
         raise CheckpointError(
-            f"{folder / CONFIG}: got format {config.get('format')!r}, allowed is {FORMAT!r}; convert it"
+            f"{folder / CONFIG}: got format {config.get('format')!r}, allowed is {FORMATS[kind]!r}; convert it"
         )
     try:
         content = (folder / WEIGHTS).read_bytes()
@@ -86,7 +123,7 @@ def read(folder: Path) -> Checkpoint:
             "expert": ExpertConfig(**sizes["expert"]),
             "flow": FlowConfig(**sizes["flow"]),
         }
-        model = Reasoner(ReasonerConfig(**sizes))
+        model = kind(ReasonerConfig(**sizes))
         vocabulary = Words(
             instructions=tuple(words["instructions"]),
             subtasks=tuple(words["subtasks"]),

@@ -19,6 +19,8 @@ from forearm.telemetry.writer import FILE_NAME
 
 if TYPE_CHECKING:
     from forearm.model.checkpoint import Checkpoint
+    from forearm.model.reactive import Reactive
+    from forearm.model.reasoner import Reasoner
     from forearm.policy.reasoning import Intervention
 
 MakePolicy = Callable[[CellRobot], Policy]
@@ -42,6 +44,8 @@ def policy_named(name: str, *, intervene: MakeIntervention | None = None) -> Mak
         return partial(reasoning, folder=None, intervene=intervene)
     if (folder / FILE_NAME).is_file():
         made: MakePolicy = partial(replay, log=folder / FILE_NAME)
+    elif folder.is_dir() and _is_reactive(folder):
+        made = partial(reactive, folder=folder)
     elif folder.is_dir():
         return partial(reasoning, folder=folder, intervene=intervene)
     elif name == "demonstrator":
@@ -63,21 +67,23 @@ def about_policy(name: str) -> dict[str, object]:
         CheckpointError: when the weights are missing or corrupt.
     """
     checkpoint = checkpoint_named(name)
-    if checkpoint is None:
-        return {"model_digest": "", "recipe": None}
-    return {"model_digest": checkpoint.digest, "recipe": dict(checkpoint.recipe)}
+    if checkpoint is not None:
+        return {"model_digest": checkpoint.digest, "recipe": dict(checkpoint.recipe)}
+    if _holds_weights(name):
+        other = _reactive(Path(name))
+        return {"model_digest": other.digest, "recipe": dict(other.recipe)}
+    return {"model_digest": "", "recipe": None}
 
 
-def checkpoint_named(name: str) -> Checkpoint | None:
-    """The weights of the policy called `name`, read once per process; None where it has none.
+def checkpoint_named(name: str) -> Checkpoint[Reasoner] | None:
+    """The reasoner of the policy called `name`, read once per process; None where there is none.
 
     Raises:
         CheckpointError: when they are missing or corrupt.
     """
     if name == MODEL:
         return _checkpoint(None)
-    folder = Path(name)
-    return None if not folder.is_dir() or (folder / FILE_NAME).is_file() else _checkpoint(folder)
+    return None if not _holds_weights(name) or _is_reactive(Path(name)) else _checkpoint(Path(name))
 
 
 def reasoning(robot: CellRobot, *, folder: Path | None, intervene: MakeIntervention | None) -> Policy:
@@ -89,6 +95,17 @@ def reasoning(robot: CellRobot, *, folder: Path | None, intervene: MakeIntervent
     from forearm.policy.reasoning import ReasoningPolicy  # torch: loaded by those who use it
 
     return ReasoningPolicy(_checkpoint(folder), intervention=None if intervene is None else intervene(robot))
+
+
+def reactive(robot: CellRobot, *, folder: Path) -> Policy:
+    """The model without reasoning; the same weights serve every scene of a process.
+
+    Raises:
+        CheckpointError: when the weights are missing or corrupt.
+    """
+    from forearm.policy.reactive import ReactivePolicy  # torch: loaded by those who use it
+
+    return ReactivePolicy(_reactive(folder))
 
 
 def demonstrator(robot: CellRobot) -> Policy:
@@ -111,8 +128,26 @@ def replay(robot: CellRobot, *, log: Path) -> Policy:
     return Replay([decided.decision for decided in read_run(log).decisions])
 
 
+def _holds_weights(name: str) -> bool:
+    folder = Path(name)
+    return folder.is_dir() and not (folder / FILE_NAME).is_file()
+
+
+def _is_reactive(folder: Path) -> bool:
+    from forearm.model import checkpoint
+
+    return checkpoint.kind_of(folder) is checkpoint.Reactive
+
+
 @cache
-def _checkpoint(folder: Path | None) -> Checkpoint:
+def _reactive(folder: Path) -> Checkpoint[Reactive]:
+    from forearm.model import checkpoint
+
+    return checkpoint.read_reactive(folder)
+
+
+@cache
+def _checkpoint(folder: Path | None) -> Checkpoint[Reasoner]:
     from forearm.model import checkpoint
 
     return checkpoint.read(folder or checkpoint.SHIPPED)

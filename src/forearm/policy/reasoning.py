@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from forearm.data.labels import TRACE_TICKS
-from forearm.errors import InputError, ModelError
+from forearm.errors import ModelError
 from forearm.messages import ActionChunk, Decision, Observation, Plan, Request
 from forearm.model import checkpoint
 from forearm.model.checkpoint import Checkpoint
 from forearm.model.depth_codes import code_metres
 from forearm.model.flow import sample
-from forearm.model.reasoner import Reading, Sight
-from forearm.model.sight import pixels, tools_at
+from forearm.model.reasoner import Reading, Reasoner
+from forearm.policy.seeing import see
 
 PERIOD_S = 0.1  # s, between rows of a chunk: what the demonstrations were recorded at
 Floats = NDArray[np.float64]
@@ -48,7 +48,11 @@ class ReasoningPolicy:
     """A checkpoint that decides. Not for several threads at once."""
 
     def __init__(
-        self, checkpoint: Checkpoint, *, intervention: Intervention | None = None, flow_steps: int | None = None
+        self,
+        checkpoint: Checkpoint[Reasoner],
+        *,
+        intervention: Intervention | None = None,
+        flow_steps: int | None = None,
     ) -> None:
         self._checkpoint = checkpoint
         self._intervention = intervention or Intervention()
@@ -92,7 +96,7 @@ class ReasoningPolicy:
         timings: dict[str, float] = {}
         started = time.perf_counter()
         with _timed(timings, "inputs"):
-            sight, positions, tools = self._sight(observation)
+            sight, positions, tools = see(observation, self._checkpoint.words, self._checkpoint.scales)
         cache = model.new_cache()
         with _timed(timings, "read"):
             reading = model.read(sight, cache)
@@ -126,24 +130,6 @@ class ReasoningPolicy:
             model_digest=self.model_digest,
             timings_s=timings,
         )
-
-    def _sight(self, observation: Observation) -> tuple[Sight, NDArray[np.float32], torch.Tensor]:
-        missing = {"top", "left", "right"} - set(observation.images)
-        if missing:
-            raise InputError(
-                f"observation: got no image of {sorted(missing)}, needed are top, left and right; check the cameras"
-            )
-        words = self._checkpoint.words.encode(observation.instruction)
-        positions = observation.positions[None].astype(np.float32)
-        tools = tools_at(positions)
-        views = {name: pixels(observation.images[name].pixels) for name in ("top", "left", "right")}
-        sight = Sight(
-            top=torch.from_numpy(views["top"][None]),
-            wrists=torch.from_numpy(np.stack([views["left"], views["right"]])[None]),
-            state=torch.from_numpy(self._checkpoint.scales.state(positions, tools)),
-            words=torch.from_numpy(words[None]),
-        )
-        return sight, positions, torch.from_numpy(tools)
 
     def _noise(self, sequence: int) -> torch.Tensor:
         expert = self._checkpoint.model.config.expert

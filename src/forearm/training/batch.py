@@ -32,7 +32,6 @@ TRACE_SHIFT_M = (0.01, 0.06)  # m, how far an edited trace may lie from the demo
 TRACE_SHIFT_SHARE = 0.5  # of the arms that are free
 FIRST_TICKS = 10  # 1 s
 BEFORE_GRIP_TICKS = 8
-OTHER_WORDS_SHARE = 0.5  # of the ticks at which another sentence could still be asked
 RAMP_ROWS = 3  # rows over which an arm moves onto a shifted trace: 0.3 s
 DAMPING = 1e-4  # m², of the position pseudo-inverse
 
@@ -136,7 +135,7 @@ class Lessons:
         """`size` ticks, half of them mirrored."""
         return self.batch(rng.choice(len(self.weight), size, p=self.weight), rng)
 
-    def batch(self, index: Index, rng: np.random.Generator, *, other_words: float = OTHER_WORDS_SHARE) -> Batch:
+    def batch(self, index: Index, rng: np.random.Generator, *, other_words: float = 0.0) -> Batch:
         """These ticks, jittered and half of them mirrored; `other_words` is asked at so many of those with a choice."""
         data = self.dataset
         flip = rng.random(len(index)) < 0.5

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from forearm.model.checkpoint import Checkpoint
 from forearm.model.depth_codes import code_metres
 from forearm.model.flow import sample
+from forearm.model.reasoner import Reasoner
 from forearm.training.batch import Lessons
 from forearm.training.objective import cells_of
 
@@ -39,7 +40,9 @@ class OpenLoop:
 
 
 @torch.inference_mode()
-def open_loop(checkpoint: Checkpoint, lessons: Lessons, ticks: NDArray[np.int64], *, seed: int = 0) -> OpenLoop:
+def open_loop(
+    checkpoint: Checkpoint[Reasoner], lessons: Lessons, ticks: NDArray[np.int64], *, seed: int = 0
+) -> OpenLoop:
     """Decides at each tick as a policy would, and compares with the demonstration."""
     model, scales, side = checkpoint.model, checkpoint.scales, checkpoint.model.point_head.cells_side
     metres = torch.from_numpy(code_metres())

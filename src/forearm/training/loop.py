@@ -23,10 +23,10 @@ from torch import Tensor
 from forearm.data.dataset import Dataset, load
 from forearm.errors import ForearmError
 from forearm.model import checkpoint
-from forearm.model.reasoner import Reasoner, ReasonerConfig
+from forearm.model.reasoner import ReasonerConfig
 from forearm.training.batch import Lessons
 from forearm.training.checkpoint import load_state, save_state
-from forearm.training.objective import losses
+from forearm.training.learners import learner_named
 from forearm.training.recipe import Recipe
 
 SAVE_EVERY = 250  # steps between resumable states: a few minutes of work
@@ -34,6 +34,7 @@ SHOW_EVERY = 10
 METRICS = "metrics.jsonl"
 HELD_OUT = 40  # every so many episodes one is kept from training, for the open-loop figures
 BETAS = (0.9, 0.95)
+HORIZON = 16  # rows of a chunk: 1.6 s
 
 
 def split(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +71,7 @@ def train(dataset: Path, out: Path, recipe: Recipe, *, provenance: Mapping[str, 
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # before the fork: the processes must not inherit a thread pool
-    lessons = Lessons.of(load(dataset), horizon=16)
+    lessons = Lessons.of(load(dataset), horizon=HORIZON)
     rendezvous = out / "rendezvous"
     rendezvous.unlink(missing_ok=True)
     context = multiprocessing.get_context("fork")
@@ -106,7 +107,8 @@ def _work(rank: int, lessons: Lessons, out: Path, recipe: Recipe, provenance: di
         if rank == 0 and (step % SAVE_EVERY == 0 or step == recipe.steps):
             save_state(out, trainer.state())
             made = {**provenance, "recipe": asdict(recipe), "step": step}
-            checkpoint.write(out, trainer.average, trainer.model.config, lessons.words, lessons.scales, made)
+            parts = (trainer.average, trainer.model.config, lessons.words, lessons.scales, made)
+            checkpoint.write(out, *parts, kind=trainer.learner.kind)
     if recipe.processes > 1:
         dist.destroy_process_group()
 
@@ -125,8 +127,7 @@ def _shown(trainer: Trainer, rank: int) -> Iterator[tuple[int, dict[str, Tensor]
         bar = progress.add_task("", total=trainer.recipe.steps, completed=trainer.step)
         while trainer.step < trainer.recipe.steps:
             figures = trainer.advance()
-            shown = f"flow {float(figures['flow']):.3f} trace {float(figures['trace_mm']):.0f} mm"
-            progress.update(bar, advance=1, description=shown)
+            progress.update(bar, advance=1, description=f"loss {float(figures['total']):.3f}")
             yield trainer.step, figures
 
 
@@ -138,9 +139,8 @@ class Trainer:
         self._ticks, _ = split(lessons.dataset)
         chance = lessons.weight[self._ticks]
         self._chance = chance / chance.sum()
-        torch.manual_seed(recipe.seed)  # layers that fill their own weights draw from the global generator
-        self.model = Reasoner(config_for(lessons))
-        self.model.initialise(torch.Generator().manual_seed(recipe.seed))
+        self.learner = learner_named(recipe.learner)
+        self.model = self.learner.build(config_for(lessons), recipe.seed)
         matrices = [parameter for parameter in self.model.parameters() if parameter.ndim > 1]
         vectors = [parameter for parameter in self.model.parameters() if parameter.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
@@ -153,7 +153,8 @@ class Trainer:
         rng = np.random.default_rng((recipe.seed, self.step, self._rank))
         generator = torch.Generator().manual_seed(hash((recipe.seed, self.step, self._rank)) % 2**63)
         index = rng.choice(self._ticks, recipe.batch // recipe.processes, p=self._chance)
-        figures = losses(self.model, self._lessons.batch(index, rng), recipe.weights, generator)
+        batch = self._lessons.batch(index, rng, other_words=recipe.other_words)
+        figures = self.learner.losses(self.model, batch, recipe.weights, generator)
         figures["total"].backward()
         self._average_gradients()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)

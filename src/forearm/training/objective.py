@@ -14,8 +14,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from forearm.model.action_expert import Context
 from forearm.model.flow import path, sample_times
 from forearm.model.layers import bf16_is_emulated
+from forearm.model.reactive import Reactive
 from forearm.model.reasoner import LENGTH_M, Reading, Reasoner
 from forearm.training.batch import Batch
 
@@ -67,11 +69,23 @@ def _losses(model: Reasoner, batch: Batch, weights: Weights, generator: torch.Ge
         error[..., :3] / LENGTH_M, torch.zeros_like(error[..., :3]), beta=0.02
     ) + 0.25 * F.smooth_l1_loss(error[..., 3], torch.zeros_like(error[..., 3]), beta=0.05)
     model.commit(_given_traces(traces.detach(), batch, generator), batch.tools, cache)
-    found["flow"] = _flow_loss(model, cache, batch, weights.noises, generator)
+    found["flow"] = _flow_loss(model, model.context(cache), batch.actions, weights.noises, generator)
     found["total"] = sum((getattr(weights, name) * value for name, value in found.items()), torch.zeros(()))
     with torch.no_grad():
         found["trace_mm"] = error[..., :3].norm(dim=-1).mean() * 1e3
     return found
+
+
+def reactive_losses(model: Reactive, batch: Batch, weights: Weights, generator: torch.Generator) -> dict[str, Tensor]:
+    """The flow's loss alone, which is also the "total": there is no reasoning to teach.
+
+    A sample with another sentence than its demonstration's is left out: nothing was demonstrated for it.
+    """
+    own = batch.subtask >= 0
+    sight = type(batch.sight)(*(each[own] for each in batch.sight))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not bf16_is_emulated()):
+        flow = _flow_loss(model, model.context(sight), batch.actions[own], weights.noises, generator)
+    return {"flow": flow, "total": flow}
 
 
 def _reading_losses(model: Reasoner, reading: Reading, batch: Batch) -> dict[str, Tensor]:
@@ -122,10 +136,9 @@ def _given_traces(decided: Tensor, batch: Batch, generator: torch.Generator) -> 
 
 
 def _flow_loss(
-    model: Reasoner, cache: object, batch: Batch, noises: int, generator: torch.Generator
+    model: Reasoner | Reactive, context: Context, actions: Tensor, noises: int, generator: torch.Generator
 ) -> Float[Tensor, ""]:
-    context = model.context(cache)  # pyright: ignore[reportArgumentType]
-    actions = batch.actions.repeat_interleave(noises, 0)
+    actions = actions.repeat_interleave(noises, 0)
     noise = torch.randn(actions.shape, generator=generator)
     times = sample_times((len(actions),), model.config.flow, generator)
     x, velocity = path(actions, noise, times)

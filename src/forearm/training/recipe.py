@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from forearm.errors import InputError, unknown
 from forearm.training.objective import Weights
 
 
@@ -22,6 +23,8 @@ class Recipe:
     Attributes:
         name: of the model it makes.
         recording: its demonstrations.
+        learner: which kind of model; one of `learners.LEARNERS`.
+        other_words: share of the samples with a choice at which the point is asked with the scene's other sentence.
         steps: optimiser steps.
         batch: samples a step, over all processes.
         processes: one thread each; gradients are averaged between them.
@@ -34,6 +37,8 @@ class Recipe:
     name: str
     recording: Recording
     steps: int
+    learner: str = "reasoner"
+    other_words: float = 0.5
     batch: int = 48
     processes: int = 2
     rate: float = 1e-3
@@ -51,5 +56,26 @@ def nano() -> Recipe:
     return Recipe(
         name="nano",
         recording=Recording(counts={"put-in-box": 560, "hand-over": 440, "lift": 150}),
-        steps=9000,
+        steps=8500,
     )
+
+
+def reactive() -> Recipe:
+    """The same without reasoning, on the same demonstrations for as many steps: what depth, point and trace buy."""
+    return replace(nano(), name="reactive", learner="reactive", other_words=0.0)
+
+
+RECIPES = (nano, reactive)
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe that makes the model called `name`.
+
+    Raises:
+        InputError: for a name that is none of theirs.
+    """
+    recipes = [make() for make in RECIPES]
+    for recipe in recipes:
+        if recipe.name == name:
+            return recipe
+    raise InputError(unknown("recipe", name, [recipe.name for recipe in recipes]))

@@ -31,7 +31,7 @@ def write_report(out: Path, metrics: Path, recipe: Mapping[str, Any], held_out: 
     page = PAGE.format(
         name=html.escape(str(recipe.get("name", "a reasoner"))),
         summary=f"{last['step']} steps in {last['seconds'] / 60:.0f} minutes.",
-        curves="".join(_curve(name, rows) for name in CURVES),
+        curves="".join(_curve(name, rows) for name in CURVES if name in last),
         held_out=html.escape(json.dumps(dict(held_out), indent=1)),
         recipe=html.escape(json.dumps(dict(recipe), indent=1)),
     )

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from forearm.data.dataset import load
-from forearm.model import checkpoint
 from forearm.training.batch import Lessons
-from forearm.training.held_out import OpenLoop, open_loop
-from forearm.training.loop import METRICS, split, train
+from forearm.training.learners import learner_named
+from forearm.training.loop import HORIZON, METRICS, split, train
 from forearm.training.recipe import Recipe
 from forearm.training.recording import record_dataset
 from forearm.training.report import write_report
@@ -20,7 +19,7 @@ from forearm.training.report import write_report
 HELD_OUT_TICKS = 1024  # measured open loop, spread evenly over the held-out episodes
 
 
-def run(recipe: Recipe, *, data: Path, out: Path, provenance: Mapping[str, Any]) -> OpenLoop:
+def run(recipe: Recipe, *, data: Path, out: Path, provenance: Mapping[str, Any]) -> Mapping[str, float]:
     """Runs a recipe to its end: `data` gets the demonstrations, `out` the checkpoint, its metrics and `training.html`.
 
     Raises:
@@ -31,10 +30,10 @@ def run(recipe: Recipe, *, data: Path, out: Path, provenance: Mapping[str, Any])
     if not (data / "meta/info.json").is_file():
         record_dataset(data, recipe.recording, workers=recipe.processes)
     train(data, out, recipe, provenance=provenance)
-    made = checkpoint.read(out)
-    lessons = Lessons.of(load(data), horizon=made.model.config.expert.horizon)
+    lessons = Lessons.of(load(data), horizon=HORIZON)
     _, held_out = split(lessons.dataset)
-    measured = open_loop(made, lessons, held_out[:: max(1, len(held_out) // HELD_OUT_TICKS)])
-    (out / "held_out.json").write_text(json.dumps(asdict(measured), indent=1) + "\n")
-    write_report(out, out / METRICS, asdict(recipe), asdict(measured))
+    ticks = held_out[:: max(1, len(held_out) // HELD_OUT_TICKS)]
+    measured = learner_named(recipe.learner).measure(out, lessons, ticks)
+    (out / "held_out.json").write_text(json.dumps(dict(measured), indent=1) + "\n")
+    write_report(out, out / METRICS, asdict(recipe), measured)
     return measured

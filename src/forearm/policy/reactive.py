@@ -1,0 +1,58 @@
+"""The model without reasoning as a policy: no plan, only a chunk. What reasoning is compared with."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from forearm.errors import ModelError
+from forearm.messages import ActionChunk, Decision, Request
+from forearm.model.checkpoint import Checkpoint
+from forearm.model.flow import sample
+from forearm.model.reactive import Reactive
+from forearm.policy.reasoning import PERIOD_S
+from forearm.policy.seeing import see
+
+
+class ReactivePolicy:
+    """A checkpoint that acts. Not for several threads at once."""
+
+    def __init__(self, checkpoint: Checkpoint[Reactive]) -> None:
+        self._checkpoint = checkpoint
+        self._seed = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self._checkpoint.recipe.get('recipe', {}).get('name', 'reactive')}"
+
+    @property
+    def model_digest(self) -> str:
+        return self._checkpoint.digest
+
+    def reset(self, *, seed: int) -> None:
+        self._seed = seed
+
+    @torch.inference_mode()
+    def decide(self, request: Request) -> Decision:
+        observation, model, scales = request.observation, self._checkpoint.model, self._checkpoint.scales
+        started = time.perf_counter()
+        sight, positions, _ = see(observation, self._checkpoint.words, scales)
+        expert = model.config.expert
+        rng = np.random.default_rng((self._seed, observation.sequence))
+        noise = torch.from_numpy(rng.standard_normal((1, expert.horizon, expert.action_dim), dtype=np.float32))
+        actions = sample(model.expert, model.context(sight), noise, model.config.flow.steps).numpy()
+        chunk = scales.decode(actions, positions)[0].astype(np.float64)
+        if not np.isfinite(chunk).all():
+            raise ModelError(
+                "action chunk: got values that are not finite; the weights are damaged, install them again"
+            )
+        return Decision(
+            sequence=observation.sequence,
+            epoch=observation.epoch,
+            plan=None,
+            chunk=ActionChunk(stamp_ns=observation.stamp_ns, period_s=PERIOD_S, positions=chunk),
+            latency_s=time.perf_counter() - started,
+            model_digest=self.model_digest,
+        )
