@@ -8,6 +8,7 @@ from torch import Tensor
 
 from forearm.model.action_expert import ActionExpert, Context
 from forearm.model.config import FlowConfig
+from forearm.model.inpainting import Known
 
 
 def sample(
@@ -16,10 +17,12 @@ def sample(
     noise: Float[Tensor, "N H D"],
     steps: int,
     valid_dims: Bool[Tensor, "#N D"] | None = None,
+    known: Known | None = None,
 ) -> Float[Tensor, "N H D"]:
     """Actions: `noise` carried along the velocity field in `steps` Euler steps.
 
-    `valid_dims` is False at padded action channels, which are kept at zero; None has none.
+    `valid_dims` is False at padded action channels, which are kept at zero; None has none. `known` rows draw the chunk
+    towards them on its way; None leaves it free.
     """
     keep = None if valid_dims is None else valid_dims[:, None, :]
     times = torch.arange(steps, device=noise.device, dtype=torch.float32) / steps
@@ -27,6 +30,8 @@ def sample(
     x = noise if keep is None else noise * keep
     for step in range(steps):
         velocity = expert.field(x, modulation.at(step), context)
+        if known is not None:
+            velocity = velocity + known.pull(x, velocity, step / steps, steps)
         x = x + velocity / steps
         x = x if keep is None else x * keep
     return x

@@ -19,10 +19,13 @@ from forearm.model import checkpoint
 from forearm.model.checkpoint import Checkpoint
 from forearm.model.depth_codes import code_metres
 from forearm.model.flow import sample
+from forearm.model.inpainting import Known, fading
 from forearm.model.reasoner import Reading, Reasoner
+from forearm.policy.continuation import continuation
 from forearm.policy.seeing import see
 
 PERIOD_S = 0.1  # s, between rows of a chunk: what the demonstrations were recorded at
+FADE_ROWS = 4  # over which a new chunk leaves the path of the one before it
 Floats = NDArray[np.float64]
 Edit = Callable[[Observation, Floats], Floats]
 
@@ -115,7 +118,8 @@ class ReasoningPolicy:
             context = model.context(cache)
         with _timed(timings, "flow"):
             noise = self._noise(observation.sequence)
-            actions = sample(model.expert, context, noise, self._steps).numpy()
+            known = self._known(request, positions)
+            actions = sample(model.expert, context, noise, self._steps, known=known).numpy()
         chunk = self._checkpoint.scales.decode(actions, positions)[0].astype(np.float64)
         if not np.isfinite(chunk).all():
             raise ModelError(
@@ -130,6 +134,16 @@ class ReasoningPolicy:
             model_digest=self.model_digest,
             timings_s=timings,
         )
+
+    def _known(self, request: Request, positions: NDArray[np.float32]) -> Known | None:
+        """What is being followed, for the new chunk to go on from."""
+        horizon = self._checkpoint.model.config.expert.horizon
+        before = continuation(request, period_s=PERIOD_S, rows=horizon)
+        if before is None:
+            return None
+        until = min(before.known, before.frozen + FADE_ROWS)
+        rows = self._checkpoint.scales.encode(before.rows[None].astype(np.float32), positions)
+        return Known(torch.from_numpy(rows), fading(horizon, before.frozen, until)[None])
 
     def _noise(self, sequence: int) -> torch.Tensor:
         expert = self._checkpoint.model.config.expert

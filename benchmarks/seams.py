@@ -1,0 +1,187 @@
+"""How rough the change from one chunk to the next is, at growing delays, and what it costs in successes.
+
+    python benchmarks/seams.py --seeds 9000:9004 --json seams.json
+
+Three ways, in the cell, with vetting and guard on: a chunk that continues the one before it (ours: the policy is told
+what is being followed, and its flow is drawn to it); naive splicing, where each chunk is a new one; and temporal
+ensembling, ACT's average of the chunks that overlap. Accelerations and jerks are those of the target rows across the
+seam, and of the set-points sent in the 0.3 s after it. A tick is starved when the arms had to hold because the last
+chunk was spent before the next one was there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core, before numpy and torch start their threads
+
+import numpy as np
+import tyro
+
+from forearm.cell.simulator import CellRobot
+from forearm.cell.tasks import TASKS, task_named
+from forearm.clock import NANOSECONDS
+from forearm.evaluation.seams import Ensembling, Roughness, Splicing, path_roughness, roughness
+from forearm.events import Commanded, Event, ModeChanged
+from forearm.messages import ActionChunk, Decision, Request
+from forearm.policy.choice import policy_named
+from forearm.policy.interface import Policy
+from forearm.provenance import code_version
+from forearm.runtime.simulation import Simulation
+from forearm.runtime.watchdog import SPENT
+from forearm.safety.limits import TICK_S
+
+DELAYS_MS = (0, 100, 200, 300, 450, 600)
+AFTER_NS = 300_000_000  # ns, of set-points that are looked at after a seam: three rows
+METHODS: dict[str, Callable[[Policy], Policy]] = {
+    "continued": lambda policy: policy,
+    "spliced": Splicing,
+    "ensembled": Ensembling,
+}
+
+
+class Witness:
+    """A policy as it is, and every chunk that the arms were found to follow when it was asked."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.followed: list[ActionChunk | None] = []
+        self.name = policy.name
+        self.model_digest = policy.model_digest
+
+    def reset(self, *, seed: int) -> None:
+        self._policy.reset(seed=seed)
+
+    def decide(self, request: Request) -> Decision:
+        following = None if request.following is None else request.following.chunk
+        if not self.followed or self.followed[-1] is not following:
+            self.followed.append(following)
+        return self._policy.decide(request)
+
+
+@dataclass
+class Tally:
+    """What the events of one trial say about set-points and holds."""
+
+    stamps: list[int] = field(default_factory=list)
+    points: list[tuple[float, ...]] = field(default_factory=list)
+    starved: int = 0
+    held_since_ns: int | None = None
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, Commanded):
+            self.stamps.append(event.stamp_ns)
+            self.points.append(event.positions)
+        elif isinstance(event, ModeChanged):
+            if self.held_since_ns is not None:
+                self.starved += round((event.stamp_ns - self.held_since_ns) / NANOSECONDS / TICK_S)
+            spent = event.after == "holding" and event.reason.startswith(SPENT)
+            self.held_since_ns = event.stamp_ns if spent else None
+
+
+@dataclass
+class Cell:
+    """What the trials of one method at one delay have said so far."""
+
+    trials: int = 0
+    successes: int = 0
+    starved: int = 0
+    rows: list[Roughness] = field(default_factory=list)
+    sent: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, task: str, seed: int, method: str, delay_ms: int) -> None:
+        """Runs one trial."""
+        tally, delay_ns = Tally(), delay_ms * 1_000_000
+
+        def witnessed(robot: CellRobot) -> Policy:
+            return Witness(METHODS[method](policy_named("model")(robot)))
+
+        simulation = Simulation(task_named(task).sample(seed), witnessed, latency_s=delay_ms / 1e3)
+        run = simulation.run(seed=seed, emit=tally.note)
+        assert isinstance(simulation.policy, Witness)
+        followed = simulation.policy.followed
+        stamps, points = np.array(tally.stamps), np.array(tally.points)
+        for before, after in zip(followed, followed[1:], strict=False):
+            if before is None or after is None:
+                continue
+            now_ns = after.stamp_ns + delay_ns  # an answer is followed from the tick in which it is ready
+            seam = roughness(before, after, now_ns)
+            if seam is not None:
+                self.rows.append(seam)
+                self.sent.append(path_roughness(points[(stamps >= now_ns) & (stamps < now_ns + AFTER_NS)], TICK_S))
+        self.trials += 1
+        self.successes += run.ended.outcome == "done"
+        self.starved += tally.starved
+
+    def figures(self) -> dict[str, float]:
+        """Counts, and the median and the greatest of every measure."""
+        measures = {
+            "jump_rad": [each.jump for each in self.rows],
+            "acceleration": [each.acceleration for each in self.rows],
+            "jerk": [each.jerk for each in self.rows],
+            "sent_acceleration": [acceleration for acceleration, _ in self.sent],
+            "sent_jerk": [jerk for _, jerk in self.sent],
+        }
+        result: dict[str, float] = {
+            "trials": self.trials,
+            "successes": self.successes,
+            "starved_ticks": self.starved,
+            "seams": len(self.rows),
+        }
+        for name, values in measures.items():
+            result[f"{name}_p50"] = float(np.median(values)) if values else 0.0
+            result[f"{name}_max"] = float(np.max(values, initial=0.0))
+        return result
+
+
+def table(cells: dict[tuple[int, str], Cell]) -> str:
+    """One line per delay and method: medians, and the greatest in brackets."""
+    lines = [
+        f"{'delay':>8} {'method':10} {'done':>7} {'starved':>7} {'seams':>5} {'jump, mrad':>13} {'rows, rad/s²':>13} "
+        f"{'rows, rad/s³':>13} {'sent, rad/s²':>13} {'sent, rad/s³':>13}"
+    ]
+    for (delay_ms, method), cell in sorted(cells.items()):
+        each = cell.figures()
+        pairs = [("jump_rad", 1e3), ("acceleration", 1), ("jerk", 1), ("sent_acceleration", 1), ("sent_jerk", 1)]
+        columns = [f"{each[f'{name}_p50'] * unit:.3g} ({each[f'{name}_max'] * unit:.3g})" for name, unit in pairs]
+        lines.append(
+            f"{delay_ms:5} ms {method:10} {cell.successes:>3}/{cell.trials:<3} {cell.starved:>7} {len(cell.rows):>5} "
+            + " ".join(f"{column:>13}" for column in columns)
+        )
+    return "\n".join(lines)
+
+
+def main(
+    seeds: str = "9000:9004",
+    delays_ms: tuple[int, ...] = DELAYS_MS,
+    methods: tuple[str, ...] = tuple(METHODS),
+    json_file: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+) -> None:
+    """Measures, prints a table, and writes what there is after every seed.
+
+    Args:
+        seeds: first and one past the last, of every task.
+        delays_ms: from observation to answer.
+        methods: continued, spliced, ensembled.
+        json_file: gets the figures.
+    """
+    first, last = (int(seed) for seed in seeds.split(":"))
+    cells = {(delay_ms, method): Cell() for delay_ms in delays_ms for method in methods}
+    for seed in range(first, last):
+        for (delay_ms, method), cell in cells.items():
+            for task in TASKS:
+                cell.add(task.name, seed, method, delay_ms)
+        print(f"after {seed - first + 1} seeds of every task\n{table(cells)}", flush=True)
+        if json_file is not None:
+            figures = [{"delay_ms": key[0], "method": key[1], **cell.figures()} for key, cell in cells.items()]
+            result = {"commit": code_version(), "seeds": f"{first}:{seed + 1}", "cells": figures}
+            json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
