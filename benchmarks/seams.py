@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -106,7 +107,7 @@ class Cell:
         assert isinstance(simulation.policy, Witness)
         followed = simulation.policy.followed
         stamps, points = np.array(tally.stamps), np.array(tally.points)
-        for before, after in zip(followed, followed[1:], strict=False):
+        for before, after in pairwise(followed):
             if before is None or after is None:
                 continue
             now_ns = after.stamp_ns + delay_ns  # an answer is followed from the tick in which it is ready
@@ -156,13 +157,19 @@ def table(cells: dict[tuple[int, str], Cell]) -> str:
     return "\n".join(lines)
 
 
+def record(cells: dict[tuple[int, str], Cell], seeds: str) -> dict[str, object]:
+    """What there is so far, with the code that it was measured with."""
+    figures = [{"delay_ms": delay_ms, "method": method, **cell.figures()} for (delay_ms, method), cell in cells.items()]
+    return {"commit": code_version(), "seeds": seeds, "cells": figures}
+
+
 def main(
     seeds: str = "9000:9004",
     delays_ms: tuple[int, ...] = DELAYS_MS,
     methods: tuple[str, ...] = tuple(METHODS),
     json_file: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
 ) -> None:
-    """Measures, prints a table, and writes what there is after every seed.
+    """Measures, prints a table, and writes what there is as it goes.
 
     Args:
         seeds: first and one past the last, of every task.
@@ -176,11 +183,9 @@ def main(
         for (delay_ms, method), cell in cells.items():
             for task in TASKS:
                 cell.add(task.name, seed, method, delay_ms)
+            if json_file is not None:
+                json_file.write_text(json.dumps(record(cells, seeds), indent=1) + "\n", encoding="utf-8")
         print(f"after {seed - first + 1} seeds of every task\n{table(cells)}", flush=True)
-        if json_file is not None:
-            figures = [{"delay_ms": key[0], "method": key[1], **cell.figures()} for key, cell in cells.items()]
-            result = {"commit": code_version(), "seeds": f"{first}:{seed + 1}", "cells": figures}
-            json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
