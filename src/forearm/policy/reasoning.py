@@ -25,7 +25,9 @@ from forearm.policy.continuation import continuation
 from forearm.policy.seeing import see
 
 PERIOD_S = 0.1  # s, between rows of a chunk: what the demonstrations were recorded at
-FADE_ROWS = 4  # over which a new chunk leaves the path of the one before it
+# Rows over which a new chunk leaves the path of the one before it. All that overlap, as in the paper, make the smoothest
+# seam, but hold the arms back from following a trace that a person edits; none leaves a corner behind the frozen rows.
+FADE_ROWS = 2
 Floats = NDArray[np.float64]
 Edit = Callable[[Observation, Floats], Floats]
 
