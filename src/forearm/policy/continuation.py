@@ -8,11 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from forearm.clock import NANOSECONDS
 from forearm.messages import ActionChunk, Floats, Request
+from forearm.model.inpainting import Known, fading
+from forearm.model.sight import Scales
 
+# Rows over which a new chunk leaves the path of the one before it. All that overlap, as in the paper, make the smoothest
+# seam, but hold the arms back from following a trace that a person edits; none leaves a corner behind the frozen rows.
+FADE_ROWS = 2
 ROUNDING = 1e-6  # rows: a delay of exactly three periods is three rows
 
 
@@ -40,6 +46,19 @@ def continuation(request: Request, *, period_s: float, rows: int) -> Continuatio
     known = int((times_ns <= row_times_ns(followed.stamp_ns, followed.period_s, len(followed.positions))[-1]).sum())
     frozen = int(np.ceil(request.delay_s / period_s - ROUNDING))
     return Continuation(rows=rows_at(followed, times_ns), frozen=min(frozen, known), known=known)
+
+
+def known_rows(request: Request, scales: Scales, positions: NDArray[np.float32], *, period_s: float) -> Known | None:
+    """What the flow is drawn to: the chunk being followed, relative to the newly measured `positions` (1, J).
+
+    None where the arms follow nothing.
+    """
+    rows = len(scales.chunk_mean)
+    before = continuation(request, period_s=period_s, rows=rows)
+    if before is None:
+        return None
+    weights = fading(rows, before.frozen, min(before.known, before.frozen + FADE_ROWS))
+    return Known(torch.from_numpy(scales.encode(before.rows[None].astype(np.float32), positions)), weights[None])
 
 
 def row_times_ns(stamp_ns: int, period_s: float, rows: int) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from forearm.messages import ActionChunk, Decision, Request
 from forearm.model.checkpoint import Checkpoint
 from forearm.model.flow import sample
 from forearm.model.reactive import Reactive
+from forearm.policy.continuation import known_rows
 from forearm.policy.reasoning import PERIOD_S
 from forearm.policy.seeing import see
 
@@ -42,7 +43,8 @@ class ReactivePolicy:
         expert = model.config.expert
         rng = np.random.default_rng((self._seed, observation.sequence))
         noise = torch.from_numpy(rng.standard_normal((1, expert.horizon, expert.action_dim), dtype=np.float32))
-        actions = sample(model.expert, model.context(sight), noise, model.config.flow.steps).numpy()
+        known = known_rows(request, scales, positions, period_s=PERIOD_S)
+        actions = sample(model.expert, model.context(sight), noise, model.config.flow.steps, known=known).numpy()
         chunk = scales.decode(actions, positions)[0].astype(np.float64)
         if not np.isfinite(chunk).all():
             raise ModelError(

@@ -19,15 +19,11 @@ from forearm.model import checkpoint
 from forearm.model.checkpoint import Checkpoint
 from forearm.model.depth_codes import code_metres
 from forearm.model.flow import sample
-from forearm.model.inpainting import Known, fading
 from forearm.model.reasoner import Reading, Reasoner
-from forearm.policy.continuation import continuation
+from forearm.policy.continuation import known_rows
 from forearm.policy.seeing import see
 
 PERIOD_S = 0.1  # s, between rows of a chunk: what the demonstrations were recorded at
-# Rows over which a new chunk leaves the path of the one before it. All that overlap, as in the paper, make the smoothest
-# seam, but hold the arms back from following a trace that a person edits; none leaves a corner behind the frozen rows.
-FADE_ROWS = 2
 Floats = NDArray[np.float64]
 Edit = Callable[[Observation, Floats], Floats]
 
@@ -120,7 +116,7 @@ class ReasoningPolicy:
             context = model.context(cache)
         with _timed(timings, "flow"):
             noise = self._noise(observation.sequence)
-            known = self._known(request, positions)
+            known = known_rows(request, self._checkpoint.scales, positions, period_s=PERIOD_S)
             actions = sample(model.expert, context, noise, self._steps, known=known).numpy()
         chunk = self._checkpoint.scales.decode(actions, positions)[0].astype(np.float64)
         if not np.isfinite(chunk).all():
@@ -136,16 +132,6 @@ class ReasoningPolicy:
             model_digest=self.model_digest,
             timings_s=timings,
         )
-
-    def _known(self, request: Request, positions: NDArray[np.float32]) -> Known | None:
-        """What is being followed, for the new chunk to go on from."""
-        horizon = self._checkpoint.model.config.expert.horizon
-        before = continuation(request, period_s=PERIOD_S, rows=horizon)
-        if before is None:
-            return None
-        until = min(before.known, before.frozen + FADE_ROWS)
-        rows = self._checkpoint.scales.encode(before.rows[None].astype(np.float32), positions)
-        return Known(torch.from_numpy(rows), fading(horizon, before.frozen, until)[None])
 
     def _noise(self, sequence: int) -> torch.Tensor:
         expert = self._checkpoint.model.config.expert
