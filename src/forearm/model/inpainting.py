@@ -1,8 +1,8 @@
 """Known rows draw a chunk towards them while it is sampled, so that it continues the chunk before it.
 
 Real-time chunking (Black, Galliker, Levine 2025, arXiv 2506.07339) without its backward pass: the guidance is the error
-of the predicted end itself, not that error times the Jacobian. It costs a third of the paper's and meets fixed rows more
-closely; the rows that are free come along through the expert's attention between rows, one flow step later.
+of the predicted end itself, not that error times the Jacobian. That costs a third and meets fixed rows more closely;
+the rows that are free come along through the expert's attention between rows, one flow step later.
 """
 
 from __future__ import annotations

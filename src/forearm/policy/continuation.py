@@ -16,8 +16,8 @@ from forearm.messages import ActionChunk, Floats, Request
 from forearm.model.inpainting import Known, fading
 from forearm.model.sight import Scales
 
-# Rows over which a new chunk leaves the path of the one before it. All that overlap, as in the paper, make the smoothest
-# seam, but hold the arms back from following a trace that a person edits; none leaves a corner behind the frozen rows.
+# Rows over which a new chunk leaves the path of the one before it. All that overlap, as in the paper, make the
+# smoothest seam, but keep the arms from following a trace that a person edits; none leaves a corner behind the frozen.
 FADE_ROWS = 2
 ROUNDING = 1e-6  # rows: a delay of exactly three periods is three rows
 
