@@ -6,7 +6,7 @@ Three ways, in the cell, with vetting and guard on: a chunk that continues the o
 what is being followed, and its flow is drawn to it); naive splicing, where each chunk is a new one; and temporal
 ensembling, ACT's average of the chunks that overlap. Accelerations and jerks are those of the target rows across the
 seam, and of the set-points sent in the 0.3 s after it. A tick is starved when the arms had to hold because the last
-chunk was spent before the next one was there.
+chunk was spent before the next one was there, and cut when that was because vetting had kept only its safe beginning.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from forearm.cell.simulator import CellRobot
 from forearm.cell.tasks import TASKS, task_named
 from forearm.clock import NANOSECONDS
 from forearm.evaluation.seams import Ensembling, Roughness, Splicing, path_roughness, roughness
-from forearm.events import Commanded, Event, ModeChanged
-from forearm.messages import ActionChunk, Decision, Request
+from forearm.events import Commanded, Event, Judged, ModeChanged
+from forearm.messages import ActionChunk, Decision, Outcome, Request
 from forearm.policy.choice import policy_named
 from forearm.policy.interface import Policy
 from forearm.provenance import code_version
@@ -72,17 +72,28 @@ class Tally:
     stamps: list[int] = field(default_factory=list)
     points: list[tuple[float, ...]] = field(default_factory=list)
     starved: int = 0
+    cut: int = 0
+    was_cut: bool = False
+    by_cut: bool = False
     held_since_ns: int | None = None
 
     def note(self, event: Event) -> None:
         if isinstance(event, Commanded):
             self.stamps.append(event.stamp_ns)
             self.points.append(event.positions)
+        elif isinstance(event, Judged) and event.gate == "vetting" and event.outcome < Outcome.HOLD:
+            self.was_cut = any(finding.check.startswith("clearance") for finding in event.findings)
         elif isinstance(event, ModeChanged):
-            if self.held_since_ns is not None:
-                self.starved += round((event.stamp_ns - self.held_since_ns) / NANOSECONDS / TICK_S)
-            spent = event.after == "holding" and event.reason.startswith(SPENT)
-            self.held_since_ns = event.stamp_ns if spent else None
+            self.note_mode(event)
+
+    def note_mode(self, event: ModeChanged) -> None:
+        """A hold begins or is over; the chunk that ended it has been judged by then."""
+        if self.held_since_ns is not None:
+            ticks = round((event.stamp_ns - self.held_since_ns) / NANOSECONDS / TICK_S)
+            self.cut += ticks * self.by_cut
+            self.starved += ticks * (not self.by_cut)
+        spent = event.after == "holding" and event.reason.startswith(SPENT)
+        self.held_since_ns, self.by_cut = (event.stamp_ns, self.was_cut) if spent else (None, False)
 
 
 @dataclass
@@ -92,6 +103,7 @@ class Cell:
     trials: int = 0
     successes: int = 0
     starved: int = 0
+    cut: int = 0
     rows: list[Roughness] = field(default_factory=list)
     sent: list[tuple[float, float]] = field(default_factory=list)
 
@@ -118,6 +130,7 @@ class Cell:
         self.trials += 1
         self.successes += run.ended.outcome == "done"
         self.starved += tally.starved
+        self.cut += tally.cut
 
     def figures(self) -> dict[str, float]:
         """Counts, and the median and the greatest of every measure."""
@@ -132,6 +145,7 @@ class Cell:
             "trials": self.trials,
             "successes": self.successes,
             "starved_ticks": self.starved,
+            "cut_ticks": self.cut,
             "seams": len(self.rows),
         }
         for name, values in measures.items():
@@ -143,7 +157,7 @@ class Cell:
 def table(cells: dict[tuple[int, str], Cell]) -> str:
     """One line per delay and method: medians, and the greatest in brackets."""
     lines = [
-        f"{'delay':>8} {'method':10} {'done':>7} {'starved':>7} {'seams':>5} {'jump, mrad':>13} {'rows, rad/s²':>13} "
+        f"{'delay':>8} {'method':10} {'done':>7} {'starved':>7} {'cut':>5} {'seams':>5} {'jump, mrad':>13} {'rows, rad/s²':>13} "
         f"{'rows, rad/s³':>13} {'sent, rad/s²':>13} {'sent, rad/s³':>13}"
     ]
     for (delay_ms, method), cell in sorted(cells.items()):
@@ -151,7 +165,7 @@ def table(cells: dict[tuple[int, str], Cell]) -> str:
         pairs = [("jump_rad", 1e3), ("acceleration", 1), ("jerk", 1), ("sent_acceleration", 1), ("sent_jerk", 1)]
         columns = [f"{each[f'{name}_p50'] * unit:.3g} ({each[f'{name}_max'] * unit:.3g})" for name, unit in pairs]
         lines.append(
-            f"{delay_ms:5} ms {method:10} {cell.successes:>3}/{cell.trials:<3} {cell.starved:>7} {len(cell.rows):>5} "
+            f"{delay_ms:5} ms {method:10} {cell.successes:>3}/{cell.trials:<3} {cell.starved:>7} {cell.cut:>5} {len(cell.rows):>5} "
             + " ".join(f"{column:>13}" for column in columns)
         )
     return "\n".join(lines)
