@@ -139,6 +139,23 @@ def test_a_chunk_wholly_in_the_past_is_dropped() -> None:
     assert buffer.is_dry(ns(1.6))
 
 
+def test_a_chunk_cut_too_short_to_last_until_the_next_answer_does_not_end_one_that_lasts_longer() -> None:
+    buffer = started()
+    whole, cut = vetted(np.tile(HOME, (16, 1)), 0), vetted(np.tile(HOME, (4, 1)), ns(0.4))
+    assert buffer.accept(whole, ns(0.3))
+    assert not buffer.accept(cut, ns(0.7))  # it took 0.3 s and has 0.1 s left
+    assert buffer.following is whole
+    assert buffer.accept(cut, ns(0.5))  # it took 0.1 s and has 0.3 s left
+    assert buffer.following is cut
+
+
+def test_where_nothing_lasts_longer_a_chunk_cut_short_is_followed() -> None:
+    buffer = started()
+    cut = vetted(np.tile(HOME, (4, 1)), 0)
+    assert buffer.accept(cut, ns(0.3))
+    assert buffer.accept(vetted(np.tile(HOME, (4, 1)), ns(0.3)), ns(0.6))
+
+
 def test_an_answer_to_what_was_seen_before_a_stop_is_dropped_after_it() -> None:
     buffer = started()
     buffer.start(observation(HOME, stamp_ns=ns(1.0)))

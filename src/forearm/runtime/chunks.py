@@ -69,12 +69,19 @@ class ChunkBuffer:
         self.following = None
 
     def accept(self, vetted: VettedChunk, now_ns: int) -> bool:
-        """Follows this chunk from now on; False for one that is of another session, outdated or wholly in the past."""
+        """Follows this chunk from now on; False for one that is of another session, outdated or wholly in the past.
+
+        False also for one that vetting cut so short that it will be spent before another answer can be here, if what is
+        followed lasts longer: that was vetted as a whole, and the arms need not stop for want of rows.
+        """
         chunk = vetted.chunk
         period_ns = round(chunk.period_s * NANOSECONDS)
         times_ns = chunk.stamp_ns + period_ns * np.arange(1, len(chunk.positions) + 1, dtype=np.int64)
         ahead = times_ns > now_ns
         if vetted.epoch != self._epoch or chunk.stamp_ns <= self._stamp_ns or not ahead.any():
+            return False
+        lasts_ns, took_ns = int(times_ns[-1]) - now_ns, now_ns - chunk.stamp_ns
+        if lasts_ns < took_ns and len(self._times_ns) and int(self._times_ns[-1]) > int(times_ns[-1]):
             return False
         seam = self._target_at(np.full(len(self._joints), now_ns))
         self._times_ns = np.concatenate([[now_ns], times_ns[ahead]])
