@@ -101,7 +101,7 @@ class Cell:
     """What the trials of one method at one delay have said so far."""
 
     trials: int = 0
-    successes: int = 0
+    failed: list[str] = field(default_factory=list)
     starved: int = 0
     cut: int = 0
     rows: list[Roughness] = field(default_factory=list)
@@ -128,7 +128,8 @@ class Cell:
                 self.rows.append(seam)
                 self.sent.append(path_roughness(points[(stamps >= now_ns) & (stamps < now_ns + AFTER_NS)], TICK_S))
         self.trials += 1
-        self.successes += run.ended.outcome == "done"
+        if run.ended.outcome != "done":
+            self.failed.append(f"{task} {seed}")
         self.starved += tally.starved
         self.cut += tally.cut
 
@@ -143,7 +144,7 @@ class Cell:
         }
         result: dict[str, float] = {
             "trials": self.trials,
-            "successes": self.successes,
+            "successes": self.trials - len(self.failed),
             "starved_ticks": self.starved,
             "cut_ticks": self.cut,
             "seams": len(self.rows),
@@ -165,7 +166,7 @@ def table(cells: dict[tuple[int, str], Cell]) -> str:
         pairs = [("jump_rad", 1e3), ("acceleration", 1), ("jerk", 1), ("sent_acceleration", 1), ("sent_jerk", 1)]
         columns = [f"{each[f'{name}_p50'] * unit:.3g} ({each[f'{name}_max'] * unit:.3g})" for name, unit in pairs]
         lines.append(
-            f"{delay_ms:5} ms {method:10} {cell.successes:>3}/{cell.trials:<3} {cell.starved:>7} {cell.cut:>5} {len(cell.rows):>5} "
+            f"{delay_ms:5} ms {method:10} {cell.trials - len(cell.failed):>3}/{cell.trials:<3} {cell.starved:>7} {cell.cut:>5} {len(cell.rows):>5} "
             + " ".join(f"{column:>13}" for column in columns)
         )
     return "\n".join(lines)
@@ -173,7 +174,10 @@ def table(cells: dict[tuple[int, str], Cell]) -> str:
 
 def record(cells: dict[tuple[int, str], Cell], seeds: str) -> dict[str, object]:
     """What there is so far, with the code that it was measured with."""
-    figures = [{"delay_ms": delay_ms, "method": method, **cell.figures()} for (delay_ms, method), cell in cells.items()]
+    figures = [
+        {"delay_ms": delay_ms, "method": method, **cell.figures(), "failed": cell.failed}
+        for (delay_ms, method), cell in cells.items()
+    ]
     return {"commit": code_version(), "seeds": seeds, "cells": figures}
 
 
