@@ -156,6 +156,10 @@ def test_a_processor_config_decides_how_images_are_cut(tmp_path: Path) -> None:
     (tmp_path / "processor_config.json").write_text(json.dumps({"image_mean": [0.48, 0.45, 0.40]}))
     with pytest.raises(ConfigError, match="image_mean"):
         read_crops(tmp_path, config)
+    for damaged in ({"image_mean": "half"}, {"image_processor": 3}, {"size": {"height": 42}}):
+        (tmp_path / "processor_config.json").write_text(json.dumps(damaged))
+        with pytest.raises(CheckpointError, match=r"processor_config\.json"):
+            read_crops(tmp_path, config)
 
 
 def test_shorter_prompts_are_padded_on_the_left_and_windows_count_on() -> None:

@@ -19,7 +19,6 @@ def base() -> dict[str, Any]:
 
 # What a refusal calls a field when it is our own configuration that refuses.
 OURS = {
-    "vit_config.image_default_input_size": "config.json",
     "vit_config.image_patch_size": "image_size",
     "image_patch_id": "image_patch",
     "action_token_start_id": "action_first",
@@ -50,6 +49,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("state_format", "continuous"),
         ("text_config.rope_scaling", {"rope_type": "yarn", "factor": 4}),
         ("text_config.rope_scaling_layers", [1]),
+        ("text_config.rope_parameters", "default"),
+        ("adapter_config.vit_layers", ["last"]),
         ("text_config.qk_norm_type", "other"),
         ("text_config.tie_word_embeddings", True),
         ("text_config.hidden_size", "wide"),

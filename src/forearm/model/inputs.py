@@ -157,21 +157,15 @@ def read_crops(folder: Path, config: ModelConfig) -> tuple[CropConfig, ImageMark
         ConfigError: for a value that this code cannot obey.
     """
     found: dict[str, Any] = {}
-    for name in ("preprocessor_config.json", "processor_config.json"):
-        if (folder / name).is_file():
-            raw = read_json(folder / name)
-            nested = raw.get("image_processor") or {}
-            found |= {**raw, **nested}
-    if not found:
-        return CropConfig.whole(config.vision), ImageMarks()
-    for field in ("image_mean", "image_std"):
-        if field in found and not np.allclose(found[field], 0.5):
-            raise ConfigError(f"{field}: got {found[field]}, allowed is 0.5 for every channel; use another checkpoint")
-    if found.get("resample", 2) != 2:  # PIL's number for bilinear
-        raise ConfigError(f"resample: got {found['resample']}, allowed is 2, bilinear; use another checkpoint")
     try:
+        for name in ("preprocessor_config.json", "processor_config.json"):
+            if (folder / name).is_file():
+                raw = read_json(folder / name)
+                found |= {**raw, **(raw.get("image_processor") or {})}
+        if not found:
+            return CropConfig.whole(config.vision), ImageMarks()
         crops, marks = _crops(found, config), _marks(found)
-    except ConfigError:
+    except (ConfigError, CheckpointError):
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"processor_config.json: {error}; the file is damaged, download it again") from error
@@ -183,6 +177,9 @@ def read_crops(folder: Path, config: ModelConfig) -> tuple[CropConfig, ImageMark
 
 
 def _crops(found: Mapping[str, Any], config: ModelConfig) -> CropConfig:
+    for field, allowed in (("image_mean", 0.5), ("image_std", 0.5), ("resample", 2)):  # 2 is PIL's number for bilinear
+        if found.get(field) is not None and not np.allclose(found[field], allowed):
+            raise ConfigError(f"{field}: got {found[field]}, allowed is {allowed}; use another checkpoint")
     size = found.get("size") or {"height": config.vision.image_size[0], "width": config.vision.image_size[1]}
     before, after = found.get("overlap_margins") or (4, 4)
     down, across = found.get("pooling_size") or (2, 2)

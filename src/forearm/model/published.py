@@ -131,9 +131,12 @@ def _section(name: str, given: Any, defaults: Json) -> Json:
 
 def _check_type(name: str, value: Any, default: Any) -> None:
     """Refuses a string where a number belongs, and the like; a field that defaults to None takes any type."""
-    if default is None or isinstance(default, (dict, list)):
+    if default is None or isinstance(default, dict):
         return
-    if isinstance(default, bool):
+    if isinstance(default, list):
+        many = cast(list[Any], value) if isinstance(value, list) else [None]
+        fits = all(isinstance(each, int) and not isinstance(each, bool) for each in many)
+    elif isinstance(default, bool):
         fits = isinstance(value, bool)
     elif isinstance(default, float):
         fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
@@ -144,7 +147,7 @@ def _check_type(name: str, value: Any, default: Any) -> None:
     if name.endswith("num_key_value_heads") and value is None:
         return
     if not fits:
-        raise _refusal(name, value, f"a {type(default).__name__}")
+        raise _refusal(name, value, "whole numbers" if isinstance(default, list) else f"a {type(default).__name__}")
 
 
 def _only(section: Json, where: str, **allowed: Any) -> None:
@@ -156,9 +159,11 @@ def _only(section: Json, where: str, **allowed: Any) -> None:
 def _text(raw: Json) -> TextConfig:
     _only(raw, "text_config", tie_word_embeddings=False, rope_scaling_layers=None)
     for field in ("rope_scaling", "rope_parameters"):
-        rope: Json | None = raw[field]
+        rope: Any = raw[field]
         if rope is None:
             continue
+        if not isinstance(rope, dict):
+            raise _refusal(f"text_config.{field}", rope, "null or an object")
         if rope.get("rope_type", rope.get("type", "default")) != "default":
             raise _refusal(f"text_config.{field}", rope, "null or the default type: rotary scaling is not built")
         if rope.get("rope_theta", raw["rope_theta"]) != raw["rope_theta"]:
@@ -194,6 +199,8 @@ def _text(raw: Json) -> TextConfig:
 
 def _vision(raw: Json, taps: tuple[int, ...]) -> VisionConfig:
     _only(raw, "vit_config", attention_dropout=0.0, residual_dropout=0.0)
+    if len(raw["image_default_input_size"]) != 2:
+        raise _refusal("vit_config.image_default_input_size", raw["image_default_input_size"], "height and width")
     height, width = raw["image_default_input_size"]
     return VisionConfig(
         width=raw["hidden_size"],
