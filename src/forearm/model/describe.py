@@ -65,7 +65,7 @@ def _facts(config: ModelConfig) -> list[tuple[str, str]]:
             )
         )
     if depth is None or not depth.reasoning:
-        facts.append(("depth", "none"))
+        facts.append(("depth", "none" if depth is None else f"not written, gate {depth.gate or 'none'}"))
     else:
         facts.append(("depth", f"{depth.codes} codes of {depth.codebook}, gate {depth.gate or 'none'}"))
     return facts
