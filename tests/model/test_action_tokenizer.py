@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from forearm.errors import CheckpointError, InputError, ModelError
 from forearm.model.action_tokenizer import ActionTokenizer, cosine_basis
+from forearm.model.tokens import TokenIds
 
 LEAST = -60
 
@@ -51,6 +52,17 @@ def test_a_chunk_comes_back_within_half_a_step_of_every_coefficient(folder: Path
     assert len(tokens) < 24
     error = cosine_basis(8) @ (tokenizer.decode(tokens, 8, 3) - chunk)
     assert np.abs(error).max() <= 0.05 + 1e-9
+
+
+def test_a_chunk_is_read_from_what_a_decoder_wrote(folder: Path) -> None:
+    tokenizer, ids = ActionTokenizer.read(folder), TokenIds(action_start=7, action_end=8, action_first=100)
+    codes = tokenizer.encode(smooth(np.random.default_rng(5)))
+    written = [7, *(100 + code for code in codes), 8, 2]
+    np.testing.assert_array_equal(tokenizer.read_chunk(written, ids, 8, 3), tokenizer.decode(codes, 8, 3))
+    with pytest.raises(ModelError, match="got 0 coefficients"):
+        tokenizer.read_chunk([7, 8, 2], ids, 8, 3)
+    with pytest.raises(InputError, match="act by the flow"):
+        tokenizer.read_chunk(written, TokenIds(action_start=None), 8, 3)
 
 
 @pytest.mark.parametrize("change", ["fewer", "more"])

@@ -1,5 +1,8 @@
 """One prompt, or several at once, to actions."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from released import loaded, sampled
@@ -52,6 +55,58 @@ def test_rows_that_have_ended_are_padded_and_unseen() -> None:
     assert stream.valid is not None
     assert not stream.valid[0, -2:].any()
     assert (stream.ids[0, -2:] == tokens.pad).all()
+
+
+@torch.no_grad()
+def test_rows_that_ended_at_different_times_go_on_from_their_own_ends() -> None:
+    model, prompter = loaded("base")
+    samples = [sampled(prompter, 1), sampled(prompter, 2, "other")]
+    end, later = 300, 301
+    stream = generate.read(model, batch(samples, 256), room=10, tail=1)
+    first, second = stream.hidden[:, -1]
+    after = generate.read(model, batch(samples[1:], 256), room=10, tail=1).feed(torch.tensor([[later]]))[0, -1]
+    # The first row ends at once, the second a token later.
+    states = torch.stack([first, second, after])
+    model.lm_head.weight[[end, later]] += (torch.linalg.pinv(states) @ torch.tensor([[50.0, 0], [0, 50], [50, 0]])).T
+    assert generate.write_until(stream, end, 3, "text") == [[end], [later, end]]
+    for row, written in enumerate([[end], [later, end]]):
+        alone = generate.read(model, batch([samples[row]], 256), room=10, tail=1)
+        alone.feed(torch.tensor([written]))
+        torch.testing.assert_close(stream.hidden[row, -1], alone.hidden[0, -1], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_half_precision_weights_act_on_full_precision_noise() -> None:
+    model, prompter = loaded("base")
+    prompt, noise = batch([sampled(prompter, 1)], 256), torch.randn(1, 6, 8, generator=torch.Generator().manual_seed(0))
+    full = generate.act(generate.read(model, prompt, room=0), noise, 6)
+    half = generate.act(generate.read(model.to(torch.bfloat16), prompt, room=0), noise, 6)
+    assert half.dtype == torch.float32
+    assert float((half - full).abs().max()) < 0.2
+
+
+@torch.no_grad()
+def test_acting_another_way_than_was_taught_is_refused() -> None:
+    model, prompter = loaded("base")
+    stream = generate.read(model, batch([sampled(prompter, 1)], 256), room=0, tail=1)
+    model.config = replace(model.config, action_mode="discrete")
+    with pytest.raises(InputError, match="got 'discrete'"):
+        generate.act(stream, torch.zeros(1, 6, 8), 6)
+    model.config = replace(model.config, action_mode="continuous")
+    with pytest.raises(InputError, match="got 'continuous'"):
+        generate.write_actions(stream, 6)
+
+
+def test_what_is_executed_starts_behind_the_past_observations_and_never_falls_short() -> None:
+    model, prompter = loaded("base")
+    chunk = torch.linspace(-1, 1, 48).reshape(1, 6, 8)
+    config = replace(model.config, observations=2)
+    rows = generate.executed(chunk, prompter.tag, config)
+    assert rows.shape == (1, 5, 6)
+    assert prompter.tag.action is not None
+    np.testing.assert_array_equal(rows, prompter.tag.action.unnormalise(chunk[:, 1:, :6].numpy()))
+    with pytest.raises(InputError, match="chunk: got 6 rows of 8, allowed are ≥ 7"):
+        generate.executed(chunk, prompter.tag, replace(config, observations=3))
 
 
 @torch.no_grad()

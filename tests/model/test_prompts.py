@@ -1,6 +1,7 @@
 """From cameras, sentences and joint states to what the model reads."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,10 @@ def test_a_processor_config_decides_how_images_are_cut(tmp_path: Path) -> None:
     (tmp_path / "processor_config.json").write_text(json.dumps({"image_mean": [0.48, 0.45, 0.40]}))
     with pytest.raises(ConfigError, match="image_mean"):
         read_crops(tmp_path, config)
+    for damaged in ({"image_mean": "half"}, {"image_processor": 3}, {"size": {"height": 42}}):
+        (tmp_path / "processor_config.json").write_text(json.dumps(damaged))
+        with pytest.raises(CheckpointError, match=r"processor_config\.json"):
+            read_crops(tmp_path, config)
 
 
 def test_shorter_prompts_are_padded_on_the_left_and_windows_count_on() -> None:
@@ -185,6 +190,22 @@ def test_a_state_of_another_size_is_refused() -> None:
         prompter.sample([], "wave", np.zeros(5, np.float32), depth=False)
 
 
+def test_a_state_may_be_left_out_and_needs_tokens_of_its_own() -> None:
+    _, prompter = loaded("base")
+    assert "The current state" not in prompter.sample([], "wave", None, depth=False).text
+    config = replace(prompter.config, tokens=replace(prompter.config.tokens, state_count=0))
+    with pytest.raises(InputError, match="without state tokens"):
+        replace(prompter, config=config).sample([], "wave", np.zeros(6, np.float32), depth=False)
+
+
+def test_a_tag_takes_its_cameras_or_their_alternatives() -> None:
+    _, prompter = loaded("base")
+    tag = replace(prompter.tag, cameras=("top", "left", "right"), alternatives=(("top", "wrist"),))
+    assert len(sampled(replace(prompter, tag=tag), 1).crops) == 2
+    with pytest.raises(InputError, match="images: got 2, allowed are 3"):
+        sampled(replace(prompter, tag=replace(tag, alternatives=())), 1)
+
+
 def test_a_tokenizer_that_lacks_a_token_is_refused_by_name(tmp_path: Path) -> None:
     config = read_config(REFERENCES / "think")
     table = json.loads((REFERENCES / "think" / "token_table.json").read_text())
@@ -195,6 +216,9 @@ def test_a_tokenizer_that_lacks_a_token_is_refused_by_name(tmp_path: Path) -> No
         read_tokenizer(tmp_path, config)
     (tmp_path / "token_table.json").write_text(json.dumps(table | {"<im_patch>": 5}))
     with pytest.raises(CheckpointError, match="'<im_patch>': got id 5"):
+        read_tokenizer(tmp_path, config)
+    (tmp_path / "token_table.json").write_text(json.dumps({n: i for n, i in table.items() if n != "<setup_end>"}))
+    with pytest.raises(CheckpointError, match="'<setup_end>', which every prompt holds"):
         read_tokenizer(tmp_path, config)
     (tmp_path / "token_table.json").unlink()
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: not found"):
@@ -268,7 +292,13 @@ def test_unscaled_channels_pass_raw_but_are_clipped_on_the_way_back(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "content", [{"norm_mode": "sideways", "metadata_by_tag": {}}, {"format": "v9"}, {"metadata_by_tag": [1]}]
+    "content",
+    [
+        {"norm_mode": "sideways", "metadata_by_tag": {}},
+        {"format": "v9"},
+        {"metadata_by_tag": [1]},
+        {"metadata_by_tag": {"arm": None}},
+    ],
 )
 def test_statistics_of_another_kind_are_refused(tmp_path: Path, content: dict[str, Any]) -> None:
     (tmp_path / "norm_stats.json").write_text(json.dumps(content))
@@ -281,6 +311,9 @@ def test_statistics_that_lack_what_their_mode_needs_are_refused(tmp_path: Path) 
         read_tags(stats(tmp_path, "q01_q99", q99=None))
     with pytest.raises(CheckpointError, match="channels"):
         read_tags(stats(tmp_path, "q01_q99", q99=[1.0]))
+    with pytest.raises(CheckpointError, match="q99 has values that are not finite"):
+        read_tags(stats(tmp_path, "q01_q99", q99=[1.0, float("nan")]))
+    assert read_tags(stats(tmp_path, "q01_q99", count=[1234]))  # what else a file says is nobody's business
 
 
 def test_an_unknown_tag_is_refused_with_the_known_ones(tmp_path: Path) -> None:

@@ -60,6 +60,12 @@ def test_weights_become_bf16_while_they_are_loaded(folder: Path) -> None:
     assert {each.dtype for each in model.parameters()} == {torch.bfloat16}
 
 
+def test_no_shard_stays_mapped_behind_converted_weights(folder: Path) -> None:
+    checkpoint = load(sharded(folder), dtype=torch.bfloat16)
+    assert {each.dtype for each in checkpoint.model.parameters()} == {torch.bfloat16}
+    assert "model-00001" not in Path("/proc/self/maps").read_text()
+
+
 def test_parameters_are_the_mapped_file_itself(folder: Path) -> None:
     model = load(folder).model
     mapped = Path("/proc/self/maps").read_text().splitlines()
@@ -86,6 +92,19 @@ def test_tensors_that_do_not_fit_the_config_are_named(
 ) -> None:
     with pytest.raises(CheckpointError, match=says):
         load(rewritten(folder, change))
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.float64, torch.float8_e4m3fn])
+def test_a_type_that_weights_do_not_have_is_named(folder: Path, kind: torch.dtype) -> None:
+    with pytest.raises(CheckpointError, match=f"{NAME}: got type"):
+        load(rewritten(folder, {NAME: torch.zeros(32, 48).to(kind)}))
+
+
+def test_weights_of_several_types_load_only_where_they_are_converted(folder: Path) -> None:
+    rewritten(folder, {NAME: torch.zeros(32, 48, dtype=torch.bfloat16)})
+    with pytest.raises(CheckpointError, match="got types BF16 or F32"):
+        load(folder)
+    assert {each.dtype for each in load(folder, dtype=torch.float32).model.parameters()} == {torch.float32}
 
 
 def test_rotary_frequencies_of_another_base_are_refused(folder: Path) -> None:

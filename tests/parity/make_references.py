@@ -81,6 +81,29 @@ VARIANTS = {
         "expert": {"qk_norm": False, "rope": False, "context_layer_norm": False, "causal_attn": True},
     },
     "multicrop": {"adapter": {"pooling_attention_mask": False}},
+    "uncommon": {  # what no released checkpoint chooses, together
+        "text": {"num_key_value_heads": 1, "hidden_act": "gelu", "layer_norm_eps": 1e-3, "rope_theta": 1e4},
+        "vision": {
+            "num_key_value_heads": 1,
+            "image_default_input_size": [42, 56],
+            "image_num_pos": 16,
+            "hidden_act": "relu",
+            "float32_attention": False,
+        },
+        "adapter": {"vit_layers": [0, -1, 0], "num_key_value_heads": 1, "hidden_act": "gelu"},
+        "expert": {
+            "mlp_ratio": 1.7,
+            "ffn_multiple_of": 0,
+            "timestep_embed_dim": 15,
+            "context_layer_norm": False,
+            "qk_norm_eps": 1e-3,
+        },
+        "action_expert_depth_gate": True,
+        "n_obs_steps": 2,
+        "flow_matching_num_steps": 3,
+        "add_setup_tokens": False,
+        "bos_token_id": None,
+    },
 }
 
 
@@ -308,8 +331,9 @@ def make(name: str, out: Path, seed: int) -> None:
         images[0] = np.kron(images[0][::10, ::10], np.ones((10, 10, 1), np.uint8))
     after = [images[0].copy(), rng.integers(0, 256, images[1].shape, dtype=np.uint8)]
     after[0][:10, :12] = 255 - after[0][:10, :12]
+    height, width = raw["vit_config"]["image_default_input_size"]
     cutting = {
-        "size": {"height": 42, "width": 42},
+        "size": {"height": height, "width": width},
         "crop_mode": "resize",
         "image_mean": [0.5] * 3,
         "image_std": [0.5] * 3,

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -28,6 +29,17 @@ def test_everything_agrees_with_the_reference(folder: Path) -> None:
 
 def test_a_wrong_weight_is_noticed(tmp_path: Path) -> None:
     assert not verified_with(tmp_path, "model.action_expert.blocks.1.mlp.up_proj.bias", 1.001).agrees
+
+
+@pytest.mark.parametrize("file", ["inputs", "outputs"])
+def test_an_array_that_nobody_computes_counts_as_differing(tmp_path: Path, file: str) -> None:
+    for each in (BUNDLED / "base_continuous").iterdir():
+        (tmp_path / each.name).write_bytes(each.read_bytes())
+    with np.load(tmp_path / f"{file}.npz") as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    np.savez(tmp_path / f"{file}.npz", **arrays, new_thing=np.zeros(3))
+    odd = [row for row in verify(tmp_path).rows if not row.agrees]
+    assert [row.name.rpartition("/")[2] for row in odd] == ["new_thing"]
 
 
 def verified_with(folder: Path, name: str, factor: float) -> Report:

@@ -114,7 +114,7 @@ class ExpertBlock(nn.Module):
         super().__init__()
         self.self_attn = RowAttention(config)
         self.cross_attn = ContextAttention(config)
-        self.mlp = SwiGLU(config.width, config.hidden)
+        self.mlp = SwiGLU(config.width, config.hidden, config.dropout)
         self.modulation = AdaLN(config.width, 9)
         self._dropout = config.dropout
 
@@ -129,7 +129,7 @@ class ExpertBlock(nn.Module):
         shift_1, scale_1, gate_1, shift_2, scale_2, gate_2, shift_3, scale_3, gate_3 = modulation.unbind(1)
         x = x + gate_1 * self._drop(self.self_attn(_modulate(x, shift_1, scale_1), rotation, mask))
         x = x + gate_2 * self._drop(self.cross_attn(_modulate(x, shift_2, scale_2), *context))
-        return x + gate_3 * self._drop(self.mlp(_modulate(x, shift_3, scale_3)))
+        return x + gate_3 * self.mlp(_modulate(x, shift_3, scale_3))
 
     def _drop(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self._dropout, self.training) if self._dropout else x
@@ -239,7 +239,7 @@ class ActionExpert(nn.Module):
             Rotation(torch.arange(rows, device=x.device), config.head_dim, 1e4) if config.rope else None
         )  # base: released
         keep = None if valid is None else valid[..., None]
-        h = self.action_embed(x)
+        h = self.action_embed(x.to(self.action_embed.weight.dtype))  # chunks may stay finer than the weights
         bias = None if mask is None else additive(mask, h.dtype)
         h = h if keep is None else h * keep
         for layer, block in enumerate(self.blocks):

@@ -6,6 +6,7 @@ somewhere.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from forearm.errors import CheckpointError, InputError, ModelError
 from forearm.model.published import read_json
+from forearm.model.tokens import TokenIds, codes_between
 
 Floats = NDArray[np.float64]
 
@@ -53,9 +55,24 @@ class ActionTokenizer:
         except Exception as error:  # the library raises bare Exception for any damage
             raise CheckpointError(f"{folder}/tokenizer.json: {error}; download the action tokenizer again") from error
         try:
-            return cls(bpe, float(raw.get("scale", 10)), int(raw.get("min_token", 0)))
+            scale, least = float(raw.get("scale", 10)), int(raw.get("min_token", 0))
+            if not scale > 0:
+                raise ValueError(f"scale {scale} is not above 0")
+            return cls(bpe, scale, least)
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"processor_config.json: {error}; download the action tokenizer again") from error
+
+    def read_chunk(self, written: Sequence[int], ids: TokenIds, horizon: int, channels: int) -> Floats:
+        """The normalised chunk (horizon, channels) in token ids that a decoder wrote.
+
+        Raises:
+            InputError: for a checkpoint without action tokens.
+            ModelError: when the ids do not hold one whole chunk.
+        """
+        if ids.action_start is None or ids.action_end is None or ids.action_first is None:
+            raise InputError("action tokens: got a checkpoint without, allowed is one with; act by the flow")
+        codes = codes_between(written, ids.action_start, ids.action_end, ids.action_first, ids.action_count)
+        return self.decode(codes, horizon, channels)
 
     def encode(self, chunk: Floats) -> list[int]:
         """Tokens of a normalised chunk (H, D). Coefficients below the smallest known one are raised to it.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from forearm.errors import ConfigError, listing, unknown
@@ -10,6 +11,7 @@ from forearm.model.tokens import TokenIds
 
 Activation = Literal["silu", "gelu", "gelu_pytorch_tanh", "relu"]
 ACTIVATIONS: tuple[Activation, ...] = ("silu", "gelu", "gelu_pytorch_tanh", "relu")
+_WRITTEN = ("eos", "action_start", "action_end", "action_first", "depth_start", "depth_end", "depth_first")
 
 
 def _require(holds: bool, what: str, got: object, allowed: str) -> None:
@@ -21,6 +23,12 @@ def _positive(owner: object, *names: str) -> None:
     for name in names:
         value = getattr(owner, name)
         _require(value > 0, f"{type(owner).__name__}.{name}", value, "> 0")
+
+
+def _probability(owner: object, *names: str) -> None:
+    for name in names:
+        value = getattr(owner, name)
+        _require(0 <= value < 1, f"{type(owner).__name__}.{name}", value, "a probability below 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +81,7 @@ class TextConfig:
         _require(self.head_dim % 2 == 0, "head_dim", self.head_dim, "even: rotation pairs its halves")
         _require(self.activation in ACTIVATIONS, "activation", self.activation, listing(ACTIVATIONS))
         _require(self.qk_norm in (None, "qwen3", "olmo"), "qk_norm", self.qk_norm, "None, qwen3 or olmo")
+        _probability(self, "embedding_dropout", "attention_dropout", "residual_dropout")
 
     @property
     def kv_width(self) -> int:
@@ -122,6 +131,7 @@ class ExpertConfig:
         _require(self.width % self.heads == 0, "expert head width", self.width / self.heads, "a whole number")
         even = not self.rope or (self.width // self.heads) % 2 == 0
         _require(even, "expert head width", self.width // self.heads, "even: rotation pairs its halves")
+        _probability(self, "dropout", "attention_dropout")
 
     @property
     def head_dim(self) -> int:
@@ -189,7 +199,9 @@ class VisionConfig:
         inside = all(-self.layers <= tap < self.layers for tap in self.taps)
         _require(inside, "taps", self.taps, f"within {self.layers} blocks")
         _require(self.activation in ACTIVATIONS, "activation", self.activation, listing(ACTIVATIONS))
-        _require(int(self.positions**0.5) ** 2 == self.positions, "positions", self.positions, "a square number")
+        _require(math.isqrt(self.positions) ** 2 == self.positions, "positions", self.positions, "a square number")
+        whole = all(side > 0 and side % self.patch == 0 for side in self.image_size)
+        _require(whole, "image_size", self.image_size, f"multiples of the patch, {self.patch} px")
 
     @property
     def tapped(self) -> tuple[int, ...]:
@@ -283,6 +295,7 @@ class ModelConfig:
     norm_stats_file: str = "norm_stats.json"
 
     def __post_init__(self) -> None:
+        _positive(self, "observations")
         modes = ("both", "continuous", "discrete")
         _require(self.action_mode in modes, "action_mode", self.action_mode, listing(modes))
         if self.expert is not None:
@@ -298,6 +311,20 @@ class ModelConfig:
             )
         if self.depth is not None and self.depth.gate is not None:
             _require(self.expert is not None, "depth gate", self.depth.gate, "None without an action expert")
+        self._check_ids()
+
+    def _check_ids(self) -> None:
+        """Every token has an embedding, and those that the decoder writes have a row of the output head."""
+        series = {"state_first": self.tokens.state_count, "action_first": self.tokens.action_count}
+        series["depth_first"] = 1 if self.depth is None else self.depth.codebook
+        for name in (each.name for each in fields(self.tokens) if not each.name.endswith("_count")):
+            first = getattr(self.tokens, name)
+            if first is None:
+                continue
+            _require(isinstance(first, int) and first >= 0, f"token id {name}", first, "a whole number from 0 on")
+            rows = self.text.vocabulary + (0 if name in _WRITTEN else self.text.extra_vocabulary)
+            last = first + max(series.get(name, 1), 1) - 1
+            _require(last < rows, f"token id {name}", last, f"below {rows}, where its table ends")
 
     @classmethod
     def of(cls, size: Literal["molmoact2"]) -> ModelConfig:

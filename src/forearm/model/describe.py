@@ -65,7 +65,7 @@ def _facts(config: ModelConfig) -> list[tuple[str, str]]:
             )
         )
     if depth is None or not depth.reasoning:
-        facts.append(("depth", "none"))
+        facts.append(("depth", "none" if depth is None else f"not written, gate {depth.gate or 'none'}"))
     else:
         facts.append(("depth", f"{depth.codes} codes of {depth.codebook}, gate {depth.gate or 'none'}"))
     return facts
@@ -82,7 +82,7 @@ def _tags(folder: Path, config: ModelConfig) -> list[str]:
 def _tag(tag: Tag) -> str:
     state = "?" if tag.state is None else tag.state.size
     action = "?" if tag.action is None else tag.action.size
-    cameras = ", ".join(tag.cameras) or "in the user's order"
+    cameras = " or ".join(", ".join(names) for names in (tag.cameras, *tag.alternatives)) or "in the user's order"
     return (
         f"{tag.name}: {tag.setup}, {tag.control}; state {state}, action {action}, "
         f"horizon {tag.horizon or 'of the model'}, cameras {cameras}"

@@ -8,15 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import cast
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from forearm.errors import InputError, ModelError
 from forearm.model import flow
 from forearm.model.attention import StaticCache, causal_mask
+from forearm.model.config import ModelConfig
 from forearm.model.released import MolmoAct2, Prompt
+from forearm.model.statistics import Tag
 
 WRITTEN_PER_ROW = 16  # most action tokens per chunk row; published limit
 LEAST_CLOSING = 8  # tokens that a depth map may take to close, however short the horizon; published limit
@@ -110,12 +114,37 @@ def act(
     """Normalised action chunks from what the stream has read: `noise` carried along the expert's velocity field.
 
     Channels from `action_dim` on are kept at zero where the checkpoint was trained so; they mean nothing in any case.
+
+    Raises:
+        InputError: when the checkpoint was not trained to act this way.
     """
     model = stream.model
+    if model.config.action_mode == "discrete":
+        raise InputError(
+            "action mode: got 'discrete', allowed are continuous or both for flow; decode actions as tokens"
+        )
     context = model.context(stream.ids, stream.valid, stream.cache.pairs())
     channels = torch.arange(noise.shape[-1], device=noise.device)[None]
     valid = channels < action_dim if model.config.mask_padding and action_dim < noise.shape[-1] else None
     return flow.sample(model.expert, context, noise, model.config.flow.steps if steps is None else steps, valid)
+
+
+def executed(chunk: Float[Tensor, "B H D"], tag: Tag, config: ModelConfig) -> NDArray[np.float32]:
+    """(B, rows, J) the part of normalised chunks that a robot is to execute, in its own units.
+
+    Raises:
+        InputError: when the tag wants more rows or channels than the chunk has.
+    """
+    size = chunk.shape[-1] if tag.action is None else tag.action.size
+    first = config.observations - 1
+    end = first + (tag.steps or tag.horizon or chunk.shape[1] - first)
+    if end > chunk.shape[1] or size > chunk.shape[2]:
+        raise InputError(
+            f"chunk: got {chunk.shape[1]} rows of {chunk.shape[2]}, allowed are ≥ {end} of ≥ {size} for {tag.name}; "
+            "use the statistics of this checkpoint"
+        )
+    rows = chunk[:, first:end, :size].float().cpu().numpy()
+    return rows if tag.action is None else tag.action.unnormalise(rows)
 
 
 @torch.no_grad()
@@ -123,8 +152,11 @@ def write_actions(stream: Stream, horizon: int) -> list[list[int]]:
     """What the decoder writes greedily until end-of-text, for every prompt of a stream with `hidden` states.
 
     Raises:
+        InputError: when the checkpoint was not trained to act this way.
         ModelError: when a prompt is not finished after 16 tokens per chunk row.
     """
+    if stream.model.config.action_mode == "continuous":
+        raise InputError("action mode: got 'continuous', allowed are discrete or both to write actions; use the flow")
     limit = max(1, WRITTEN_PER_ROW * horizon)
     return write_until(stream, stream.model.config.tokens.eos, limit, "action tokens")
 
@@ -144,7 +176,9 @@ def write_until(stream: Stream, end: int, limit: int, what: str) -> list[list[in
         for row, each in enumerate(cast(list[int], token.tolist())):  # pyright: ignore[reportUnknownMemberType]
             if not ended[row]:
                 written[row].append(each)
+        before = stream.hidden[:, -1:]
         stream.feed(token[:, None], None if not ended.any() and stream.valid is None else ~ended[:, None])
+        stream.hidden = torch.where(ended[:, None, None], before, stream.hidden)  # what follows an end, not its padding
         ended = ended | (token == end)
         if bool(ended.all()):
             return written

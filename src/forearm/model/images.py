@@ -48,12 +48,17 @@ class CropConfig:
             raise ConfigError(
                 f"crop mode: got {self.mode!r}, allowed are {listing(CROP_MODES)}; use another checkpoint"
             )
+        if min(*self.pooling, self.max_crops) < 1:
+            raise ConfigError(
+                f"pooling {self.pooling} and {self.max_crops} crops: allowed are 1 or more; correct the configuration"
+            )
         if self.mode != "resize":
             if self.size[0] != self.size[1]:
                 raise ConfigError(f"crop size: got {self.size}, allowed are squares; overlapping crops are square")
-            if sum(self.margins) >= self.size[0] // self.patch:
+            if min(self.margins) < 0 or sum(self.margins) >= self.size[0] // self.patch:
                 raise ConfigError(
-                    f"crop margins: got {self.margins}, allowed is a sum below {self.size[0] // self.patch} patches; "
+                    f"crop margins: got {self.margins}, allowed are 0 or more with a sum below "
+                    f"{self.size[0] // self.patch} patches; "
                     "nothing of a crop would be left"
                 )
 

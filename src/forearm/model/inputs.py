@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +58,7 @@ class Prompter:
         self,
         images: Sequence[Pixels],
         instruction: str,
-        state: NDArray[np.float32],
+        state: NDArray[np.float32] | None,
         *,
         depth: bool,
         normalise: bool = True,
@@ -68,7 +68,7 @@ class Prompter:
         Args:
             images: (H, W, 3) RGB bytes of each camera, the main one first, in the order of the tag.
             instruction: the person's sentence.
-            state: (J,) in the robot's units and the tag's order.
+            state: (J,) in the robot's units and the tag's order; None leaves the sentence about it out.
             depth: whether the model is to write a depth map before it acts.
             normalise: whether to strip the sentence to the bare task, as the released models are served.
 
@@ -79,15 +79,15 @@ class Prompter:
             raise InputError(
                 "depth reasoning: got a checkpoint that was not taught it, allowed is one that was; ask without"
             )
-        if self.tag.cameras and len(images) != len(self.tag.cameras):
+        counts = {len(names) for names in (self.tag.cameras, *self.tag.alternatives)}
+        if self.tag.cameras and len(images) not in counts:
             raise InputError(
                 f"images: got {len(images)}, allowed are {len(self.tag.cameras)} for {self.tag.name} "
                 f"({', '.join(self.tag.cameras)}); give every camera once, in this order"
             )
-        scaled = np.asarray(state, np.float32) if self.tag.state is None else self.tag.state.normalise(state)
         text = prompt_text(
             task=normalise_instruction(instruction) if normalise else instruction,
-            state=state_text(state_levels(scaled.reshape(-1), self.config.tokens.state_count)),
+            state="" if state is None else self._state(state),
             setup=self.tag.setup,
             control=self.tag.control,
             images=len(images),
@@ -113,6 +113,13 @@ class Prompter:
             grids=tuple(each.grid for each in cuts),
             main_image=images[0] if images else None,
         )
+
+    def _state(self, state: NDArray[np.float32]) -> str:
+        count = self.config.tokens.state_count
+        if count < 1:
+            raise InputError("state: got one, allowed is None for a checkpoint without state tokens; leave it out")
+        scaled = np.asarray(state, np.float32) if self.tag.state is None else self.tag.state.normalise(state)
+        return state_text(state_levels(scaled.reshape(-1), count))
 
 
 def batch(samples: Sequence[Sample], pad: int, device: torch.device | None = None) -> Prompt:
@@ -150,41 +157,47 @@ def read_crops(folder: Path, config: ModelConfig) -> tuple[CropConfig, ImageMark
         ConfigError: for a value that this code cannot obey.
     """
     found: dict[str, Any] = {}
-    for name in ("preprocessor_config.json", "processor_config.json"):
-        if (folder / name).is_file():
-            raw = read_json(folder / name)
-            nested = cast(Mapping[str, Any], raw.get("image_processor") or {})
-            found |= {**raw, **nested}
-    if not found:
-        return CropConfig.whole(config.vision), ImageMarks()
-    for field, half in (("image_mean", 0.5), ("image_std", 0.5)):
-        if field in found and list(found[field]) != [half] * 3:
-            raise ConfigError(
-                f"{field}: got {found[field]}, allowed is {half} for every channel; use another checkpoint"
-            )
-    if found.get("resample", 2) != 2:  # PIL's number for bilinear
-        raise ConfigError(f"resample: got {found['resample']}, allowed is 2, bilinear; use another checkpoint")
     try:
-        size = found.get("size") or {"height": config.vision.image_size[0], "width": config.vision.image_size[1]}
-        crops = CropConfig(
-            mode=found.get("crop_mode", "overlap-and-resize-c2"),
-            size=(int(size["height"]), int(size["width"])),
-            patch=int(found.get("patch_size", config.vision.patch)),
-            max_crops=int(found.get("max_crops", 8)),
-            margins=(int(found.get("overlap_margins", (4, 4))[0]), int(found.get("overlap_margins", (4, 4))[1])),
-            pooling=(int(found.get("pooling_size", (2, 2))[0]), int(found.get("pooling_size", (2, 2))[1])),
-        )
-        columns = bool(found.get("image_use_col_tokens", True))
-        whole = found.get("use_single_crop_col_tokens")
-        marks = ImageMarks(
-            columns=columns,
-            whole_columns=columns if whole is None else bool(whole),
-            low_start=bool(found.get("use_single_crop_start_token", True)),
-        )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        for name in ("preprocessor_config.json", "processor_config.json"):
+            if (folder / name).is_file():
+                raw = read_json(folder / name)
+                found |= {**raw, **(raw.get("image_processor") or {})}
+        if not found:
+            return CropConfig.whole(config.vision), ImageMarks()
+        crops, marks = _crops(found, config), _marks(found)
+    except (ConfigError, CheckpointError):
+        raise
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"processor_config.json: {error}; the file is damaged, download it again") from error
     if (crops.size, crops.patch) != (config.vision.image_size, config.vision.patch):
         raise ConfigError(
             f"crop size: got {crops.size} in patches of {crops.patch}, config.json says {config.vision.image_size}"
         )
     return crops, marks
+
+
+def _crops(found: Mapping[str, Any], config: ModelConfig) -> CropConfig:
+    for field, allowed in (("image_mean", 0.5), ("image_std", 0.5), ("resample", 2)):  # 2 is PIL's number for bilinear
+        if found.get(field) is not None and not np.allclose(found[field], allowed):
+            raise ConfigError(f"{field}: got {found[field]}, allowed is {allowed}; use another checkpoint")
+    size = found.get("size") or {"height": config.vision.image_size[0], "width": config.vision.image_size[1]}
+    before, after = found.get("overlap_margins") or (4, 4)
+    down, across = found.get("pooling_size") or (2, 2)
+    return CropConfig(
+        mode=found.get("crop_mode", "overlap-and-resize-c2"),
+        size=(size, size) if isinstance(size, int) else (int(size["height"]), int(size["width"])),
+        patch=int(found.get("patch_size", config.vision.patch)),
+        max_crops=int(found.get("max_crops", 8)),
+        margins=(int(before), int(after)),
+        pooling=(int(down), int(across)),
+    )
+
+
+def _marks(found: Mapping[str, Any]) -> ImageMarks:
+    columns = bool(found.get("image_use_col_tokens", True))
+    whole = found.get("use_single_crop_col_tokens")
+    return ImageMarks(
+        columns=columns,
+        whole_columns=columns if whole is None else bool(whole),
+        low_start=bool(found.get("use_single_crop_start_token", True)),
+    )

@@ -107,16 +107,21 @@ class FusedSwiGLU(nn.Module):
 
 
 class SwiGLU(nn.Module):
-    """The action expert's feed-forward: separate up and gate matrices, with biases."""
+    """The action expert's feed-forward: separate up and gate matrices, with biases, and dropout between and behind."""
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, width: int, hidden: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.up_proj = Linear(width, hidden)
         self.gate_proj = Linear(width, hidden)
         self.down_proj = Linear(hidden, width)
+        self._dropout = dropout
 
     def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
+        inner = functional.silu(self.gate_proj(x)) * self.up_proj(x)
+        return self._drop(self.down_proj(self._drop(inner)))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self._dropout, self.training) if self._dropout else x
 
 
 class TokenEmbedding(nn.Module):

@@ -18,7 +18,7 @@ from forearm.model.config import (
     TextConfig,
     VisionConfig,
 )
-from forearm.model.published_fields import ADAPTER, BOILERPLATE, EXPERT, TEXT, TOP, VISION, Json
+from forearm.model.published_fields import ADAPTER, BOILERPLATE, EXPERT, TEXT, TOP, UNUSED_IN_SECTIONS, VISION, Json
 from forearm.model.tokens import TokenIds
 
 
@@ -63,11 +63,16 @@ def parse_config(raw: Mapping[str, Any]) -> ModelConfig:
         ConfigError: for an unknown field, or a value that this code cannot obey.
     """
     top = _section("", raw, TOP)
-    _only(top, "", state_format="discrete", tie_word_embeddings=False)
+    _only(top, "", state_format="discrete")
     text = _text(_section("text_config", top["text_config"], TEXT))
     adapter = _section("adapter_config", top["adapter_config"], ADAPTER)
     if adapter["text_hidden_size"] != text.width:
         raise _refusal("adapter_config.text_hidden_size", adapter["text_hidden_size"], f"text_config's {text.width}")
+    if Path(top["norm_stats_filename"]).name != top["norm_stats_filename"]:
+        raise _refusal("norm_stats_filename", top["norm_stats_filename"], "the name of a file beside config.json")
+    for name in ("image_start_token_id", "image_end_token_id", "image_patch_id"):
+        if top[name] is None:
+            raise _refusal(name, None, "a token id")
     if top["image_high_res_id"] not in (None, top["image_patch_id"]):
         raise _refusal("image_high_res_id", top["image_high_res_id"], f"image_patch_id, {top['image_patch_id']}")
     return _built(
@@ -98,7 +103,9 @@ def _refusal(name: str, got: object, allowed: str) -> ConfigError:
 def _built(make: Any) -> Any:
     try:
         return make()
-    except (TypeError, KeyError, AttributeError) as error:
+    except ConfigError:
+        raise
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise ConfigError(f"config.json: a field has a value of another type ({error}); the file is damaged") from error
 
 
@@ -110,7 +117,7 @@ def _section(name: str, given: Any, defaults: Json) -> Json:
     fields = cast(Mapping[str, Any], given)
     where = f"{name}." if name else ""
     for field in fields:
-        if field not in defaults and field not in BOILERPLATE:
+        if field not in defaults and field not in BOILERPLATE and not (name and field in UNUSED_IN_SECTIONS):
             raise ConfigError(
                 f"config.json {where}{field}: got a field this software does not know, allowed are those of "
                 "MolmoAct2's published configuration; the checkpoint is newer than this software or of another model"
@@ -124,19 +131,23 @@ def _section(name: str, given: Any, defaults: Json) -> Json:
 
 def _check_type(name: str, value: Any, default: Any) -> None:
     """Refuses a string where a number belongs, and the like; a field that defaults to None takes any type."""
-    if default is None or isinstance(default, (dict, list)):
+    if default is None or isinstance(default, dict):
         return
-    if isinstance(default, bool):
+    if isinstance(default, list):
+        many = cast(list[Any], value) if isinstance(value, list) else [None]
+        fits = all(isinstance(each, int) and not isinstance(each, bool) for each in many)
+    elif isinstance(default, bool):
         fits = isinstance(value, bool)
-    elif isinstance(default, (int, float)):
+    elif isinstance(default, float):
         fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        fits = fits and (isinstance(default, float) or float(value).is_integer())
+    elif isinstance(default, int):
+        fits = isinstance(value, int) and not isinstance(value, bool)
     else:
         fits = isinstance(value, type(default))
     if name.endswith("num_key_value_heads") and value is None:
         return
     if not fits:
-        raise _refusal(name, value, f"a {type(default).__name__}")
+        raise _refusal(name, value, "whole numbers" if isinstance(default, list) else f"a {type(default).__name__}")
 
 
 def _only(section: Json, where: str, **allowed: Any) -> None:
@@ -148,9 +159,11 @@ def _only(section: Json, where: str, **allowed: Any) -> None:
 def _text(raw: Json) -> TextConfig:
     _only(raw, "text_config", tie_word_embeddings=False, rope_scaling_layers=None)
     for field in ("rope_scaling", "rope_parameters"):
-        rope: Json | None = raw[field]
+        rope: Any = raw[field]
         if rope is None:
             continue
+        if not isinstance(rope, dict):
+            raise _refusal(f"text_config.{field}", rope, "null or an object")
         if rope.get("rope_type", rope.get("type", "default")) != "default":
             raise _refusal(f"text_config.{field}", rope, "null or the default type: rotary scaling is not built")
         if rope.get("rope_theta", raw["rope_theta"]) != raw["rope_theta"]:
@@ -186,6 +199,8 @@ def _text(raw: Json) -> TextConfig:
 
 def _vision(raw: Json, taps: tuple[int, ...]) -> VisionConfig:
     _only(raw, "vit_config", attention_dropout=0.0, residual_dropout=0.0)
+    if len(raw["image_default_input_size"]) != 2:
+        raise _refusal("vit_config.image_default_input_size", raw["image_default_input_size"], "height and width")
     height, width = raw["image_default_input_size"]
     return VisionConfig(
         width=raw["hidden_size"],
@@ -222,7 +237,8 @@ def _adapter(raw: Json) -> AdapterConfig:
 def _expert(top: Json, text: TextConfig) -> ExpertConfig:
     given = top["action_expert_config"]
     # Without a section of its own, the released class builds the expert as deep as the decoder.
-    raw = _section("action_expert_config", given, EXPERT if given else {**EXPERT, "num_layers": text.layers})
+    deep = EXPERT if given is not None else {**EXPERT, "num_layers": text.layers}
+    raw = _section("action_expert_config", given, deep)
     for field in ("max_action_dim", "max_action_horizon"):
         if raw[field] not in (None, top[field]):
             raise _refusal(f"action_expert_config.{field}", raw[field], f"the top level's {top[field]}")

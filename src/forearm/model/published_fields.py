@@ -69,6 +69,9 @@ BOILERPLATE = frozenset(
     ]
 )
 
+# Fields that transformers 4.x writes into the sections beside text_config too, where nothing reads them.
+UNUSED_IN_SECTIONS = frozenset(["bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings"])
+
 # What a field means when the file leaves it out: the defaults of the released configuration classes.
 TOP: Json = {
     "model_type": "molmoact2",
@@ -126,7 +129,7 @@ TOP: Json = {
     "bos_token_id": None,
     "eos_token_id": None,
     "pad_token_id": None,
-    "tie_word_embeddings": False,
+    "tie_word_embeddings": False,  # of no effect: what counts is text_config's
 }
 TEXT: Json = {
     "model_type": "molmoact2_text",

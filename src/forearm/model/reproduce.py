@@ -55,12 +55,13 @@ class Reproduction:
         self._before: tuple[Tensor, Pixels] | None = None
 
     @torch.no_grad()
-    def frame(self, suffix: str, *, with_depth: bool) -> Frame:
+    def frame(self, suffix: str) -> Frame:
         """Everything about the frame whose arrays end in `suffix`; a second frame follows the first one's depth."""
         given, model = self._inputs, self.model
+        with_depth = bool(np.any(given[f"input_ids{suffix}"] == model.config.tokens.depth_output))
         names = sorted(name for name in given if name.startswith("image") and name.endswith(f"_raw{suffix}"))
         images = [given[name] for name in names if name.removesuffix(f"_raw{suffix}")[5:].isdigit()]
-        sample = self._prompter.sample(images, str(given["task"]), given[f"state_raw{suffix}"], depth=with_depth)
+        sample = self._prompter.sample(images, str(given["task"]), given.get(f"state_raw{suffix}"), depth=with_depth)
         prompt = batch([sample], model.config.tokens.pad)
         outputs: dict[str, Any] = {}
         with _recording(model, outputs):
@@ -112,12 +113,10 @@ class Reproduction:
             states.append(x)
             velocities.append(expert.velocity(x, torch.tensor([step / steps]), context))
             x = (x + velocities[-1] / steps) * keep
-        start = config.observations - 1
-        rows = chunk[:, start : start + (self._tag.steps or self._tag.horizon or chunk.shape[1]), :size].numpy()
         zero = expert.modulations(torch.zeros(1))
         first, second = expert.time_embed["1"], expert.time_embed["3"]
         outputs = {
-            "actions": rows if action is None else action.unnormalise(rows),
+            "actions": generate.executed(chunk, self._tag, config),
             "chunk_normalised": chunk,
             "flow_x0": states[0],
             "flow_x": torch.stack(states),
@@ -144,7 +143,7 @@ class Reproduction:
         model, given = self.model, self._inputs
         names = sorted(name for name in given if name.startswith("image") and name.endswith("_raw"))
         images = [given[name] for name in names if name.removesuffix("_raw")[5:].isdigit()]
-        sample = self._prompter.sample(images, str(given["task"]), given["state_raw"], depth=False)
+        sample = self._prompter.sample(images, str(given["task"]), given.get("state_raw"), depth=False)
         prompt = batch([sample], model.config.tokens.pad)
         labels = torch.full_like(prompt.ids, IGNORED)
         learnt = torch.nonzero(prompt.ids[0, 1:] < model.config.text.vocabulary)[:, 0][-CE_TAIL:] + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -16,6 +16,7 @@ from forearm.model.published import read_json
 Array = NDArray[np.float32]
 Mode = Literal["q01_q99", "q10_q90", "min_max", "mean_std", "none"]
 _BOUNDS: dict[str, tuple[str, str]] = {"q01_q99": ("q01", "q99"), "q10_q90": ("q10", "q90"), "min_max": ("min", "max")}
+_STATISTICS = ("mean", "std", "min", "max", "q01", "q99", "q10", "q90", "q50")
 _SMALLEST_SPAN = 1e-6  # under which a channel's span or deviation is taken as this; published constant
 _FORMAT = "molmoact2_norm_stats.v1"
 
@@ -87,7 +88,8 @@ class Normaliser:
 class Tag:
     """What a checkpoint knows of one embodiment.
 
-    `cameras` are in the order the model was shown them, empty where the file does not say. `horizon` and `steps` are
+    `cameras` are in the order the model was shown them, empty where the file does not say; `alternatives` are other
+    views that it was shown instead. `horizon` and `steps` are
     rows of a chunk made and executed, None where the file leaves them to the model.
     """
 
@@ -95,6 +97,7 @@ class Tag:
     setup: str
     control: str
     cameras: tuple[str, ...]
+    alternatives: tuple[tuple[str, ...], ...]
     horizon: int | None
     steps: int | None
     state: Normaliser | None
@@ -143,23 +146,31 @@ def _tag(name: str, raw: Mapping[str, Any], mode: Mode) -> Tag:
             setup=str(raw.get("setup_type") or ""),
             control=str(raw.get("control_mode") or ""),
             cameras=tuple(raw.get("camera_keys") or ()),
+            alternatives=_alternatives(raw.get("camera_keys_alternative") or ()),
             horizon=rows["action_horizon"],
             steps=rows["n_action_steps"],
             state=_normaliser(raw.get("state_stats"), mode),
             action=_normaliser(raw.get("action_stats"), mode),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
+        raise CheckpointError(f"norm_stats tag {name!r}: no {error}, which norm_mode {mode!r} needs") from error
+    except (AttributeError, TypeError, ValueError) as error:
         raise CheckpointError(f"norm_stats tag {name!r}: {error}; the file is damaged or incomplete") from error
+
+
+def _alternatives(raw: Sequence[Any]) -> tuple[tuple[str, ...], ...]:
+    """One list of names, or several."""
+    lists = raw if all(isinstance(each, list) for each in raw) else (raw,)
+    return tuple(tuple(map(str, each)) for each in lists)
 
 
 def _normaliser(raw: Mapping[str, Any] | None, mode: Mode) -> Normaliser | None:
     if raw is None:
         return None
-    stats = {
-        key: np.asarray(value, dtype=np.float32)
-        for key, value in raw.items()
-        if key not in ("mask", "names") and value is not None
-    }
+    stats = {key: np.asarray(raw[key], dtype=np.float32) for key in _STATISTICS if raw.get(key) is not None}
+    for key in stats:
+        if not np.isfinite(stats[key]).all():
+            raise ValueError(f"{key} has values that are not finite")
     size = _size(raw, stats)
     for key in stats:
         if stats[key].shape != (size,):
@@ -182,7 +193,7 @@ def _normaliser(raw: Mapping[str, Any] | None, mode: Mode) -> Normaliser | None:
 
 
 def _size(raw: Mapping[str, Any], stats: Mapping[str, Array]) -> int:
-    for key in ("mean", "std", "min", "max", "q01", "q99", "q10", "q90"):
+    for key in _STATISTICS:
         if key in stats and stats[key].ndim > 0:
             return int(stats[key].shape[-1])
     for key in ("mask", "names"):

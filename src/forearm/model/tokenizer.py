@@ -71,6 +71,9 @@ def read_tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
         tokenizer = ByteTokenizer(cast(dict[str, int], read_json(folder / "token_table.json")))
     else:
         raise CheckpointError(f"tokenizer.json: not found in {folder}; the checkpoint is incomplete, download it again")
+    for token in _worded(config):
+        if tokenizer.token_id(token) is None:
+            raise CheckpointError(f"tokenizer: got no token {token!r}, which every prompt holds; use the model's own")
     for token, expected in required_tokens(config).items():
         found = tokenizer.token_id(token)
         if found is None:
@@ -82,6 +85,13 @@ def read_tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
                 f"tokenizer token {token!r}: got id {found}, config.json says {expected}; they do not belong together"
             )
     return tokenizer
+
+
+def _worded(config: ModelConfig) -> list[str]:
+    """Tokens of a prompt to which config.json gives no id."""
+    marked = {"setup": config.setup_tokens, "control": config.control_tokens}
+    pairs = [f"<{name}_{end}>" for name, used in marked.items() if used for end in ("start", "end")]
+    return ["<|im_start|>", "<|im_end|>", "<action_output>", *pairs]
 
 
 def required_tokens(config: ModelConfig) -> dict[str, int]:

@@ -6,6 +6,7 @@ array by array.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from forearm.errors import CheckpointError
+from forearm.errors import CheckpointError, listing
 from forearm.model.published import read_json
 from forearm.model.reproduce import Frame, Reproduction
 from forearm.model.weights import load
@@ -35,6 +36,9 @@ _ABSOLUTE = {
     "velocity": 1e-5,
 }
 _RELATIVE = 1e-4  # of an element and of its array's root mean square: single elements may be near zero
+# What is computed from, and so not compared.
+_GIVEN = re.compile(r"(image\d+_raw|state_raw|noise)(_step2)?|task|velocity_t")
+_GIVEN_TRAINING = ("action_target", "noise", "t", "step_is_pad", "grad_names")
 _LEAST_GRADIENT = 1e-6  # below which a gradient is rounding: a key's bias has none in exact arithmetic
 
 
@@ -74,25 +78,34 @@ class Report:
 def verify(folder: Path) -> Report:
     """Loads the checkpoint in `folder` and compares everything that its inputs.npz and outputs.npz hold.
 
-    An array that this code does not know how to compute counts as differing.
+    An array that this code does not know how to compute counts as differing; images, state, task and noise are what
+    everything is computed from.
 
     Raises:
         CheckpointError: when the folder is not such a checkpoint, or is damaged.
         ConfigError: when config.json says something this code cannot obey.
     """
     inputs, outputs = _read(folder / "inputs.npz"), _read(folder / "outputs.npz")
+    missing = [name for name in ("task", "input_ids") if name not in inputs]
+    if missing:
+        raise CheckpointError(
+            f"{folder}/inputs.npz: got no {listing(missing)}, allowed are all raw inputs; copy it again"
+        )
     meta = read_json(folder / "meta.json") if (folder / "meta.json").is_file() else {}
     model = load(folder).model
     reproduction = Reproduction(model, folder, inputs, meta, free="decode_logit_targets" in outputs)
     rows: list[Row] = []
     for suffix in ("", "_step2"):
         if f"input_ids{suffix}" in inputs:
-            frame = reproduction.frame(suffix, with_depth=f"depth_bins{suffix}" in outputs)
+            frame = reproduction.frame(suffix)
             rows += _compare_frame(frame, inputs, outputs, suffix)
-    known = {row.name for row in rows}
-    rows += [Row(name, False, float("nan"), "not computed here") for name in outputs if name not in known]
+    there = [f"inputs/{name}" for name in inputs if not _GIVEN.fullmatch(name)] + list(outputs)
     if (folder / "train.npz").is_file():
-        rows += _compare_training(reproduction, _read(folder / "train.npz"))
+        training = _read(folder / "train.npz")
+        rows += _compare_training(reproduction, training)
+        there += [f"train/{name}" for name in training if name not in _GIVEN_TRAINING]
+    known = {row.name for row in rows}
+    rows += [Row(name, False, float("nan"), "not computed here") for name in there if name not in known]
     return Report(folder, tuple(rows))
 
 
@@ -159,6 +172,8 @@ def _compare_training(reproduction: Reproduction, stored: Arrays) -> list[Row]:
 def _relative(name: str, computed: Any, reference: NDArray[Any], *, each: bool = False) -> Row:
     """Losses and gradients: relative to the array's largest element, or to each element where those are norms."""
     ours, size = np.asarray(computed, dtype=np.float64), np.abs(reference)
+    if ours.shape != reference.shape:
+        return Row(name, False, float("inf"), f"shape {reference.shape}, got {ours.shape}")
     allowed = _RELATIVE * (size if each else np.max(size, initial=0.0)) + _LEAST_GRADIENT
     worst = float(np.max(np.abs(ours - reference) / allowed, initial=0.0))
     return Row(name, worst <= 1.0, worst, f"{_RELATIVE:g} relative")

@@ -103,7 +103,7 @@ class VisionTower(nn.Module):
         side = math.isqrt(table.shape[0])
         if (side, side) == grid:
             return table
-        square = table.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+        square = table.float().reshape(1, side, side, -1).permute(0, 3, 1, 2)
         resampled = functional.interpolate(square, size=grid, mode="bicubic", align_corners=False, antialias=True)
         return resampled.permute(0, 2, 3, 1).flatten(0, 2)
 

@@ -1,6 +1,7 @@
 """Released checkpoint folders: loaded by memory map under their published names, saved back to the same bytes.
 
-Nothing is held twice: parameters *are* the mapped file until they are converted, and conversion goes tensor by tensor.
+Nothing is held twice: parameters *are* the mapped file until they are converted, and conversion goes tensor by tensor,
+one shard being mapped at a time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor, nn
 
-from forearm.errors import CheckpointError, ConfigError
+from forearm.errors import CheckpointError, ConfigError, listing
 from forearm.model.config import ModelConfig
 from forearm.model.layers import inverse_frequencies
 from forearm.model.published import read_config, read_json
@@ -27,6 +28,7 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 SUMS = "SHA256SUMS"
 _ROTARY = "model.transformer.rotary_emb.inv_freq"  # a buffer that may be stored; it follows from the configuration
+_DTYPES = ("F32", "BF16", "F16")  # types of weights, as safetensors names them
 _LARGEST = 1e6  # no weight comes near; bytes of anything else, read as floats, nearly always exceed it
 _DIGEST = re.compile(r"[0-9a-f]{64}")  # SHA-256: how the hub's cache names a file's content
 _IGNORED = ("model.action_expert.state_encoder.", "cross_attn.kv_proj.")  # unused leftovers of training checkpoints
@@ -75,19 +77,21 @@ def load(folder: Path, *, dtype: torch.dtype | None = None, device: torch.device
     expected = {published_name(name): parameter for name, parameter in model.named_parameters()}
     stored = _open(folder)
     _check(stored, expected, config, folder)
-    state: dict[str, Tensor] = {}
-    extra: dict[str, Tensor] = {}
-    for name, source in stored.items():
-        if name not in expected:
-            extra[name] = source.tensor()
-            continue
-        tensor = source.tensor()
-        kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-        state[name] = tensor.to(device=device, dtype=kind)
+    kinds = sorted({stored[name].dtype for name in expected})
+    if dtype is None and len(kinds) > 1:
+        raise CheckpointError(
+            f"weights: got types {listing(kinds)}, allowed is one for all unless they are converted; load with a dtype"
+        )
+    tensors: dict[str, Tensor] = {}
+    for path in sorted({each.path for each in stored.values()}):
+        with _opened(path) as file:
+            for name in (name for name, each in stored.items() if each.path == path):
+                tensor = _read(file, path, name)
+                tensors[name] = tensor.to(device=device, dtype=dtype) if name in expected else tensor.clone()
     for name, parameter in list(model.named_parameters()):
-        _assign(model, name, state.pop(published_name(name)), requires_grad=parameter.requires_grad)
+        _assign(model, name, tensors.pop(published_name(name)), requires_grad=parameter.requires_grad)
     metadata = dict(next(iter(stored.values())).metadata) if stored else {}
-    return Checkpoint(model.eval(), extra, metadata)
+    return Checkpoint(model.eval(), tensors, metadata)
 
 
 def save(checkpoint: Checkpoint, folder: Path, *, source: Path | None = None) -> None:
@@ -117,27 +121,27 @@ def save(checkpoint: Checkpoint, folder: Path, *, source: Path | None = None) ->
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Stored:
-    """One tensor of a shard, opened but not read."""
+    """What a shard's header says of one tensor."""
 
     path: Path
     name: str
-    file: Any
     shape: tuple[int, ...]
+    dtype: str
     metadata: Mapping[str, str]
 
-    def tensor(self) -> Tensor:
-        try:
-            tensor = cast(Tensor, self.file.get_tensor(self.name))
-            low, high = tensor.aminmax() if tensor.numel() else (tensor.sum(), tensor.sum())
-            if not -_LARGEST < float(low) <= float(high) < _LARGEST:  # false for NaN as well
-                raise ValueError(
-                    f"got values from {float(low):g} to {float(high):g}, allowed are weights within {_LARGEST:g}"
-                )
-            return tensor
-        except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-            raise CheckpointError(
-                f"{self.path.name} {self.name}: {error}; the file is damaged, download it again"
-            ) from error
+
+def _read(file: Any, path: Path, name: str) -> Tensor:
+    """A tensor of an opened shard, in its mapped bytes."""
+    try:
+        tensor = cast(Tensor, file.get_tensor(name))
+        low, high = tensor.aminmax() if tensor.numel() else (tensor.sum(), tensor.sum())
+        if not -_LARGEST < float(low) <= float(high) < _LARGEST:  # false for NaN as well
+            raise ValueError(
+                f"got values from {float(low):g} to {float(high):g}, allowed are weights within {_LARGEST:g}"
+            )
+        return tensor
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path.name} {name}: {error}; the file is damaged, download it again") from error
 
 
 def _open(folder: Path) -> dict[str, _Stored]:
@@ -151,7 +155,7 @@ def _open(folder: Path) -> dict[str, _Stored]:
             raise CheckpointError(
                 f"{INDEX} weight_map: got {type(weights).__name__}, allowed is an object; download it again"
             )
-        index = cast(dict[str, str], weights)
+        index = {str(name): str(file) for name, file in cast(dict[str, Any], weights).items()}
         files = sorted(set(index.values()))
     else:
         index, files = None, [SINGLE]
@@ -181,11 +185,16 @@ def _open_shard(path: Path) -> list[_Stored]:
             f"{path.name}: not found in {path.parent}; the checkpoint is incomplete, download it again"
         )
     _check_digest(path)
-    try:
-        file = cast(Any, safe_open(path, framework="pt"))  # maps the file; the header is checked against its size
+    with _opened(path) as file:
         metadata = cast("dict[str, str] | None", file.metadata()) or {}
-        names = cast(list[str], list(file.keys()))
-        return [_Stored(path, name, file, tuple(file.get_slice(name).get_shape()), metadata) for name in names]
+        slices = [(name, file.get_slice(name)) for name in cast(list[str], list(file.keys()))]
+        return [_Stored(path, name, tuple(each.get_shape()), str(each.get_dtype()), metadata) for name, each in slices]
+
+
+def _opened(path: Path) -> Any:
+    """The mapped shard; its header was checked against the file's size."""
+    try:
+        return safe_open(path, framework="pt")
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}; the file is truncated or damaged, download it again") from error
 
@@ -221,8 +230,13 @@ def _check(stored: Mapping[str, _Stored], expected: Mapping[str, Tensor], config
                 f"{name}: got shape {stored[name].shape}, config.json needs {tuple(tensor.shape)}; "
                 "they do not belong together"
             )
+        if stored[name].dtype not in _DTYPES:
+            raise CheckpointError(
+                f"{name}: got type {stored[name].dtype}, allowed is {listing(_DTYPES)}; use the released weights"
+            )
     if _ROTARY in stored and config.text.rope_theta is not None:
-        given = stored[_ROTARY].tensor().float()
+        with _opened(stored[_ROTARY].path) as file:
+            given = _read(file, stored[_ROTARY].path, _ROTARY).float()
         own = inverse_frequencies(config.text.head_dim, config.text.rope_theta)
         if given.shape != own.shape or not torch.allclose(given, own, rtol=1e-2):  # stored in bf16 by some exports
             raise ConfigError(
@@ -232,11 +246,7 @@ def _check(stored: Mapping[str, _Stored], expected: Mapping[str, Tensor], config
 
 def _assign(model: nn.Module, name: str, tensor: Tensor, *, requires_grad: bool) -> None:
     owner, _, leaf = name.rpartition(".")
-    setattr(
-        model.get_submodule(owner),
-        leaf,
-        nn.Parameter(tensor, requires_grad=requires_grad and tensor.is_floating_point()),
-    )
+    setattr(model.get_submodule(owner), leaf, nn.Parameter(tensor, requires_grad=requires_grad))
 
 
 def _some(names: Iterable[str]) -> str:
@@ -263,5 +273,5 @@ def stored_sizes(folder: Path, config: ModelConfig) -> tuple[int, list[str]]:
     stored = _open(folder)
     expected = {published_name(name): parameter for name, parameter in build(config).named_parameters()}
     _check(stored, expected, config, folder)
-    types = sorted({str(each.file.get_slice(each.name).get_dtype()) for each in stored.values()})
+    types = sorted({each.dtype for each in stored.values()})
     return sum(path.stat().st_size for path in {each.path for each in stored.values()}), types
