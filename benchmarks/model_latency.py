@@ -4,7 +4,8 @@
 
 The same 228 M-parameter random model, the same three 480x640 images and the same sentence for both, from camera images to
 actions: without depth, with a full depth map, and with the previous map at hand, the scene being unchanged or changed in 16
-of 100 cells. There the peer uses its adaptive mode, which trusts unchanged cells; ours gives the full answer exactly.
+of 100 cells. There the peer uses its adaptive mode, which trusts unchanged cells; ours gives the full answer exactly, as
+the peer does in its full mode alone: `exact_depth_beside_full_depth_of_peer` compares equal answers.
 Each side is a process of one thread, and every round runs each case on both in turn. Seconds are those that the process
 computed: on an idle machine the same as on the wall, and on one with other work to do, where the wall says little, still
 of use. Medians are compared, like with like: `fp32` and `bf16` have their own ratios, and `ratios` are those of bf16
@@ -163,6 +164,10 @@ def compare(folder: Path, python: Path, dtype: str, rounds: int) -> dict[str, An
     return {
         **medians,
         "ratios": ratios(medians["cpu_s"]["peer"], medians["cpu_s"]["ours"]),
+        "exact_depth_beside_full_depth_of_peer": {
+            case: medians["cpu_s"]["peer"]["full_depth"] / medians["cpu_s"]["ours"][case]
+            for case in ("unchanged", "changed16")
+        },
         "passes": {case: runs[-1].get("passes") for case, runs in seen["ours"].items()},
         "same_codes_as_peer": full == seen["peer"]["full_depth"][0]["codes"],
         "exact_depth_is_full_depth": all(run["codes"] == full for run in seen["ours"]["unchanged"])
@@ -200,6 +205,8 @@ def table(dtype: str, result: dict[str, Any]) -> str:
         peer, own = result["cpu_s"]["peer"][case], result["cpu_s"]["ours"][case]
         least = result["floor_s"].get(case, math.nan)
         lines.append(f"      {name:<24}{peer:>9.2f}{own:>9.2f}{result['ratios'][name]:>8.2f}{least:>9.2f}")
+    equal = result["exact_depth_beside_full_depth_of_peer"]
+    lines.append("      equal answers: " + ", ".join(f"{case} {each:.2f}" for case, each in equal.items()))
     for what, (since, until) in MEMORY.items():
         took = {name: held[until] - held[since] for name, held in result["memory_mb"].items()}
         lines.append(

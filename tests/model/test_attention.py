@@ -129,3 +129,16 @@ def test_queries_that_see_nothing_make_nothing_of_it_that_others_see() -> None:
     out = attend(q, k, v, staircase(mask, torch.float32))
     assert torch.isfinite(out).all()
     torch.testing.assert_close(out[:, 140:], attend(q, k, v, mask)[:, 140:], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("tail", [None, 3, 290])
+def test_one_long_pass_equals_two_short_ones(tail: int | None) -> None:
+    decoder, (x,) = small(), tensors((1, 300, 32))
+    cache, parts = GrowingCache(3), GrowingCache(3)
+    with torch.no_grad():
+        long = decoder(x, None, causal_mask(300), cache, tail=tail)
+        first = decoder(x[:, :200], None, causal_mask(200), parts)
+        short = torch.cat([first, decoder(x[:, 200:], None, causal_mask(100, 200), parts)], dim=1)
+    torch.testing.assert_close(long, short if tail is None else short[:, 300 - tail :], rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(cache.pairs(), parts.pairs(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
