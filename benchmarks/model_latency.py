@@ -4,8 +4,13 @@
 
 The same 228 M-parameter random model, the same three 480x640 images and the same sentence for both, from camera images to
 actions: without depth, with a full depth map, and with the previous map at hand, the scene being unchanged or changed in 16
-of 100 cells. There the peer uses its adaptive mode, which trusts unchanged cells; ours gives the full answer exactly.
-Every round runs each case on both sides in turn, so that other work on the machine slows both; medians are compared.
+of 100 cells. There the peer uses its adaptive mode, which trusts unchanged cells; ours gives the full answer exactly, as
+the peer does in its full mode alone: `exact_depth_beside_full_depth_of_peer` compares equal answers.
+Each side is a process of one thread, and every round runs each case on both in turn. Seconds are those that the process
+computed: on an idle machine the same as on the wall, and on one with other work to do, where the wall says little, still
+of use. Medians are compared, like with like: `fp32` and `bf16` have their own ratios, and `ratios` are those of bf16
+where the machine has instructions for it, else of fp32. `floor_s` is what the multiplications alone would take at the
+rate of a large product in this run.
 
 The peer lives in an environment of its own below build/ (made at the first run, about 150 MB besides torch): the wheel is
 unpacked without its dependencies, beside transformers 5.5.4 and torchvision 0.28.0 without theirs, over this torch.
@@ -15,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -26,7 +32,13 @@ from typing import Any
 
 import torch
 
+import floor
+import forearm_side
 import timing_model
+from forearm.model.config import ModelConfig
+from forearm.model.layers import bf16_is_emulated
+from forearm.model.published import parse_config
+from forearm.model.weights import shapes
 
 ROOT = Path(__file__).parent.parent
 PEER = ROOT / "build" / "peer-lerobot-0.6.1"
@@ -56,6 +68,8 @@ RATIOS = {
     "exact_depth_unchanged": "unchanged",
     "exact_depth_changed16": "changed16",
 }
+# Peak memory between two cases: what loading takes, and what the first decision then adds.
+MEMORY = {"memory to load": ("start", "load"), "memory to load and act": ("start", "no_depth")}
 
 
 def make_peer() -> Path:
@@ -91,7 +105,7 @@ class Side:
     def __init__(self, command: list[str]) -> None:
         environment = os.environ | {
             "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
             "PYTHONWARNINGS": "ignore",
         }
         self._process = subprocess.Popen(
@@ -114,144 +128,91 @@ class Side:
         self._process.communicate()
 
 
-def ours(folder: Path, dtype: str) -> None:
-    """Our side's cases, on request of the parent."""
-    from forearm.model import depth_decoding, generate
-    from forearm.model.inputs import Prompter, batch, read_crops
-    from forearm.model.statistics import choose, read_tags
-    from forearm.model.tokenizer import read_tokenizer
-    from forearm.model.weights import load
-    from molmoact2_peer import answer
-
-    torch.set_num_threads(1)
-    model = load(folder, dtype=torch.bfloat16 if dtype == "bf16" else None).model
-    config = model.config
-    crops, marks = read_crops(folder, config)
-    tag = choose(read_tags(folder / "norm_stats.json"), None)
-    prompter = Prompter(config=config, tokenizer=read_tokenizer(folder, config), tag=tag, crops=crops, marks=marks)
-    pace, codes = depth_decoding.Pace(), dict[str, torch.Tensor]()
-
-    def prompt(images: list, *, depth: bool) -> Any:
-        return batch(
-            [prompter.sample(images, timing_model.INSTRUCTION, timing_model.state(), depth=depth)], config.tokens.pad
-        )
-
-    def acted(stream: generate.Stream, **more: Any) -> dict:
-        noise = torch.randn((1, timing_model.HORIZON, 32), generator=torch.Generator().manual_seed(0))
-        chunk = generate.act(stream, noise.to(model.lm_head.weight.dtype), timing_model.CHANNELS)[
-            ..., : timing_model.CHANNELS
-        ]
-        assert tag.action is not None
-        return {"actions": tag.action.unnormalise(chunk.float().numpy()).reshape(-1).tolist(), **more}
-
-    def deep(name: str, depth: depth_decoding.Depth) -> dict:
-        codes[name] = depth.codes
-        return acted(depth.stream, codes=depth.codes[0].tolist(), passes=depth.passes)
-
-    def changed16() -> dict:
-        # The draft is right except in the changed cells; which codes a random model gives elsewhere is of no interest.
-        images, cells = timing_model.changed_scene(), timing_model.changed_cells()
-        if "changed" not in codes:
-            codes["changed"] = depth_decoding.write(model, prompt(images, depth=True)).codes
-        import time
-
-        began = time.perf_counter()
-        draft = codes["changed"].clone()
-        draft[:, cells] = (draft[:, cells] + 1) % timing_model.CODEBOOK
-        changed = depth_decoding.changed_cells(images[0], timing_model.scene()[0], timing_model.CODES)
-        depth = depth_decoding.verify(model, prompt(images, depth=True), draft, changed, pace)
-        assert torch.equal(depth.codes, codes["changed"])
-        return acted(
-            depth.stream, codes=depth.codes[0].tolist(), passes=depth.passes, seconds=time.perf_counter() - began
-        )
-
-    answer(
-        {
-            "load": lambda: {},
-            "no_depth": lambda: acted(generate.read(model, prompt(timing_model.scene(), depth=False), room=0)),
-            "full_depth": lambda: deep("full", depth_decoding.write(model, prompt(timing_model.scene(), depth=True))),
-            "unchanged": lambda: deep(
-                "exact",
-                depth_decoding.verify(model, prompt(timing_model.scene(), depth=True), codes["full"], pace=pace),
-            ),
-            "changed16": changed16,
-        }
-    )
-
-
-def closing_row(folder: Path) -> torch.Tensor:
-    """A row of the head that wins at the end of every map: random weights never close one."""
-    from forearm.model import generate
-    from forearm.model.inputs import Prompter, batch, read_crops
-    from forearm.model.statistics import choose, read_tags
-    from forearm.model.tokenizer import read_tokenizer
-    from forearm.model.weights import load
-
-    model = load(folder).model
-    crops, marks = read_crops(folder, model.config)
-    tag = choose(read_tags(folder / "norm_stats.json"), None)
-    prompter = Prompter(
-        config=model.config, tokenizer=read_tokenizer(folder, model.config), tag=tag, crops=crops, marks=marks
-    )
-    sample = prompter.sample(timing_model.scene(), timing_model.INSTRUCTION, timing_model.state(), depth=True)
-    first = timing_model.token_table()["<depth_0>"]
-    then = torch.arange(first, first + timing_model.CODEBOOK)[None]
-    hidden = generate.read(
-        model, batch([sample], 256), room=timing_model.CODEBOOK, then=then, tail=timing_model.CODEBOOK
-    ).hidden[0]
-    return 100.0 * hidden.mean(0)
-
-
 def compare(folder: Path, python: Path, dtype: str, rounds: int) -> dict[str, Any]:
     """Medians of both sides, s, the ratios, and the memory each took, MB."""
     sides = {
-        "ours": Side([sys.executable, __file__, "--side", str(folder), dtype]),
+        "ours": Side([sys.executable, str(Path(__file__).parent / "forearm_side.py"), str(folder), dtype]),
         "peer": Side(
             [str(python), str(Path(__file__).parent / "molmoact2_peer.py"), str(PEER / "unpacked"), str(folder), dtype]
         ),
     }
-    loaded = {name: side.run("load")["memory_mb"] for name, side in sides.items()}
+    # The first decision is not timed: it reads the weights from the disk and makes what is made once.
+    memory = {
+        name: {case: side.run(case)["memory_mb"] for case in ("start", "load", "no_depth", "prepare")}
+        for name, side in sides.items()
+    }
     seen: dict[str, dict[str, list[dict[str, Any]]]] = {name: {case: [] for case in CASES} for name in sides}
-    memory: dict[str, dict[str, float]] = {name: {} for name in sides}
     for number in range(rounds):
         for case in CASES:
             for name, side in sides.items():
                 said = side.run(case)
                 seen[name][case].append(said)
                 memory[name].setdefault(case, said["memory_mb"])
-                print(
-                    f"{dtype} {number} {name:5} {case:11} {said['seconds']:7.2f} s {said.get('passes', '')}",
-                    file=sys.stderr,
-                )
+                times = f"{said['cpu_s']:7.2f} s, {said['wall_s']:.2f} s on the wall"
+                print(f"{dtype} {number} {name:5} {case:11} {times} {said.get('passes', '')}", file=sys.stderr)
     for side in sides.values():
         side.close()
     medians = {
-        name: {case: statistics.median(run["seconds"] for run in runs) for case, runs in cases.items()}
-        for name, cases in seen.items()
+        kind: {
+            name: {case: statistics.median(run[kind] for run in runs) for case, runs in cases.items()}
+            for name, cases in seen.items()
+        }
+        for kind in ("cpu_s", "wall_s")
     }
     first = {name: cases["no_depth"][0]["actions"] for name, cases in seen.items()}
+    full = seen["ours"]["full_depth"][0]["codes"]
     return {
-        "seconds": medians,
-        "ratios": {name: medians["peer"][case] / medians["ours"][case] for name, case in RATIOS.items()},
+        **medians,
+        "ratios": ratios(medians["cpu_s"]["peer"], medians["cpu_s"]["ours"]),
+        "exact_depth_beside_full_depth_of_peer": {
+            case: medians["cpu_s"]["peer"]["full_depth"] / medians["cpu_s"]["ours"][case]
+            for case in ("unchanged", "changed16")
+        },
         "passes": {case: runs[-1].get("passes") for case, runs in seen["ours"].items()},
-        "same_codes_as_peer": seen["ours"]["full_depth"][0]["codes"] == seen["peer"]["full_depth"][0]["codes"],
-        "exact_depth_is_full_depth": all(
-            run["codes"] == seen["ours"]["full_depth"][0]["codes"] for run in seen["ours"]["unchanged"]
-        ),
+        "same_codes_as_peer": full == seen["peer"]["full_depth"][0]["codes"],
+        "exact_depth_is_full_depth": all(run["codes"] == full for run in seen["ours"]["unchanged"])
+        and all(run["exact"] for run in seen["ours"]["changed16"]),
         "largest_action_difference": max(abs(a - b) for a, b in zip(first["ours"], first["peer"], strict=True)),
-        "memory_mb": {name: {"loaded": loaded[name], **memory[name]} for name in sides},
+        "memory_mb": memory,
         "rounds": rounds,
     }
 
 
+def ratios(peer: dict[str, float], ours: dict[str, float]) -> dict[str, float]:
+    """How many times as long the peer takes, under the names that are published."""
+    return {name: peer[case] / ours[case] for name, case in RATIOS.items()}
+
+
+def floors(config: ModelConfig, dtype: torch.dtype) -> dict[str, Any]:
+    """What no implementation on this core is quicker than, case by case, s; the rates it follows from."""
+    rate, reading = floor.product_rate(config, 957, dtype), floor.reading_rate(config, dtype)
+    pixels = 196 + 2  # tokens of an image with its two marks
+    seconds, parts = dict[str, float](), dict[str, dict[str, float]]()
+    for case, tokens, decoded in (("no_depth", 894, 0), ("full_depth", 957, 1), ("unchanged", 957 + 102, 102)):
+        pairs = tokens * (tokens + 1) // 2 + (3 * pixels) * (3 * pixels - 1) // 2
+        parts[case] = floor.gigaflop(config, images=3, tokens=tokens, pairs=pairs, decoded=decoded)
+        seconds[case] = sum(parts[case].values()) / rate
+    decoder = 1e-9 * dtype.itemsize * sum(math.prod(s) for n, s in shapes(config).items() if ".transformer.blocks" in n)
+    seconds["full_depth"] += 102 * decoder / reading
+    about = {"gigaflop_per_s": rate, "gigabytes_per_s": reading, "decoder_gigabytes": decoder}
+    return {"floor_s": seconds, "gigaflop": parts, **about}
+
+
 def table(dtype: str, result: dict[str, Any]) -> str:
     """A few lines for a person."""
-    lines = [f"{dtype}: {'case':<24}{'peer s':>9}{'ours s':>9}{'ratio':>8}"]
+    lines = [f"{dtype}: {'case':<24}{'peer s':>9}{'ours s':>9}{'ratio':>8}{'floor s':>9}"]
     for name, case in RATIOS.items():
-        peer, own = result["seconds"]["peer"][case], result["seconds"]["ours"][case]
-        lines.append(f"      {name:<24}{peer:>9.2f}{own:>9.2f}{result['ratios'][name]:>8.2f}")
-    memory = {name: f"{max(each.values()):.0f} MB" for name, each in result["memory_mb"].items()}
-    return "\n".join([*lines, f"      most memory: peer {memory['peer']}, ours {memory['ours']}"])
+        peer, own = result["cpu_s"]["peer"][case], result["cpu_s"]["ours"][case]
+        least = result["floor_s"].get(case, math.nan)
+        lines.append(f"      {name:<24}{peer:>9.2f}{own:>9.2f}{result['ratios'][name]:>8.2f}{least:>9.2f}")
+    equal = result["exact_depth_beside_full_depth_of_peer"]
+    lines.append("      equal answers: " + ", ".join(f"{case} {each:.2f}" for case, each in equal.items()))
+    for what, (since, until) in MEMORY.items():
+        took = {name: held[until] - held[since] for name, held in result["memory_mb"].items()}
+        lines.append(
+            f"      {what:<24}{took['peer']:>6.0f} MB{took['ours']:>6.0f} MB{took['peer'] / took['ours']:>8.2f}"
+        )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -259,33 +220,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="where to write all figures")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each case in fp32")
-    parser.add_argument(
-        "--bf16-rounds", type=int, default=1, help="runs of each case in bf16; slow without its instructions"
-    )
-    parser.add_argument("--side", nargs=2, metavar=("FOLDER", "TYPE"), help="be our side of a comparison")
+    parser.add_argument("--bf16-rounds", type=int, default=3, help="runs in bf16; slow without its instructions")
     given = parser.parse_args()
-    if given.side:
-        ours(Path(given.side[0]), given.side[1])
-        return
-    from forearm.model.published import parse_config
-    from forearm.model.weights import shapes
-
     torch.set_num_threads(1)
     python, folder = make_peer(), ROOT / "build" / "timing-model"
-    named = shapes(parse_config(timing_model.config_json()))
+    config = parse_config(timing_model.config_json())
+    named = shapes(config)
     timing_model.write(folder, named)
-    timing_model.write(folder, named, closing_row(folder))
-    results = {}
-    for dtype, rounds in (("fp32", given.rounds), ("bf16", given.bf16_rounds)):
+    timing_model.write(folder, named, forearm_side.closing_row(folder))
+    results: dict[str, Any] = {}
+    for dtype, kind, rounds in (("fp32", torch.float32, given.rounds), ("bf16", torch.bfloat16, given.bf16_rounds)):
         if rounds:
-            results[dtype] = compare(folder, python, dtype, rounds)
+            results[dtype] = compare(folder, python, dtype, rounds) | floors(config, kind)
             print(table(dtype, results[dtype]))
+    if len(results) == 2:
+        results["ours_bf16_beside_peer_fp32"] = ratios(
+            results["fp32"]["cpu_s"]["peer"], results["bf16"]["cpu_s"]["ours"]
+        )
     if given.json:
-        parameters = sum(torch.Size(shape).numel() for shape in named.values())
-        about = {"parameters": parameters, "torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
-        about |= {"machine": platform.platform(), "threads": 1, "load_at_end": os.getloadavg()[0]}
-        first = results[next(iter(results))]
-        given.json.write_text(json.dumps({"ratios": first["ratios"], **results, **about}, indent=1))
+        headline = results["fp32" if bf16_is_emulated() or "bf16" not in results else "bf16"]["ratios"]
+        about = {"parameters": sum(math.prod(shape) for shape in named.values()), "torch": torch.__version__}
+        about |= {"cpu": torch.backends.cpu.get_cpu_capability(), "machine": platform.platform(), "threads": 1}
+        given.json.write_text(
+            json.dumps({"ratios": headline, **results, **about, "load_at_end": os.getloadavg()[0]}, indent=1)
+        )
 
 
 if __name__ == "__main__":

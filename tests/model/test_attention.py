@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from forearm.errors import InputError
-from forearm.model.attention import GrowingCache, StaticCache, attend, causal_mask, image_block_mask
+from forearm.model.attention import (
+    GrowingCache,
+    Staircase,
+    StaticCache,
+    attend,
+    causal_mask,
+    image_block_mask,
+    staircase,
+)
 from forearm.model.config import TextConfig
 from forearm.model.language import Decoder
 
@@ -99,3 +107,38 @@ def test_a_full_static_cache_refuses_more() -> None:
     cache = StaticCache(3, 1, 4, 2, 8, dtype=torch.float32, device=torch.device("cpu"))
     with pytest.raises(InputError, match="cache positions: got 5, allowed are ≤ 4"), torch.no_grad():
         decoder(x, None, causal_mask(5), cache)
+
+
+@pytest.mark.parametrize("length", [257, 300, 384])
+def test_a_mask_in_steps_hides_what_the_whole_mask_hides(length: int) -> None:
+    q, k, v = tensors((2, length, 4, 8), (2, length + 7, 2, 8), (2, length + 7, 2, 8))
+    mask = causal_mask(length, 7).repeat(2, 1, 1)
+    mask[:, :150, 7:157] = True  # images that see each other
+    mask[1, :, :20] = False  # padding of one prompt
+    steps = staircase(mask, torch.float32)
+    assert isinstance(steps, Staircase)
+    assert sum((rows.stop - rows.start) * keys for rows, keys, _ in steps.steps) < 0.9 * length * (length + 7)
+    stepped, whole = (attend(q, k, v, each) for each in (steps, mask))
+    torch.testing.assert_close(stepped, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_queries_that_see_nothing_make_nothing_of_it_that_others_see() -> None:
+    q, k, v = tensors((1, 300, 2, 8), (1, 300, 2, 8), (1, 300, 2, 8))
+    mask = causal_mask(300)[None].clone()
+    mask[:, :, :140] = False
+    out = attend(q, k, v, staircase(mask, torch.float32))
+    assert torch.isfinite(out).all()
+    torch.testing.assert_close(out[:, 140:], attend(q, k, v, mask)[:, 140:], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("tail", [None, 3, 290])
+def test_one_long_pass_equals_two_short_ones(tail: int | None) -> None:
+    decoder, (x,) = small(), tensors((1, 300, 32))
+    cache, parts = GrowingCache(3), GrowingCache(3)
+    with torch.no_grad():
+        long = decoder(x, None, causal_mask(300), cache, tail=tail)
+        first = decoder(x[:, :200], None, causal_mask(200), parts)
+        short = torch.cat([first, decoder(x[:, 200:], None, causal_mask(100, 200), parts)], dim=1)
+    torch.testing.assert_close(long, short if tail is None else short[:, 300 - tail :], rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(cache.pairs(), parts.pairs(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

@@ -6,6 +6,8 @@ are, without a copy, the flat vectors that condition the action expert.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import Protocol
 
 import torch
@@ -18,17 +20,42 @@ from forearm.model.layers import emulated
 
 Mask = Bool[Tensor, "*batch S T"] | Float[Tensor, "*batch S T"]
 
+STEP = 128  # queries; shorter steps skip more keys and call the kernel more often
+
 
 def additive(mask: Bool[Tensor, "*batch S T"], dtype: torch.dtype) -> Float[Tensor, "*batch S T"]:
     """0 where `mask` allows and the lowest finite number elsewhere: made once for all layers."""
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, torch.finfo(dtype).min)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Staircase:
+    """A mask in steps: stretches of queries, how many of the first keys any of them sees, the additive mask between.
+
+    A causal mask is half empty, and kernels that are given it as numbers compute what it hides all the same.
+    """
+
+    steps: tuple[tuple[slice, int, Float[Tensor, "*batch s t"]], ...]
+
+
+def staircase(mask: Bool[Tensor, "*batch S T"], dtype: torch.dtype) -> Staircase | Float[Tensor, "*batch S T"]:
+    """`mask`, additive, for all layers; in steps where it is long, and on a CPU: elsewhere one kernel is quicker."""
+    length = mask.shape[-2]
+    if length <= 2 * STEP or mask.device.type != "cpu":
+        return additive(mask, dtype)
+    furthest = (mask * torch.arange(1, mask.shape[-1] + 1)).amax(-1).reshape(-1, length).amax(0)
+    # A query of padding sees nothing, yet needs a key: what comes of it is hidden from everybody.
+    reaches = [max(1, int(each.max())) for each in furthest.split(STEP)]
+    starts = [STEP * next(group)[0] for _, group in groupby(enumerate(reaches), key=lambda each: each[1])]
+    steps = [(slice(a, b), reaches[a // STEP]) for a, b in pairwise([*starts, length])]
+    return Staircase(tuple((rows, keys, additive(mask[..., rows, :keys], dtype)) for rows, keys in steps))
+
+
 def attend(
     q: Float[Tensor, "B S heads d"],
     k: Float[Tensor, "B T kv_heads d"],
     v: Float[Tensor, "B T kv_heads d"],
-    mask: Mask | None = None,
+    mask: Mask | Staircase | None = None,
     dropout: float = 0.0,
 ) -> Float[Tensor, "B S width"]:
     """Scaled dot-product attention.
@@ -43,6 +70,9 @@ def attend(
         mask: True, or 0 when additive, where a query may look, (S, T) or (B, S, T); None lets it look everywhere.
         dropout: probability of dropping a weight.
     """
+    if isinstance(mask, Staircase):
+        parts = [attend(q[:, rows], k[:, :keys], v[:, :keys], each, dropout) for rows, keys, each in mask.steps]
+        return torch.cat(parts, dim=1)
     if mask is not None and mask.ndim == 3:
         mask = mask[:, None]
     if q.device.type == "cpu" and torch.is_grad_enabled() and (q.requires_grad or k.requires_grad):

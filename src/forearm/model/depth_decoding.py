@@ -17,11 +17,11 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from forearm.errors import ConfigError, InputError, ModelError
 from forearm.model.depth import runs
 from forearm.model.generate import LEAST_CLOSING, WRITTEN_PER_ROW, Stream, read, write_until
-from forearm.model.layers import product
 from forearm.model.released import MolmoAct2, Prompt
 from forearm.model.tokens import codes_between
 
@@ -251,9 +251,10 @@ def _depth(stream: Stream, prompt: Prompt, codes: Tensor, logits: list[Tensor], 
 
 
 def _code_logits(stream: Stream) -> Float[Tensor, "B n codebook"]:
+    """In fp32 whatever the weights' type: rounded to bf16 the best two codes often tie."""
     layout = _layout(stream.model)
     rows = stream.model.lm_head.weight[layout.first : layout.first + layout.codebook]
-    return product(stream.hidden, rows)
+    return functional.linear(stream.hidden.float(), rows.float())
 
 
 @dataclass(frozen=True, slots=True)

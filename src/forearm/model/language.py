@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from forearm.model.attention import Cache, Mask, additive, attend, positions_after
+from forearm.model.attention import Cache, Mask, Staircase, attend, positions_after, staircase
 from forearm.model.config import TextConfig
 from forearm.model.layers import FusedSwiGLU, Linear, RMSNorm, Rotation, TokenEmbedding
 
@@ -47,7 +47,7 @@ class SelfAttention(nn.Module):
             q, k = rotation.apply(q), rotation.apply(k)
         return q, k, v
 
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Float[Tensor, "B S d"]:
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | Staircase | None) -> Float[Tensor, "B S d"]:
         """What each query takes from the values."""
         dropout = self._config.attention_dropout if self.training else 0.0
         return self.attn_out(attend(q, k, v, mask, dropout))
@@ -129,14 +129,15 @@ class Decoder(nn.Module):
         if positions is None:
             positions = positions_after(cache, x.shape[1], x.device)
         rotation = None if config.rope_theta is None else Rotation(positions, config.head_dim, config.rope_theta)
-        bias = None if mask is None else additive(mask, _compute_dtype(x))
+        bias = None if mask is None else staircase(mask, _compute_dtype(x))
         for layer, block in enumerate(cast(Iterable[PreNormBlock], self.blocks)):
             q, k, v = block.read(x, rotation)
             if cache is not None:
                 k, v = cache.append(layer, k, v)
             if tail is not None and layer == config.layers - 1:
                 skip = x.shape[1] - tail
-                x, q, bias = x[:, skip:], q[:, skip:], None if bias is None else bias[..., skip:, :]
+                x, q = x[:, skip:], q[:, skip:]
+                bias = None if mask is None else staircase(mask[..., skip:, :], _compute_dtype(x))
             x = block(x, q, k, v, bias) if x.shape[1] > 0 else x
         return self.ln_f(x)
 
