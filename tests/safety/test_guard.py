@@ -221,3 +221,12 @@ def test_an_exception_in_a_check_is_a_stop_that_says_so() -> None:
     refused(review(None, seen()), Outcome.STOP, "fault")
     guard = Guard(LIMITS)
     refused(guard.review(asked(BOTH_HOME), None, NOW_NS), Outcome.STOP, "fault")
+
+
+def test_what_is_too_near_does_not_come_nearer_however_small_the_steps_are() -> None:
+    deep = BOTH_HOME.copy()
+    deep[1] += 0.6
+    ride, start = Ride(deep), deep[1]
+    for _ in range(50):
+        ride.ask(ride.at + 1e-6 * (np.arange(14) == 1))
+    assert ride.at[1] - start < 1e-8
