@@ -254,7 +254,7 @@ def test_objections_say_what_is_wrong_in_words() -> None:
     over = BOTH_HOME.copy()
     over[6] = 1.001
     texts = [finding.text for finding in review(asked(over), seen()).findings]
-    assert "The command puts left_gripper at 1.001 opening; 0.000 to 1.000 is allowed." in texts
+    assert "The command puts left_gripper at 1.001 opening; -0.000 to 1.000 is allowed." in texts
     ride, stuck = Ride(), BOTH_HOME.copy()
     ride.ask(BOTH_HOME)
     stuck[2] -= 0.31

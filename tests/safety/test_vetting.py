@@ -248,7 +248,7 @@ def test_objections_say_what_is_wrong_in_words() -> None:
     )
     rows[:, 4] = 3.0
     assert vet(decided(rows)).findings[0].text == (
-        "The chunk puts left_joint5 at 3.000 rad; -1.570 to 1.570 is allowed."
+        "The chunk puts left_joint5 at 3.000 rad; -1.620 to 1.620 is allowed."
     )
     rows = resting()
     rows[:, 0] += 0.7
