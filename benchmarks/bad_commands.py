@@ -351,11 +351,11 @@ def _dtype(bad: Bad, generator: Generator) -> Bad:
 
 
 def _lying(bad: Bad, generator: Generator) -> Bad:
-    """The plan says that a tool will be somewhere else."""
+    """The plan says that a tool will be somewhere else, at a row that is followed even of a chunk cut short."""
     assert bad.decision is not None
     trace = tool_poses(bad.rows)[0].transpose(1, 0, 2).copy()
     away = generator.normal(size=3)
-    trace[generator.integers(2), generator.integers(trace.shape[1])] += (
+    trace[generator.integers(2), generator.integers(ROWS[0])] += (
         away / np.linalg.norm(away) * generator.uniform(0.13, 1.0)
     )
     plan = Plan(
