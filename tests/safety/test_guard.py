@@ -325,3 +325,37 @@ def test_after_a_refusal_nothing_was_sent_that_the_arms_could_be_off() -> None:
 
 def test_a_cost_is_a_duration() -> None:
     assert 0 < review(asked(BOTH_HOME), seen()).cost_s < 60
+
+
+def test_a_moving_arm_is_compared_with_the_newest_set_point() -> None:
+    ride, base = Ride(), np.arange(14) == 0
+    step = 0.9 * LIMITS.jerk[0] * TICK_S**3 * base
+    for steps in (1, 4, 10, 19):  # from rest at constant jerk, then at constant acceleration
+        assert ride.ask(BOTH_HOME + steps * step).command
+    behind = ride.at - (LIMITS.tracking_error[0] + 1e-6) * base
+    refused(ride.ask(BOTH_HOME + 31 * step, measured=behind), Outcome.HOLD, "tracking")
+
+
+def test_an_arm_that_neither_follows_nor_is_where_it_can_be_stops() -> None:
+    ride = Ride()
+    ride.ask(BOTH_HOME)
+    nowhere = BOTH_HOME.copy()
+    nowhere[8] = -0.1
+    refused(ride.ask(BOTH_HOME, measured=nowhere), Outcome.STOP, "position", "tracking")
+
+
+def test_a_step_that_is_too_fast_is_said_in_its_units() -> None:
+    jump = BOTH_HOME.copy()
+    jump[3] += 0.2
+    assert [(finding.text, finding.unit) for finding in review(asked(jump), seen()).findings] == [
+        ("left_joint4 is to move at 20 rad/s; 5 is allowed.", "rad/s"),
+        ("left_joint4 is to accelerate at 2e+03 rad/s²; 40 is allowed.", "rad/s²"),
+        ("left_joint4 is to jerk at 2e+05 rad/s³; 1e+03 is allowed.", "rad/s³"),
+    ]
+
+
+def test_of_two_arms_that_go_into_the_table_the_deeper_one_is_named() -> None:
+    deep = BOTH_HOME.copy()
+    deep[[1, 8]] += 0.6, 0.65
+    verdict = Ride(deep).ask(deep + 1e-4 * np.isin(np.arange(14), (1, 8)))
+    assert [finding.subject for finding in verdict.findings] == ["right fingers and table"]
