@@ -219,7 +219,9 @@ def test_reset_forgets_what_was_sent() -> None:
 
 
 def test_an_exception_in_a_check_is_a_stop_that_says_so() -> None:
-    refused(review(None, seen()), Outcome.STOP, "fault")
+    broken = review(None, seen())
+    refused(broken, Outcome.STOP, "fault")
+    assert "guard failed: AttributeError: " in broken.findings[0].text
     guard = Guard(LIMITS)
     refused(guard.review(asked(BOTH_HOME), None, NOW_NS), Outcome.STOP, "fault")
 
@@ -317,10 +319,22 @@ def test_after_a_reset_nothing_was_sent_that_the_arms_could_be_off() -> None:
 def test_after_a_refusal_nothing_was_sent_that_the_arms_could_be_off() -> None:
     ride = Ride()
     ride.ask(BOTH_HOME)
-    refused(ride.ask(BOTH_HOME * np.nan), Outcome.STOP, "finite")
+    refused(ride.ask(BOTH_HOME, epoch=2), Outcome.HOLD, "epoch")
     stuck = BOTH_HOME.copy()
     stuck[2] -= 2 * LIMITS.tracking_error[2]
-    assert ride.ask(stuck, measured=stuck).outcome is Outcome.ALLOW
+    assert ride.ask(BOTH_HOME, measured=stuck).outcome is Outcome.ALLOW
+
+
+def test_after_a_refusal_the_next_command_begins_where_the_arms_were_measured_then() -> None:
+    ride = Ride()
+    refused(ride.ask(BOTH_HOME, epoch=2), Outcome.HOLD, "epoch")
+    assert ride.ask(BOTH_HOME, measured=BOTH_HOME + 0.002).outcome is Outcome.ALLOW
+
+
+def test_a_step_at_its_limit_may_be_over_it_by_rounding() -> None:
+    step = LIMITS.jerk * TICK_S**3 * (np.arange(14) == 0)
+    assert Ride().ask(BOTH_HOME + step + 9e-7 * (np.arange(14) == 0)).outcome is Outcome.ALLOW
+    assert Ride().ask(BOTH_HOME + step + 2e-6 * (np.arange(14) == 0)).outcome is Outcome.HOLD
 
 
 def test_a_cost_is_a_duration() -> None:
