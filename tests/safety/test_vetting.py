@@ -288,3 +288,8 @@ def test_rows_between_the_rows_are_on_straight_lines_and_before_the_first_there_
 
 def test_a_cost_is_a_duration() -> None:
     assert 0 < vet(decided(resting())).cost_s < 60
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_a_chunk_too_short_for_a_rate_is_allowed(rows: int) -> None:
+    assert vet(decided(resting(rows))).outcome is Outcome.ALLOW
