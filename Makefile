@@ -6,7 +6,7 @@ INSTRUCTION ?= put the red block in the box
 export MUJOCO_GL ?= egl
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check setup dev format clean
+.PHONY: run test check coverage mutants setup dev format clean
 
 run: setup  ## one sentence becomes a reasoned, vetted, recorded motion; leaves runs/<time>/report.html
 	$(BIN)/forearm run "$(INSTRUCTION)"
@@ -14,10 +14,17 @@ run: setup  ## one sentence becomes a reasoned, vetted, recorded motion; leaves 
 test: dev  ## everything that CI runs
 	$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -n 2 --dist worksteal
+	$(MAKE) --no-print-directory coverage
 
 check: dev  ## what to run before every commit, under a minute
 	$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+coverage: dev  ## fails where a branch of safety/ is not tested by its own tests
+	$(BIN)/pytest tests/safety --cov=forearm.safety --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
+
+mutants: dev  ## changes safety/ in one place at a time; lists the changes that no test notices
+	PYTHON=$(BIN)/python sh scripts/mutation.sh
 
 lint:
 	$(BIN)/ruff format --check .

@@ -9,6 +9,7 @@ a new chunk is made; the last figure is that lateness for the same policy on the
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from forearm.runtime.inference import ThreadedInference
 from forearm.runtime.session import Charge, Session
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
+from forearm.safety.selftest import prove
 from forearm.safety.vetting import Vetting
 
 
@@ -49,13 +51,15 @@ def measure(policy: str, seconds: float) -> tuple[SessionEnded, list[float]]:
         if isinstance(event, Decided):
             latencies.append((event.stamp_ns - event.decision.chunk.stamp_ns) / NANOSECONDS)
 
+    vetting, guard = Vetting(limits), Guard(limits)
     session = Session(
         charge=Charge(instruction=robot.setup.instruction, seed=0, time_limit_s=seconds),
         robot=robot,
         policy=decider,
-        inference=ThreadedInference(decider, Vetting(limits), clock),
+        inference=ThreadedInference(decider, vetting, clock),
         chunks=ChunkBuffer(limits),
-        guard=Guard(limits),
+        guard=guard,
+        prove=partial(prove, vetting, guard, model_digest=decider.model_digest),
         goal=Never(),
         clock=clock,
         emit=emit,

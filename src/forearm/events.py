@@ -28,6 +28,17 @@ class SessionStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SelfTested:
+    """Both gates were shown what is known to be bad: the checks that refused it, and those that did not."""
+
+    kind: Literal["self_tested"] = "self_tested"
+    stamp_ns: int
+    proven: tuple[str, ...]
+    failed: tuple[str, ...]
+    cost_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Observed:
     """The robot was read. Images are logged when they are new."""
 
@@ -95,5 +106,5 @@ class SessionEnded:
     dropped: int
 
 
-Event = SessionStarted | Observed | Decided | Judged | Commanded | ModeChanged | SessionEnded
+Event = SessionStarted | SelfTested | Observed | Decided | Judged | Commanded | ModeChanged | SessionEnded
 Emit = Callable[[Event], None]

@@ -142,3 +142,12 @@ def test_bad_input_to_an_evaluation_is_one_clear_line(
     assert complaint in ended.stderr
     assert "Traceback" not in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_selftest_lists_every_check_of_both_gates_and_that_it_is_proven() -> None:
+    done = forearm("selftest")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert all(line.startswith("ok ") for line in lines[:-1])
+    assert lines[-1] == f"{len(lines) - 1} of {len(lines) - 1} proven"
+    assert any("guard" in line and "clearance: arms" in line and "wrists 4 mm apart" in line for line in lines)

@@ -1,6 +1,7 @@
 """A robot that does exactly what it is told, and policies that do one thing wrong each."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from forearm.runtime.session import Charge, Session
 from forearm.runtime.watchdog import Patience
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
+from forearm.safety.selftest import prove
 from forearm.safety.vetting import Vetting
 
 J = len(BIMANUAL_YAM.joints)
@@ -118,8 +120,11 @@ class Bench:
         patience: Patience | None = None,
         interrupted: Callable[[], str] = str,
         clock: Clock | None = None,
+        vetting: Vetting | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self.clock = clock or SimulatedClock()
+        vetting, guard = vetting or Vetting(LIMITS), guard or Guard(LIMITS)
         self.robot = robot(self.clock)
         self.policy = policy or Wave()
         self.events: list[Event] = []
@@ -127,9 +132,10 @@ class Bench:
             charge=Charge(instruction="wave", seed=0, time_limit_s=time_limit_s),
             robot=self.robot,
             policy=self.policy,
-            inference=inference or SimulatedInference(self.policy, Vetting(LIMITS)),
+            inference=inference or SimulatedInference(self.policy, vetting),
             chunks=ChunkBuffer(LIMITS),
-            guard=Guard(LIMITS),
+            guard=guard,
+            prove=partial(prove, vetting, guard),
             goal=Elapsed(self.clock, goal_s),
             clock=self.clock,
             emit=self.events.append,

@@ -6,9 +6,10 @@ import pytest
 from runtime_stubs import HOME, LIMITS, Bench, ObedientRobot, Wave
 
 from forearm.errors import InstructionError
-from forearm.events import Commanded, Decided, Judged, SessionEnded, SessionStarted
-from forearm.messages import Decision, Observation, VettedChunk
+from forearm.events import Commanded, Decided, Judged, SelfTested, SessionEnded, SessionStarted
+from forearm.messages import Decision, Finding, Observation, VettedChunk
 from forearm.runtime.inference import Answer, SimulatedInference
+from forearm.safety.guard import Guard
 from forearm.safety.vetting import Vetting
 
 
@@ -223,3 +224,43 @@ def test_every_objection_of_the_guard_is_in_the_events() -> None:
     objections = [event for event in bench.events if isinstance(event, Judged) and event.gate == "guard"]
     assert objections
     assert all(event.findings for event in objections)
+
+
+class LetsFastCommandsPass(Guard):
+    """Of what is wrong with a command it overlooks its rates."""
+
+    def _smooth(self, positions: np.ndarray) -> tuple[Finding, ...]:
+        return ()
+
+
+def test_the_gates_prove_themselves_before_anything_moves_and_the_log_says_so() -> None:
+    bench = Bench(goal_s=0.5)
+    assert bench.session.run().outcome == "done"
+    tested = [number for number, event in enumerate(bench.events) if isinstance(event, SelfTested)]
+    moved = [number for number, event in enumerate(bench.events) if isinstance(event, Commanded)]
+    assert len(tested) == 1
+    assert tested[0] < moved[0]
+    event = bench.events[tested[0]]
+    assert event.failed == ()
+    assert len(event.proven) > 40
+
+
+@pytest.mark.parametrize(
+    ("gates", "named"),
+    [
+        ({"guard": LetsFastCommandsPass(LIMITS)}, ("guard: speed", "guard: acceleration", "guard: jerk")),
+        ({"vetting": Vetting(replace(LIMITS, arm_clearance_m=1e-6))}, ("vetting: clearance: arms",)),
+    ],
+)
+def test_a_gate_that_lets_what_is_known_to_be_bad_pass_is_not_armed_and_is_named(
+    gates: dict[str, object], named: tuple[str, ...]
+) -> None:
+    bench = Bench(**gates)
+    ended = bench.session.run()
+    assert ended.outcome == "stopped"
+    assert all(name in ended.reason for name in named)
+    assert bench.policy.asked == 0
+    assert bench.robot.calls == ["connect", "stop", "close"]
+    tested = [event for event in bench.events if isinstance(event, SelfTested)]
+    assert [len(event.failed) for event in tested] == [len(named)]
+    assert bench.modes() == ["protective_stop"]

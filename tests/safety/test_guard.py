@@ -7,6 +7,7 @@ import pytest
 
 from forearm.clock import NANOSECONDS
 from forearm.messages import Command, Image, Observation, Outcome, Verdict
+from forearm.safety.clearance import PAIRS, Bodies
 from forearm.safety.guard import Guard
 from forearm.safety.limits import TICK_S, Limits
 
@@ -218,6 +219,157 @@ def test_reset_forgets_what_was_sent() -> None:
 
 
 def test_an_exception_in_a_check_is_a_stop_that_says_so() -> None:
-    refused(review(None, seen()), Outcome.STOP, "fault")
+    broken = review(None, seen())
+    refused(broken, Outcome.STOP, "fault")
+    assert "guard failed: AttributeError: " in broken.findings[0].text
     guard = Guard(LIMITS)
     refused(guard.review(asked(BOTH_HOME), None, NOW_NS), Outcome.STOP, "fault")
+
+
+def test_what_is_too_near_does_not_come_nearer_however_small_the_steps_are() -> None:
+    deep = BOTH_HOME.copy()
+    deep[1] += 0.6
+    ride, start = Ride(deep), deep[1]
+    for _ in range(50):
+        ride.ask(ride.at + 1e-6 * (np.arange(14) == 1))
+    assert ride.at[1] - start < 1e-8
+
+
+def test_objections_name_what_they_are_about() -> None:
+    subjects = [
+        (review(asked(np.zeros(13)), seen()), ["command"]),
+        (review(asked(BOTH_HOME), seen(np.zeros(13))), ["measured pose"]),
+        (review(asked(BOTH_HOME, stamp_ns=NOW_NS + 1), seen()), ["command"]),
+        (review(asked(BOTH_HOME), seen(stamp_ns=NOW_NS + 1)), ["measured pose"]),
+        (review(None, seen()), ["guard"]),
+        (review(asked(BOTH_HOME, epoch=2), seen()), ["command"]),
+    ]
+    for verdict, expected in subjects:
+        assert [each.subject for each in verdict.findings if "image" not in each.subject] == expected
+
+
+def test_objections_say_what_is_wrong_in_words() -> None:
+    nowhere = BOTH_HOME.copy()
+    nowhere[8] = -0.051
+    texts = [finding.text for finding in review(asked(nowhere), seen(nowhere)).findings]
+    assert "The measured pose puts right_joint2 at -0.051 rad; -0.050 to 3.715 is allowed." in texts
+    over = BOTH_HOME.copy()
+    over[6] = 1.001
+    texts = [finding.text for finding in review(asked(over), seen()).findings]
+    assert "The command puts left_gripper at 1.001 opening; -0.000 to 1.000 is allowed." in texts
+    ride, stuck = Ride(), BOTH_HOME.copy()
+    ride.ask(BOTH_HOME)
+    stuck[2] -= 0.31
+    texts = [finding.text for finding in ride.ask(BOTH_HOME, measured=stuck).findings]
+    assert texts == ["left_joint3 is off its set-point by 0.31 rad; 0.3 is allowed."]
+
+
+def test_the_pair_that_is_too_near_most_is_named_with_its_distance() -> None:
+    deep, deeper = BOTH_HOME.copy(), BOTH_HOME.copy()
+    deep[1] += 0.6
+    deeper[1] += 0.6001
+    verdict = Ride(deep).ask(deeper)
+    refused(verdict, Outcome.HOLD, "clearance: fingers over table")
+    pairs = np.arange(len(PAIRS))
+    least = float(Bodies.at(deeper[None]).clearance(pairs, np.zeros_like(pairs)).min())
+    assert verdict.findings[0].measured == pytest.approx(least)
+    assert verdict.findings[0].text.endswith("mm apart and nearing; -6 mm is needed.")
+
+
+@pytest.mark.parametrize("end", [LIMITS.lower, LIMITS.upper])
+def test_the_ends_of_the_range_are_inside_it(end: np.ndarray) -> None:
+    for joint in (4, 5, 6):
+        there = BOTH_HOME.copy()
+        there[joint] = end[joint]
+        assert Ride(there).ask(there).outcome is Outcome.ALLOW
+
+
+def test_rounding_below_the_range_is_clipped_too() -> None:
+    closed = BOTH_HOME.copy()
+    closed[6] = 0.0
+    below = closed.copy()
+    below[6] = -5e-7
+    assert Ride(closed).ask(below).command.positions[6] == 0.0
+
+
+@pytest.mark.parametrize("joint", [1, 6])
+def test_an_arm_measured_a_little_below_its_range_is_not_stopped(joint: int) -> None:
+    sagged = np.where(np.arange(14) == joint, LIMITS.lower - 0.9 * LIMITS.position_excess, BOTH_HOME)
+    assert Ride(sagged).ask(sagged).outcome is Outcome.ALLOW
+
+
+def test_the_first_command_is_number_zero_or_later_afresh_and_after_a_reset() -> None:
+    guard = Guard(LIMITS)
+    refused(guard.review(asked(BOTH_HOME, sequence=-1), seen(), NOW_NS), Outcome.HOLD, "sequence")
+    assert guard.review(asked(BOTH_HOME, sequence=0), seen(), NOW_NS).command
+    guard.reset(seen())
+    refused(guard.review(asked(BOTH_HOME, sequence=-1), seen(), NOW_NS), Outcome.HOLD, "sequence")
+    assert guard.review(asked(BOTH_HOME, sequence=0), seen(), NOW_NS).command
+
+
+def test_after_a_reset_nothing_was_sent_that_the_arms_could_be_off() -> None:
+    ride = Ride()
+    ride.ask(BOTH_HOME)
+    ride.guard.reset(seen())
+    stuck = BOTH_HOME.copy()
+    stuck[2] -= 2 * LIMITS.tracking_error[2]
+    assert ride.ask(BOTH_HOME, measured=stuck).outcome is Outcome.ALLOW
+
+
+def test_after_a_refusal_nothing_was_sent_that_the_arms_could_be_off() -> None:
+    ride = Ride()
+    ride.ask(BOTH_HOME)
+    refused(ride.ask(BOTH_HOME, epoch=2), Outcome.HOLD, "epoch")
+    stuck = BOTH_HOME.copy()
+    stuck[2] -= 2 * LIMITS.tracking_error[2]
+    assert ride.ask(BOTH_HOME, measured=stuck).outcome is Outcome.ALLOW
+
+
+def test_after_a_refusal_the_next_command_begins_where_the_arms_were_measured_then() -> None:
+    ride = Ride()
+    refused(ride.ask(BOTH_HOME, epoch=2), Outcome.HOLD, "epoch")
+    assert ride.ask(BOTH_HOME, measured=BOTH_HOME + 0.002).outcome is Outcome.ALLOW
+
+
+def test_a_step_at_its_limit_may_be_over_it_by_rounding() -> None:
+    step = LIMITS.jerk * TICK_S**3 * (np.arange(14) == 0)
+    assert Ride().ask(BOTH_HOME + step + 9e-7 * (np.arange(14) == 0)).outcome is Outcome.ALLOW
+    assert Ride().ask(BOTH_HOME + step + 2e-6 * (np.arange(14) == 0)).outcome is Outcome.HOLD
+
+
+def test_a_cost_is_a_duration() -> None:
+    assert 0 < review(asked(BOTH_HOME), seen()).cost_s < 60
+
+
+def test_a_moving_arm_is_compared_with_the_newest_set_point() -> None:
+    ride, base = Ride(), np.arange(14) == 0
+    step = 0.9 * LIMITS.jerk[0] * TICK_S**3 * base
+    for steps in (1, 4, 10, 19):  # from rest at constant jerk, then at constant acceleration
+        assert ride.ask(BOTH_HOME + steps * step).command
+    behind = ride.at - (LIMITS.tracking_error[0] + 1e-6) * base
+    refused(ride.ask(BOTH_HOME + 31 * step, measured=behind), Outcome.HOLD, "tracking")
+
+
+def test_an_arm_that_neither_follows_nor_is_where_it_can_be_stops() -> None:
+    ride = Ride()
+    ride.ask(BOTH_HOME)
+    nowhere = BOTH_HOME.copy()
+    nowhere[8] = -0.1
+    refused(ride.ask(BOTH_HOME, measured=nowhere), Outcome.STOP, "position", "tracking")
+
+
+def test_a_step_that_is_too_fast_is_said_in_its_units() -> None:
+    jump = BOTH_HOME.copy()
+    jump[3] += 0.2
+    assert [(finding.text, finding.unit) for finding in review(asked(jump), seen()).findings] == [
+        ("left_joint4 is to move at 20 rad/s; 5 is allowed.", "rad/s"),
+        ("left_joint4 is to accelerate at 2e+03 rad/s²; 40 is allowed.", "rad/s²"),
+        ("left_joint4 is to jerk at 2e+05 rad/s³; 1e+03 is allowed.", "rad/s³"),
+    ]
+
+
+def test_of_two_arms_that_go_into_the_table_the_deeper_one_is_named() -> None:
+    deep = BOTH_HOME.copy()
+    deep[[1, 8]] += 0.6, 0.65
+    verdict = Ride(deep).ask(deep + 1e-4 * np.isin(np.arange(14), (1, 8)))
+    assert [finding.subject for finding in verdict.findings] == ["right fingers and table"]

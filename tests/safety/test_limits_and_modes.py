@@ -78,3 +78,26 @@ def test_a_run_with_a_hold_a_recovery_and_an_operator_goes_through_these_modes()
 def test_no_trigger_but_engage_resume_and_recovered_lets_the_policy_move_the_arms() -> None:
     into = {trigger for mode, trigger in product(Mode, Trigger) if step(mode, trigger) is Mode.ENGAGED}
     assert into == {Trigger.ENGAGE, Trigger.RESUME, Trigger.RECOVERED}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"jerk": LIMITS.jerk[:13]}, "jerk: got shape (13,), allowed is (14,); give every joint a limit"),
+        ({"slowing": -2.0}, "slowing: got -2.0, allowed is a finite value > 0; check its unit"),
+        ({"slowing": 0.5}, "slowing: got 0.5, allowed is a factor ≥ 1; 1 means never"),
+        (
+            {"lower": np.where(np.arange(14) == 3, 2.0, LIMITS.lower)},
+            "range of joint 3: got 2.0..1.57, allowed is lower < upper; swap them",
+        ),
+    ],
+)
+def test_a_refusal_says_what_is_wrong_and_what_to_do(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        replace(LIMITS, **changes)
+    assert str(caught.value) == message
+
+
+def test_a_range_may_lie_below_zero_altogether() -> None:
+    below = np.where(np.arange(14) == 0, -1.0, LIMITS.upper)
+    assert replace(LIMITS, upper=below).upper[0] == -1.0

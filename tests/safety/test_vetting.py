@@ -8,7 +8,7 @@ import pytest
 from forearm.clock import NANOSECONDS
 from forearm.messages import Decision, Image, Observation, Outcome, Verdict
 from forearm.safety.limits import Limits
-from forearm.safety.vetting import Vetting
+from forearm.safety.vetting import Vetting, _rows_at
 
 from .scenes import BOTH_HOME, NOW_NS, PIXELS, decided, plan_of, ramp, resting, seen
 
@@ -213,3 +213,83 @@ def test_the_same_question_gets_the_same_answer() -> None:
     vetting = Vetting(LIMITS)
     vetting.vet(decided(ramp(1, 0.4)), seen(), NOW_NS)
     assert vetting.vet(decided(resting()), seen(), NOW_NS).outcome is Outcome.ALLOW
+
+
+def test_objections_name_what_they_are_about() -> None:
+    subjects = [
+        (vet(decided(np.zeros((16, 13)))), ["chunk"]),
+        (vet(decided(resting()), seen(np.zeros(13))), ["measured pose"]),
+        (vet(decided(resting(), epoch=2)), ["decision"]),
+        (vet(decided(resting()), now_ns=NOW_NS - 1), ["decision's observation"]),
+        (vet(None), ["vetting"]),
+    ]
+    for verdict, expected in subjects:
+        assert [each.subject for each in verdict.findings] == expected
+
+
+def test_the_first_objection_that_holds_ends_the_questions() -> None:
+    rows = resting()
+    rows[:, 4] = 3.0  # also a jump, with a plan that says something else
+    assert checks_of(vet(decided(rows, plan=plan_of(resting(), offset_m=1.0)))) == ["position"]
+    rows = resting()
+    rows[:, 0] += 0.7
+    assert checks_of(vet(decided(rows, plan=plan_of(resting(), offset_m=1.0)))) == ["first row"]
+
+
+def test_objections_say_what_is_wrong_in_words() -> None:
+    outside = BOTH_HOME.copy()
+    outside[1] = -0.06
+    texts = [each.text for each in vet(decided(resting()), seen(outside)).findings]
+    assert "The measured pose puts left_joint2 at -0.060 rad; -0.050 to 3.715 is allowed." in texts
+    rows = resting()
+    rows[:, 4] = 1.6
+    assert vet(decided(rows, period_s=0.5)).findings[0].text == (
+        "The chunk, until it was clipped, puts left_joint5 at 1.600 rad; -1.570 to 1.570 is allowed."
+    )
+    rows[:, 4] = 3.0
+    assert vet(decided(rows)).findings[0].text == (
+        "The chunk puts left_joint5 at 3.000 rad; -1.620 to 1.620 is allowed."
+    )
+    rows = resting()
+    rows[:, 0] += 0.7
+    assert vet(decided(rows)).findings[0].text == "left_joint1 is to jump by 0.7 rad; 0.6 is allowed."
+    shaken = resting(8)
+    shaken[3, 5] += 0.4
+    assert [each.text for each in vet(decided(shaken, period_s=1 / 30)).findings] == [
+        "left_joint6 is to move at 12 rad/s at row 2; 5 is allowed.",
+        "left_joint6 is to accelerate at 720 rad/s² at row 2; 40 is allowed.",
+        "left_joint6 is to jerk at 3.24e+04 rad/s³ at row 1; 1e+03 is allowed.",
+    ]
+
+
+def test_the_fewest_rows_worth_following_are_followed_and_one_less_is_held() -> None:
+    rows = ramp(1, 0.4)
+    clear = len(vet(decided(rows)).vetted.chunk.positions)
+    fewest = rows[clear - LIMITS.fewest_rows :]
+    verdict = vet(decided(fewest))
+    assert len(verdict.vetted.chunk.positions) == LIMITS.fewest_rows
+    assert f"mm apart on the way to row {LIMITS.fewest_rows}; " in verdict.findings[0].text
+    refused(vet(decided(fewest[1:])), Outcome.HOLD, "clearance: fingers over table")
+
+
+def test_a_plan_is_compared_up_to_the_last_row_and_not_beyond() -> None:
+    rows = ramp(0, 0.5)
+    plan = plan_of(rows, offset_m=1.0)  # at its second waypoint
+    for at_s, outcome in ((1.6, Outcome.HOLD), (1.6001, Outcome.ALLOW)):
+        times_s = np.array([0.3, at_s, at_s + 1, at_s + 2])
+        assert vet(decided(rows, plan=replace(plan, trace_times_s=times_s))).outcome is outcome
+
+
+def test_rows_between_the_rows_are_on_straight_lines_and_before_the_first_there_is_the_first() -> None:
+    rows = np.array([[1.0], [2.0], [4.0]])
+    times_s = np.array([0.0, 0.1, 0.15, 0.2, 0.275, 0.3, 0.9])
+    np.testing.assert_allclose(_rows_at(times_s, rows, 0.1)[:, 0], [1.0, 1.0, 1.5, 2.0, 3.5, 4.0, 4.0])
+
+
+def test_a_cost_is_a_duration() -> None:
+    assert 0 < vet(decided(resting())).cost_s < 60
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_a_chunk_too_short_for_a_rate_is_allowed(rows: int) -> None:
+    assert vet(decided(resting(rows))).outcome is Outcome.ALLOW

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from forearm.events import Commanded, Decided, Judged, ModeChanged, Observed, SessionEnded, SessionStarted
+from forearm.events import Commanded, Decided, Judged, ModeChanged, Observed, SelfTested, SessionEnded, SessionStarted
 from forearm.messages import ActionChunk, Decision, DepthImage, Finding, Image, Observation, Outcome, Plan
 
 stamps = st.integers(0, 2**62)
@@ -101,6 +101,13 @@ starts = _tagged(
 )
 events = st.one_of(
     starts,
+    _tagged(
+        SelfTested,
+        "self_tested",
+        proven=st.lists(words, max_size=3).map(tuple),
+        failed=st.lists(words, max_size=3).map(tuple),
+        cost_s=numbers,
+    ),
     _tagged(Observed, "observed", observation=observations),
     _tagged(Decided, "decided", decision=decisions),
     _tagged(

@@ -17,10 +17,19 @@ from forearm.cli.model import model
 from forearm.cli.record import record
 from forearm.cli.report import report
 from forearm.cli.run import run
+from forearm.cli.selftest import selftest
 from forearm.cli.train import train
 from forearm.errors import ForearmError
 
-COMMANDS = {"run": run, "eval": evaluate, "report": report, "record": record, "train": train, "model": model}
+COMMANDS = {
+    "run": run,
+    "eval": evaluate,
+    "report": report,
+    "record": record,
+    "train": train,
+    "model": model,
+    "selftest": selftest,
+}
 
 DESCRIPTION = """An open action reasoning system for robots: it says what it sees in 3D and what it will do, has that
 vetted, moves two arms, and can explain itself afterwards.
@@ -32,6 +41,7 @@ vetted, moves two arms, and can explain itself afterwards.
   forearm record --out data/nano                                 demonstrations of the scripted solver
   forearm train --data data/nano --out runs/nano                 from demonstrations to weights
   forearm model info checkpoints/MolmoAct2-LIBERO                what a released checkpoint is
+  forearm selftest                                               shows both safety gates what is known to be bad
 
 forearm COMMAND --help says more about each."""
 

@@ -6,14 +6,15 @@ the log ends with a `SessionEnded` that says why.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from forearm.clock import NANOSECONDS, Clock
 from forearm.errors import ForearmError, InstructionError
-from forearm.events import Emit, ModeChanged, SessionEnded, SessionStarted
-from forearm.messages import Outcome
+from forearm.events import Emit, ModeChanged, SelfTested, SessionEnded, SessionStarted
+from forearm.messages import Observation, Outcome
 from forearm.policy.interface import Policy
 from forearm.robot.interface import Robot
 from forearm.runtime.chunks import ChunkBuffer
@@ -22,11 +23,13 @@ from forearm.runtime.loop import Loop, Reviews
 from forearm.runtime.watchdog import Concern, Patience, Watchdog
 from forearm.safety.limits import TICK_S
 from forearm.safety.mode import Mode, Trigger, step
+from forearm.safety.selftest import Proof, refuse_unproven
 from forearm.telemetry.metrics import Histogram
 
 TICK_NS = round(TICK_S * NANOSECONDS)
 
 Ended = Literal["done", "failed", "refused", "stopped", "error"]
+Prove = Callable[[Observation, int], tuple[Proof, ...]]
 
 
 class Goal(Protocol):
@@ -72,6 +75,8 @@ class Session:
         inference: thinks with that policy; closed at the end.
         chunks: turns vetted chunks into commands.
         guard: judges every command.
+        prove: shows this guard and the vetting in use what is known to be bad, before anything moves, given the
+            observation that the guard is to begin with and the time.
         goal: says when it is done.
         clock: the session's time.
         emit: takes every event.
@@ -89,6 +94,7 @@ class Session:
         inference: Inference,
         chunks: ChunkBuffer,
         guard: Reviews,
+        prove: Prove,
         goal: Goal,
         clock: Clock,
         emit: Emit,
@@ -101,6 +107,7 @@ class Session:
         self._policy = policy
         self._inference = inference
         self._chunks = chunks
+        self._prove = prove
         self._goal = goal
         self._clock = clock
         self._emit = emit
@@ -140,8 +147,8 @@ class Session:
 
     def _drive(self) -> tuple[Ended, str]:
         """Ticks until something ends it; says what."""
+        self._arm()
         started_ns = due_ns = self._clock.now_ns()
-        self._chunks.start(self._robot.read())
         while True:
             self._clock.sleep_until(due_ns)
             self._lateness.add((self._clock.now_ns() - due_ns) / NANOSECONDS)
@@ -158,6 +165,25 @@ class Session:
                 return "failed", f"The task was not done within {self._charge.time_limit_s:g} s."
             # Ticks that were missed are left out: catching up would be a burst of commands.
             due_ns += TICK_NS * max(1, (self._clock.now_ns() - due_ns) // TICK_NS)
+
+    def _arm(self) -> None:
+        """Lets motion begin where the robot stands, once both gates have proven themselves.
+
+        Raises:
+            SafetyError: that names the checks which let through what is known to be bad.
+        """
+        observation, now_ns, begun = self._robot.read(), self._clock.now_ns(), time.perf_counter()
+        proofs = self._prove(observation, now_ns)
+        self._emit(
+            SelfTested(
+                stamp_ns=now_ns,
+                proven=tuple(str(proof) for proof in proofs if proof.proven),
+                failed=tuple(str(proof) for proof in proofs if not proof.proven),
+                cost_s=time.perf_counter() - begun,
+            )
+        )
+        refuse_unproven(proofs)
+        self._chunks.start(observation)
 
     def _change_mode(self, concern: Concern) -> None:
         """Takes the step that the concern asks for; a hold that begins brakes to rest within the limits."""

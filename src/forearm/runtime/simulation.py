@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from forearm.cell.setup import Setup
 from forearm.cell.simulator import CellRobot
@@ -18,6 +19,7 @@ from forearm.runtime.inference import SimulatedInference
 from forearm.runtime.session import Charge, Session
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
+from forearm.safety.selftest import prove
 from forearm.safety.vetting import Vetting
 
 LATENCY_S = 0.05  # s, simulated, from observation to decision: twice the small model's measured one on one core
@@ -80,13 +82,15 @@ class Simulation:
         charge = Charge(
             instruction=setup.instruction, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
         )
+        vetting, guard = Vetting(limits), Guard(limits)
         session = Session(
             charge=charge,
             robot=self._robot,
             policy=self.policy,
-            inference=SimulatedInference(self.policy, Vetting(limits), latency_s=self._latency_s),
+            inference=SimulatedInference(self.policy, vetting, latency_s=self._latency_s),
             chunks=ChunkBuffer(limits),
-            guard=Guard(limits),
+            guard=guard,
+            prove=partial(prove, vetting, guard, model_digest=self.policy.model_digest),
             goal=self._robot,
             clock=self._clock,
             emit=emit,

@@ -19,7 +19,8 @@ from forearm.safety.clearance import PAIRS, Bodies, margins
 from forearm.safety.limits import TICK_S, Limits
 
 Findings = tuple[Finding, ...]
-ROUNDING = 1e-6  # rad, opening or m: what arithmetic may add to a limit, far below what an encoder sees
+ROUNDING = 1e-6  # rad or opening: what arithmetic may add to a limit, far below what an encoder sees
+NEARER_M = 1e-12  # m, what arithmetic may take from a distance; per tick, so any more would let arms creep together
 HISTORY = 3  # set-points needed to know speed, acceleration and jerk of the next one
 
 _RATES = (
@@ -156,7 +157,7 @@ class Guard:
             return ()
         pairs, distances = pairs[close], distances[close]
         here = Bodies.at(self._sent[-1][None]).clearance(pairs, np.zeros_like(pairs))
-        nearing = ~(distances >= here - ROUNDING)
+        nearing = ~(distances >= here - NEARER_M)
         if not nearing.any():
             return ()
         at = np.nonzero(nearing)[0]

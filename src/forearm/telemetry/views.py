@@ -17,7 +17,17 @@ from foxglove_schemas_protobuf.SceneEntity_pb2 import SceneEntity
 from foxglove_schemas_protobuf.SceneUpdate_pb2 import SceneUpdate
 from google.protobuf.message import Message
 
-from forearm.events import Commanded, Decided, Event, Judged, ModeChanged, Observed, SessionEnded, SessionStarted
+from forearm.events import (
+    Commanded,
+    Decided,
+    Event,
+    Judged,
+    ModeChanged,
+    Observed,
+    SelfTested,
+    SessionEnded,
+    SessionStarted,
+)
 from forearm.messages import Outcome
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.telemetry.images import timestamp
@@ -82,6 +92,10 @@ def _sentences(event: Event) -> Iterator[tuple[str, str, Outcome]]:
     match event:
         case SessionStarted():
             yield "session", f"started: {event.instruction}", Outcome.ALLOW
+        case SelfTested():
+            yield "self-test", f"{len(event.proven)} known-bad and good inputs were judged rightly", Outcome.ALLOW
+            for failure in event.failed:
+                yield "self-test", f"not proven: {failure}", Outcome.STOP
         case Judged():
             for finding in event.findings:
                 yield event.gate, finding.text, finding.outcome

@@ -1,0 +1,294 @@
+"""Inputs that are known to be bad, each with the check that has to refuse it.
+
+Invariant: how bad they are is written here in absolute numbers, so that limits which were loosened beyond them show.
+
+To add a check: one line in `OF_VETTING`, `OF_GUARD` or both, and where needed a function that spoils something good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from forearm.clock import NANOSECONDS
+from forearm.messages import ActionChunk, Command, Decision, Floats, Image, Observation, Plan
+from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.robot.kinematics import tool_poses
+from forearm.safety.clearance import Kind
+
+MINUTE_NS = 60 * NANOSECONDS  # ns, far beyond every age that is allowed
+SECOND_NS = NANOSECONDS
+TICK_NS = NANOSECONDS // 100
+PERIOD_S = 0.1  # s, between a good chunk's rows
+SHORT_S = 1.0 / 30.0  # s, between the rows of one that is too fast
+ROWS = 6
+GOOD = "nothing wrong"
+
+# rad and openings, both arms raised over the table and clear by centimetres: the cell's home pose.
+_ARM = np.array([0.611, 1.467, 1.299, -1.403, 0.0, -1.571, 1.0])
+READY = np.concatenate([_ARM, _ARM * [-1, 1, 1, 1, -1, -1, 1]])
+
+# Joint → (rad where all is clear, rad where that kind of pair is 2 to 8 mm too near); the other joints are READY's.
+TOO_NEAR: dict[Kind, dict[int, tuple[float, float]]] = {
+    "arms": {0: (-0.885, -0.945), 7: (0.885, 0.945)},  # wrists 4 mm apart
+    "self": {2: (0.903, 0.842), 4: (0.275, 0.317)},  # left fingers 2.5 mm from their own upper arm
+    "links over table": {1: (2.061, 2.118), 2: (1.309, 1.310), 4: (0.720, 0.789)},  # left camera 5 mm above
+    "fingers over table": {8: (1.918, 1.978), 10: (-1.173, -1.143), 11: (0.241, 0.273)},  # right ones 9 mm below
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Asked:
+    """One question to a gate: a decision or a command, what was seen, when; `before` is sent by the guard first."""
+
+    observation: Observation
+    now_ns: int
+    decision: Decision | None = None
+    command: Command | None = None
+    before: tuple[Command, Observation] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A check, its bad input in words, and how something good becomes that input."""
+
+    check: str
+    shown: str
+    spoil: Callable[[Asked], Asked]
+
+
+def _seen(positions: Floats, epoch: int, stamp_ns: int) -> Observation:
+    """At rest there, with a new picture of every camera."""
+    still = np.zeros(len(positions))
+    pixels = np.full((2, 2, 3), stamp_ns // TICK_NS % 251, dtype=np.uint8)  # never the picture of the tick before
+    images = {camera.name: Image(stamp_ns=stamp_ns, pixels=pixels) for camera in BIMANUAL_YAM.cameras}
+    return Observation(
+        stamp_ns=stamp_ns,
+        sequence=stamp_ns // TICK_NS,
+        epoch=epoch,
+        positions=positions,
+        velocities=still,
+        efforts=still,
+        images=images,
+        depths={},
+        instruction="",
+    )
+
+
+def good_decision(epoch: int, now_ns: int, model_digest: str) -> Asked:
+    """Stay, with a plan that says so."""
+    rows = np.tile(READY, (ROWS, 1))
+    times_s = PERIOD_S * np.array([2.0, 5.0])
+    plan = Plan(
+        subtask="",
+        depth_tokens=np.zeros(0, dtype=np.int64),
+        depth_map=np.zeros((0, 0)),
+        points=np.full((2, 2), np.nan),
+        trace=tool_poses(rows[:2])[0].transpose(1, 0, 2),
+        trace_grippers=np.ones((2, 2)),
+        trace_times_s=times_s,
+        confidence=1.0,
+    )
+    chunk = ActionChunk(stamp_ns=now_ns, period_s=PERIOD_S, positions=rows)
+    decision = Decision(sequence=1, epoch=epoch, plan=plan, chunk=chunk, latency_s=0.0, model_digest=model_digest)
+    return Asked(observation=_seen(READY, epoch, now_ns), now_ns=now_ns, decision=decision)
+
+
+def good_command(epoch: int, now_ns: int) -> Asked:
+    """Stay."""
+    command = Command(stamp_ns=now_ns, sequence=1, epoch=epoch, positions=READY)
+    return Asked(observation=_seen(READY, epoch, now_ns), now_ns=now_ns, command=command)
+
+
+# How good becomes bad. Most of it is the same for both gates: rows of a chunk and positions of a command alike.
+
+
+def _nothing(asked: Asked) -> Asked:
+    return asked
+
+
+def _positions(asked: Asked, positions: Any, *, period_s: Any = PERIOD_S) -> Asked:
+    """With these rows and no plan, or with this command."""
+    if asked.command is not None:
+        return replace(asked, command=replace(asked.command, positions=positions))
+    assert asked.decision is not None
+    chunk = replace(asked.decision.chunk, positions=positions, period_s=period_s)
+    return replace(asked, decision=replace(asked.decision, plan=None, chunk=chunk))
+
+
+def _moved(joint: int, *offsets: float, period_s: float = SHORT_S) -> Callable[[Asked], Asked]:
+    """One joint that far from READY, rad, row by row; a command is the last row."""
+
+    def spoil(asked: Asked) -> Asked:
+        rows = np.tile(READY, (len(offsets), 1))
+        rows[:, joint] += offsets
+        return _positions(asked, rows[-1] if asked.command else rows, period_s=period_s)
+
+    return spoil
+
+
+def _near(kind: Kind) -> Callable[[Asked], Asked]:
+    """From where everything is clear to where that kind of pair is too near, and staying there."""
+
+    def spoil(asked: Asked) -> Asked:
+        clear, near = READY.copy(), READY.copy()
+        for joint, (there, too_near) in TOO_NEAR[kind].items():
+            clear[joint], near[joint] = there, too_near
+        rows = np.stack([(clear + near) / 2.0, *[near] * (ROWS - 1)])
+        asked = _positions(asked, near if asked.command else rows)
+        return replace(asked, observation=_seen(clear, asked.observation.epoch, asked.now_ns))
+
+    return spoil
+
+
+def _value(value: float) -> Callable[[Asked], Asked]:
+    """One value of the last row is that."""
+    return lambda asked: _moved(9, *[0.0] * (ROWS - 1), value)(asked)
+
+
+def _shape(*shape: int) -> Callable[[Asked], Asked]:
+    return lambda asked: _positions(asked, np.zeros(shape))
+
+
+def _single_precision(asked: Asked) -> Asked:
+    return _positions(asked, READY.astype(np.float32))
+
+
+def _period(period_s: float) -> Callable[[Asked], Asked]:
+    return lambda asked: _positions(asked, np.tile(READY, (ROWS, 1)), period_s=period_s)
+
+
+def _measured(joint: int, offset: float) -> Callable[[Asked], Asked]:
+    """The arms are measured that far from READY, rad."""
+
+    def spoil(asked: Asked) -> Asked:
+        pose = READY.copy()
+        pose[joint] += offset
+        return replace(asked, observation=_seen(pose, asked.observation.epoch, asked.now_ns))
+
+    return spoil
+
+
+def _measured_shape(asked: Asked) -> Asked:
+    return replace(asked, observation=replace(asked.observation, positions=np.zeros(13)))
+
+
+def _epoch(asked: Asked) -> Asked:
+    return replace(asked, observation=replace(asked.observation, epoch=asked.observation.epoch + 1))
+
+
+def _answered_late(by_ns: int) -> Callable[[Asked], Asked]:
+    return lambda asked: replace(asked, now_ns=asked.now_ns + by_ns)
+
+
+def _of_another_moment(asked: Asked) -> Asked:
+    assert asked.decision is not None
+    chunk = replace(asked.decision.chunk, stamp_ns=asked.now_ns - SECOND_NS)
+    return replace(asked, decision=replace(asked.decision, chunk=chunk))
+
+
+def _command_stamped(by_ns: int) -> Callable[[Asked], Asked]:
+    def spoil(asked: Asked) -> Asked:
+        assert asked.command is not None
+        return replace(asked, command=replace(asked.command, stamp_ns=asked.now_ns + by_ns))
+
+    return spoil
+
+
+def _pose_stamped(by_ns: int) -> Callable[[Asked], Asked]:
+    def spoil(asked: Asked) -> Asked:
+        return replace(asked, observation=replace(asked.observation, stamp_ns=asked.now_ns + by_ns))
+
+    return spoil
+
+
+def _blind(asked: Asked) -> Asked:
+    return replace(asked, observation=replace(asked.observation, images={}))
+
+
+def _images_stamped(by_ns: int) -> Callable[[Asked], Asked]:
+    def spoil(asked: Asked) -> Asked:
+        images = {
+            name: replace(image, stamp_ns=image.stamp_ns + by_ns) for name, image in asked.observation.images.items()
+        }
+        return replace(asked, observation=replace(asked.observation, images=images))
+
+    return spoil
+
+
+def _lying(asked: Asked) -> Asked:
+    assert asked.decision is not None
+    assert asked.decision.plan is not None
+    plan = replace(asked.decision.plan, trace=asked.decision.plan.trace + 0.5)  # m
+    return replace(asked, decision=replace(asked.decision, plan=plan))
+
+
+def _none(asked: Asked) -> Asked:
+    return replace(asked, decision=None, command=None)
+
+
+def _before(asked: Asked, sequence: int) -> Asked:
+    """Good was sent a tick ago."""
+    assert asked.command is not None
+    then_ns = asked.now_ns - TICK_NS
+    good = replace(asked.command, positions=READY, stamp_ns=then_ns, sequence=sequence)
+    return replace(asked, before=(good, _seen(READY, asked.observation.epoch, then_ns)))
+
+
+def _replayed(asked: Asked) -> Asked:
+    return _before(asked, sequence=1)
+
+
+def _not_followed(asked: Asked) -> Asked:
+    return _before(_measured(0, 1.0)(asked), sequence=0)
+
+
+_OF_BOTH = (
+    Entry(check=GOOD, shown="staying where the arms are", spoil=_nothing),
+    Entry(check="dtype", shown="single precision", spoil=_single_precision),
+    Entry(check="finite", shown="a value that is not a number", spoil=_value(np.nan)),
+    Entry(check="finite", shown="a value that is infinite", spoil=_value(np.inf)),
+    Entry(check="shape", shown="a measured pose of 13 joints", spoil=_measured_shape),
+    Entry(check="epoch", shown="an answer to another session", spoil=_epoch),
+    Entry(check="camera", shown="no image at all", spoil=_blind),
+    Entry(check="age", shown="images a minute old", spoil=_images_stamped(-MINUTE_NS)),
+    Entry(check="age", shown="images of the future", spoil=_images_stamped(SECOND_NS)),
+    Entry(check="position", shown="a wrist to 3 rad", spoil=_moved(4, *[3.0] * ROWS)),
+    Entry(check="position", shown="a wrist measured at 3 rad", spoil=_measured(4, 3.0)),
+    Entry(check="speed", shown="a wrist at 30 rad/s and more", spoil=_moved(5, 0.0, 1.0, 2.0, 3.0)),
+    Entry(check="acceleration", shown="a wrist at 700 rad/s² and more", spoil=_moved(5, 0.0, 0.0, 0.0, 0.4, 0.0, 0.4)),
+    Entry(check="jerk", shown="a wrist at 32000 rad/s³ and more", spoil=_moved(5, 0.0, 0.0, 0.0, 0.4, 0.0, 0.4)),
+    Entry(check="clearance: arms", shown="wrists 4 mm apart", spoil=_near("arms")),
+    Entry(check="clearance: self", shown="fingers 2.5 mm from their own arm", spoil=_near("self")),
+    Entry(check="clearance: links over table", shown="a camera 5 mm over the table", spoil=_near("links over table")),
+    Entry(check="clearance: fingers over table", shown="fingers 9 mm in the table", spoil=_near("fingers over table")),
+    Entry(check="fault", shown="nothing at all, on which checks break", spoil=_none),
+)
+
+OF_VETTING: tuple[Entry, ...] = (
+    *_OF_BOTH,
+    Entry(check="shape", shown="rows of 13 joints", spoil=_shape(ROWS, 13)),
+    Entry(check="shape", shown="no rows", spoil=_shape(0, 14)),
+    Entry(check="shape", shown="a thousand rows", spoil=_shape(1000, 14)),
+    Entry(check="period", shown="rows 5 s apart", spoil=_period(5.0)),
+    Entry(check="period", shown="rows 0 s apart", spoil=_period(0.0)),
+    Entry(check="answers", shown="a chunk about another observation", spoil=_of_another_moment),
+    Entry(check="age", shown="an answer after a minute", spoil=_answered_late(MINUTE_NS)),
+    Entry(check="age", shown="an answer before its question", spoil=_answered_late(-SECOND_NS)),
+    Entry(check="first row", shown="a base joint 1.5 rad from its pose", spoil=_moved(0, *[-1.5] * ROWS)),
+    Entry(check="trace", shown="a plan that leads 0.5 m elsewhere", spoil=_lying),
+)
+
+OF_GUARD: tuple[Entry, ...] = (
+    *_OF_BOTH,
+    Entry(check="shape", shown="a command of 13 joints", spoil=_shape(13)),
+    Entry(check="sequence", shown="a command that was sent already", spoil=_replayed),
+    Entry(check="age", shown="a command a minute old", spoil=_command_stamped(-MINUTE_NS)),
+    Entry(check="age", shown="a command of the future", spoil=_command_stamped(SECOND_NS)),
+    Entry(check="age", shown="a measured pose a minute old", spoil=_pose_stamped(-MINUTE_NS)),
+    Entry(check="age", shown="a measured pose of the future", spoil=_pose_stamped(SECOND_NS)),
+    Entry(check="tracking", shown="a base joint 1 rad from its set-point", spoil=_not_followed),
+)

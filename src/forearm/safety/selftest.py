@@ -1,0 +1,117 @@
+"""Proves both gates before anything moves: what is known to be bad is shown to the very objects that will judge.
+
+Invariant: nothing in here is sent anywhere, and the guard is left as after its own `reset`.
+
+A check is proven when its bad input is refused *by that check*. What is good is shown too: a gate that refuses
+everything is broken as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from forearm.errors import SafetyError, listing
+from forearm.messages import Command, Decision, Observation, Outcome, Verdict
+from forearm.safety.known_bad import GOOD, OF_GUARD, OF_VETTING, Entry, good_command, good_decision
+
+
+class Vets(Protocol):
+    """What judges decisions; `forearm.safety.vetting.Vetting` is one."""
+
+    def vet(self, decision: Decision, observation: Observation, now_ns: int) -> Verdict:
+        """The verdict."""
+        ...
+
+
+class Reviews(Protocol):
+    """What judges commands and can forget them; `forearm.safety.guard.Guard` is one."""
+
+    def reset(self, observation: Observation) -> None:
+        """Forgets what was sent."""
+        ...
+
+    def review(self, command: Command, observation: Observation, now_ns: int) -> Verdict:
+        """The verdict."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """Whether one check of one gate refused what it is there for.
+
+    Attributes:
+        gate: vetting or guard.
+        check: as findings name it.
+        shown: the input, in words.
+        proven: whether the check refused it, or, of what is good, whether all checks let it pass.
+        answer: what the gate answered.
+    """
+
+    gate: str
+    check: str
+    shown: str
+    proven: bool
+    answer: str
+
+    def __str__(self) -> str:
+        return f"{self.gate}: {self.check} ({self.shown})"
+
+
+def prove(
+    vetting: Vets, guard: Reviews, observation: Observation, now_ns: int, *, model_digest: str = ""
+) -> tuple[Proof, ...]:
+    """Both gates' proofs; the guard then expects what begins at `observation`. About 20 ms."""
+    proofs = prove_vetting(vetting, observation.epoch, now_ns, model_digest=model_digest)
+    return proofs + prove_guard(guard, observation, now_ns)
+
+
+def prove_vetting(vetting: Vets, epoch: int, now_ns: int, *, model_digest: str = "") -> tuple[Proof, ...]:
+    """One proof per entry of `OF_VETTING`, for a vetting of session `epoch` that follows `model_digest`."""
+    good = good_decision(epoch, now_ns, model_digest)
+    proofs = list[Proof]()
+    for entry in OF_VETTING:
+        asked = entry.spoil(good)
+        verdict = vetting.vet(cast(Decision, asked.decision), asked.observation, asked.now_ns)
+        proofs.append(_proof("vetting", entry, verdict, passed=verdict.vetted is not None))
+    return tuple(proofs)
+
+
+def prove_guard(guard: Reviews, observation: Observation, now_ns: int) -> tuple[Proof, ...]:
+    """One proof per entry of `OF_GUARD`; the guard is reset to `observation` afterwards."""
+    good = good_command(observation.epoch, now_ns)
+    proofs = list[Proof]()
+    for entry in OF_GUARD:
+        asked = entry.spoil(good)
+        if asked.before is None:
+            guard.reset(asked.observation)
+        else:
+            command, seen = asked.before
+            guard.reset(seen)
+            guard.review(command, seen, command.stamp_ns)
+        verdict = guard.review(cast(Command, asked.command), asked.observation, asked.now_ns)
+        proofs.append(_proof("guard", entry, verdict, passed=verdict.command is not None))
+    guard.reset(observation)
+    return tuple(proofs)
+
+
+def refuse_unproven(proofs: tuple[Proof, ...]) -> None:
+    """Nothing where all is proven.
+
+    Raises:
+        SafetyError: that names the checks which failed.
+    """
+    failed = [proof for proof in proofs if not proof.proven]
+    if failed:
+        raise SafetyError(
+            f"self-test: got no proof of {listing(failed)}, allowed are gates whose every check refuses its known-bad "
+            "input; restore the limits and checks that were loosened"
+        )
+
+
+def _proof(gate: str, entry: Entry, verdict: Verdict, *, passed: bool) -> Proof:
+    refused = [each.check for each in verdict.findings if each.outcome >= Outcome.HOLD]
+    good = entry.check == GOOD
+    proven = passed and verdict.outcome is Outcome.ALLOW if good else not passed and entry.check in refused
+    answer = " ".join([verdict.outcome.name, *(["by " + listing(dict.fromkeys(refused))] if refused else [])])
+    return Proof(gate=gate, check=entry.check, shown=entry.shown, proven=proven, answer=answer)

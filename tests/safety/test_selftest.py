@@ -1,0 +1,178 @@
+"""Before anything moves both gates refuse, check by check, what is known to be bad; a broken one is named."""
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from forearm.errors import SafetyError
+from forearm.messages import Command, Decision, Observation, Outcome, SafeCommand, Verdict, VettedChunk
+from forearm.safety import guard as guard_module
+from forearm.safety.clearance import PAIRS, Bodies, Kind
+from forearm.safety.guard import Guard
+from forearm.safety.known_bad import GOOD, OF_GUARD, OF_VETTING, READY, TOO_NEAR
+from forearm.safety.limits import Limits
+from forearm.safety.selftest import Proof, prove, prove_guard, prove_vetting, refuse_unproven
+from forearm.safety.vetting import Vetting
+
+from .scenes import BOTH_HOME, NOW_NS, TICK_NS, asked, seen
+
+LIMITS = Limits.of()
+SAFETY = Path(guard_module.__file__).parent
+
+# A check that has no bad input, and why. Empty: every one has.
+WITHOUT_INPUT: dict[str, str] = {}
+
+
+def unproven(proofs: tuple[Proof, ...]) -> set[tuple[str, str]]:
+    return {(proof.gate, proof.check) for proof in proofs if not proof.proven}
+
+
+def of_vetting(limits: Limits) -> set[str]:
+    return {check for _, check in unproven(prove_vetting(Vetting(limits), 1, NOW_NS))}
+
+
+def of_guard(limits: Limits) -> set[str]:
+    return {check for _, check in unproven(prove_guard(Guard(limits), seen(), NOW_NS))}
+
+
+class LetsAllPass:
+    """A guard and a vetting that object to nothing."""
+
+    def reset(self, observation: Observation) -> None: ...
+
+    def review(self, command: Command, observation: Observation, now_ns: int) -> Verdict:
+        safe = SafeCommand(stamp_ns=now_ns, sequence=1, epoch=1, positions=BOTH_HOME)
+        return Verdict(outcome=Outcome.ALLOW, findings=(), command=safe)
+
+    def vet(self, decision: Decision, observation: Observation, now_ns: int) -> Verdict:
+        vetted = VettedChunk(chunk=decision.chunk, sequence=1, epoch=1) if decision else None
+        return Verdict(outcome=Outcome.ALLOW, findings=(), vetted=vetted)
+
+
+class LetsNothingPass(LetsAllPass):
+    """One that refuses without a reason, good and bad alike."""
+
+    def review(self, command: Command, observation: Observation, now_ns: int) -> Verdict:
+        return Verdict(outcome=Outcome.STOP, findings=())
+
+    def vet(self, decision: Decision, observation: Observation, now_ns: int) -> Verdict:
+        return Verdict(outcome=Outcome.STOP, findings=())
+
+
+def test_the_gates_as_they_are_prove_every_check() -> None:
+    proofs = prove(Vetting(LIMITS), Guard(LIMITS), seen(), NOW_NS)
+    assert [str(proof) for proof in proofs if not proof.proven] == []
+    assert len(proofs) == len(OF_VETTING) + len(OF_GUARD)
+    refuse_unproven(proofs)
+
+
+@pytest.mark.parametrize("epoch", [0, 7])
+@pytest.mark.parametrize("now_ns", [0, 10**15])
+def test_they_do_so_in_every_session_and_at_every_time(epoch: int, now_ns: int) -> None:
+    assert not unproven(prove(Vetting(LIMITS), Guard(LIMITS), seen(stamp_ns=now_ns, epoch=epoch), now_ns))
+
+
+def test_gates_that_let_everything_pass_fail_every_proof_but_that_of_what_is_good() -> None:
+    proofs = prove(LetsAllPass(), LetsAllPass(), seen(), NOW_NS)
+    assert {proof.check for proof in proofs if proof.proven} == {GOOD}
+    with pytest.raises(SafetyError, match=r"self-test: got no proof of .*vetting: speed .*guard: clearance: arms"):
+        refuse_unproven(proofs)
+
+
+def test_gates_that_let_nothing_pass_or_refuse_without_their_reason_fail_too() -> None:
+    assert not any(proof.proven for proof in prove(LetsNothingPass(), LetsNothingPass(), seen(), NOW_NS))
+
+
+@pytest.mark.parametrize(
+    ("changes", "vetting", "guard"),
+    [
+        ({"velocity": LIMITS.velocity * 1e6}, {"speed", "first row"}, {"speed"}),
+        ({"acceleration": LIMITS.acceleration * 1e6}, {"acceleration"}, {"acceleration"}),
+        ({"jerk": LIMITS.jerk * 1e9}, {"jerk"}, {"jerk"}),
+        ({"upper": LIMITS.upper + 9.0}, {"position"}, {"position"}),
+        ({"tracking_error": LIMITS.tracking_error * 9.0}, {"first row"}, {"tracking"}),
+        ({"arm_clearance_m": 1e-6}, {"clearance: arms"}, set()),
+        ({"arm_clearance_now_m": 1e-6}, set(), {"clearance: arms"}),
+        ({"self_clearance_m": 1e-6}, {"clearance: self"}, {"clearance: self"}),
+        ({"link_height_m": 1e-6}, {"clearance: links over table"}, {"clearance: links over table"}),
+        ({"finger_height_m": -0.5}, {"clearance: fingers over table"}, {"clearance: fingers over table"}),
+        ({"trace_error_m": 9.0}, {"trace"}, set()),
+        ({"slowing": 1e6}, {"speed", "acceleration", "jerk"}, set()),
+        ({"most_rows": 10**6}, {"shape"}, set()),
+        ({"longest_period_s": 60.0}, {"period"}, set()),
+    ],
+)
+def test_a_limit_that_cannot_reject_is_found_and_its_check_named(
+    changes: dict[str, object], vetting: set[str], guard: set[str]
+) -> None:
+    loosened = replace(LIMITS, **changes)
+    assert of_vetting(loosened) == vetting
+    assert of_guard(loosened) == guard
+
+
+def test_gates_that_watch_no_camera_are_not_proven() -> None:
+    assert of_vetting(LIMITS) | of_guard(LIMITS) == set()
+    assert unproven(prove(Vetting(LIMITS, cameras=()), Guard(LIMITS, cameras=()), seen(), NOW_NS)) == {
+        ("vetting", "camera"), ("vetting", "age"), ("guard", "camera"), ("guard", "age"),
+    }  # fmt: skip
+
+
+def rides(guard: Guard) -> list[tuple[Outcome, list[str]]]:
+    """What the guard answers to a few ticks: to begin with sequence 0, to glide, to repeat, to jump."""
+    answers = []
+    at = BOTH_HOME.copy()
+    for tick, step in enumerate([0.0, 4e-4, 8e-4, 1.2e-3, 0.3, 0.0]):
+        now_ns = NOW_NS + (tick + 1) * TICK_NS
+        goal = at + step * (np.arange(14) == 0)
+        verdict = guard.review(asked(goal, sequence=tick, stamp_ns=now_ns), seen(at, stamp_ns=now_ns), now_ns)
+        answers.append((verdict.outcome, [finding.check for finding in verdict.findings]))
+        at = goal if verdict.command is not None else at
+    return answers
+
+
+def test_a_proven_guard_remembers_nothing_of_its_proof() -> None:
+    fresh, proven = Guard(LIMITS), Guard(LIMITS)
+    fresh.reset(seen())
+    prove_guard(proven, seen(), NOW_NS)
+    answers = rides(fresh)
+    assert rides(proven) == answers
+    assert [outcome for outcome, _ in answers].count(Outcome.ALLOW) >= 4
+
+
+def test_the_poses_that_are_too_near_are_so_by_millimetres_and_begin_where_all_is_clear() -> None:
+    every = np.arange(len(PAIRS))
+    required = {"arms": 0.012, "self": 0.005, "links over table": 0.010, "fingers over table": -0.006}
+    needed = np.array([required[pair.kind] for pair in PAIRS])
+    for kind, joints in TOO_NEAR.items():
+        poses = np.tile(READY, (2, 1))
+        for joint, both in joints.items():
+            poses[:, joint] = both
+        bodies = Bodies.at(poses)
+        spare = [bodies.clearance(every, np.full(len(every), row)) - needed for row in (0, 1)]
+        of_kind = np.array([pair.kind == kind for pair in PAIRS])
+        assert spare[0].min() > 0.002, kind
+        assert -0.009 < spare[1][of_kind].min() < -0.002, kind
+        assert spare[1][~of_kind].min() > 0.002, kind
+
+
+def named_in_the_code() -> set[str]:
+    """Every check that a finding of the gates can name: first arguments of `finding`, `within` and the like."""
+    names = {f"clearance: {kind}" for kind in get_args(Kind)}
+    names |= {check for check, _, _ in guard_module._RATES}
+    for path in SAFETY.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                if called in ("finding", "within", "Finding"):
+                    names.add(node.args[0].value)
+    return names
+
+
+def test_every_check_has_an_input_that_it_must_refuse() -> None:
+    shown = {entry.check for entry in (*OF_VETTING, *OF_GUARD)} - {GOOD}
+    assert shown | set(WITHOUT_INPUT) == named_in_the_code()
+    assert not shown & set(WITHOUT_INPUT)
