@@ -20,6 +20,7 @@ from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 from forearm.robot.kinematics import tool_poses
 from forearm.safety import checks
 from forearm.safety.clearance import PAIRS, margins
+from forearm.safety.depth_agreement import depth_agrees
 from forearm.safety.limits import Limits
 from forearm.safety.sweep import sweep
 
@@ -65,6 +66,8 @@ class Vetting:
         """The chunk as it may be followed, and every objection; from the cheap questions to the dear ones."""
         chunk = decision.chunk
         findings = self._well_formed(chunk, observation) or self._timely(decision, observation, now_ns)
+        if not findings and decision.plan is not None:
+            findings = depth_agrees(decision.plan, observation, self._embodiment.cameras[0], self._limits)
         if not findings:
             chunk, findings = self._in_range(chunk, observation)
         for judge in (self._in_pace, self._clear):
