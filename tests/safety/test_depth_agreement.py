@@ -17,6 +17,7 @@ from .scenes import NOW_NS, decided, plan_of, resting, seen
 LIMITS = Limits.of()
 TOP = BIMANUAL_YAM.cameras[0]
 TABLE_M = 1.1
+AGE_S = 0.5
 
 
 def plan(depth_map: np.ndarray) -> Plan:
@@ -38,7 +39,7 @@ def measured(metres: np.ndarray, *, stamp_ns: int = NOW_NS) -> Observation:
 
 
 def judged(said: np.ndarray, metres: np.ndarray) -> tuple[Finding, ...]:
-    return depth_agrees(plan(said), measured(metres), TOP, LIMITS)
+    return depth_agrees(plan(said), measured(metres), TOP, LIMITS, age_s=AGE_S)
 
 
 def held(findings: tuple[Finding, ...]) -> Finding:
@@ -131,15 +132,15 @@ def test_image_and_map_may_have_any_size() -> None:
 
 
 def test_a_missing_and_an_old_depth_image_are_held() -> None:
-    assert "measured no depth" in held(depth_agrees(plan(table()), seen(), TOP, LIMITS)).text
-    old_ns = NOW_NS - round(LIMITS.camera_age_s * NANOSECONDS) - 1
-    (found,) = depth_agrees(plan(table()), measured(pixels(table()), stamp_ns=old_ns), TOP, LIMITS)
+    assert "measured no depth" in held(depth_agrees(plan(table()), seen(), TOP, LIMITS, age_s=AGE_S)).text
+    old_ns = NOW_NS - round(AGE_S * NANOSECONDS) - 1
+    (found,) = depth_agrees(plan(table()), measured(pixels(table()), stamp_ns=old_ns), TOP, LIMITS, age_s=AGE_S)
     assert (found.check, found.outcome, found.subject) == ("age", Outcome.HOLD, "depth of the top camera")
 
 
 def test_what_claims_nothing_or_cannot_be_measured_is_not_compared() -> None:
-    assert depth_agrees(plan_of(resting()), seen(), TOP, LIMITS) == ()
-    assert depth_agrees(plan(table()), seen(), replace(TOP, has_depth=False), LIMITS) == ()
+    assert depth_agrees(plan_of(resting()), seen(), TOP, LIMITS, age_s=AGE_S) == ()
+    assert depth_agrees(plan(table()), seen(), replace(TOP, has_depth=False), LIMITS, age_s=AGE_S) == ()
 
 
 def test_vetting_holds_what_disagrees_with_the_world_and_stops_at_a_map_that_is_none() -> None:

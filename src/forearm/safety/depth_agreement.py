@@ -24,18 +24,21 @@ SAMPLES = 12  # pixels looked at per cell and axis, evenly spaced: every pixel o
 MIDDLE = (0.35, 0.65)  # quantiles of a cell's pixels between which any depth is a fair answer
 
 
-def depth_agrees(plan: Plan, observation: Observation, camera: Camera, limits: Limits) -> tuple[Finding, ...]:
+def depth_agrees(
+    plan: Plan, observation: Observation, camera: Camera, limits: Limits, *, age_s: float
+) -> tuple[Finding, ...]:
     """HOLD where the plan's depth map disagrees with what `camera` measured, or cannot be compared with it.
 
-    A plan without a depth map claims nothing, and a camera without depth contradicts nothing. About 0.3 ms.
+    `age_s` is how much older than the observation the depth may be. A plan without a depth map claims nothing, and a
+    camera without depth contradicts nothing. About 0.3 ms.
     """
     if plan.depth_map.size == 0 or not camera.has_depth:
         return ()
     depth = observation.depths.get(camera.name)
     if depth is None:
         text = f"The {camera.name} camera measured no depth, so the plan's depth map cannot be compared with it."
-        return finding("depth", Outcome.HOLD, camera.name, nan, limits.camera_age_s, "s", text)
-    stale = fresh(f"depth of the {camera.name} camera", depth.stamp_ns, observation.stamp_ns, limits.camera_age_s)
+        return finding("depth", Outcome.HOLD, camera.name, nan, age_s, "s", text)
+    stale = fresh(f"depth of the {camera.name} camera", depth.stamp_ns, observation.stamp_ns, age_s)
     return stale or _compared(plan.depth_map, depth.metres.astype(np.float64), camera.name, limits)
 
 
