@@ -1,6 +1,6 @@
 """Which arm waits where both are bound for the same place, and what waiting is.
 
-The rule: the arm whose body is farther from where they would meet waits; where neither is nearer by more than `TIE_M`,
+The rule: the arm whose hand, the wrist included, is farther from where they would meet waits; where neither is nearer by more than `TIE_M`,
 the right one does. It brakes and stands still for the whole chunk, and the other goes on as it wanted to.
 
 Why nobody waits for ever: the rule looks at measured poses alone, so it chooses the same arm again until the other has
@@ -18,13 +18,14 @@ from numpy import ndarray
 
 from forearm.messages import ActionChunk, Observation
 from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.safety.capsules import RADII
+from forearm.safety.capsules import CAPSULES, RADII
 from forearm.safety.clearance import Bodies, Pair
 from forearm.safety.limits import Limits
 
-TIE_M = 0.005  # m, nearer than the other by less than that counts as equally near: what capsules are good for
+TIE_M = 0.02  # m, nearer by less than that counts as equally near: the capsules of mirrored arms differ by so much
 BRAKING = 0.5  # of the greatest acceleration: what the chase surely keeps up with
 ARMS = BIMANUAL_YAM.arms
+HAND = np.repeat([capsule.part in ("wrist", "gripper", "camera", "fingers") for capsule in CAPSULES], len(ARMS))
 
 
 def who_waits(start: Float64[ndarray, " 14"], clash: Float64[ndarray, " 14"], pair: Pair) -> int:
@@ -61,9 +62,9 @@ def late(
 
 
 def _distances(bodies: Bodies, place: Float64[ndarray, " 3"]) -> Float64[ndarray, " 2"]:
-    """How far each arm's body is from a place, m; below zero where it is inside."""
-    starts, ends = bodies.starts[..., 0], bodies.ends[..., 0]
+    """How far each arm's hand is from a place, m; below zero where it is inside."""
+    starts, ends = bodies.starts[:, HAND, 0], bodies.ends[:, HAND, 0]
     way, to = ends - starts, place[:, None] - starts
     share = np.clip((to * way).sum(axis=0) / (way * way).sum(axis=0), 0.0, 1.0)
-    apart = np.linalg.norm(to - share * way, axis=0) - RADII
+    apart = np.linalg.norm(to - share * way, axis=0) - RADII[HAND]
     return apart.reshape(-1, len(ARMS)).min(axis=0)
