@@ -119,12 +119,12 @@ class Vetting:
         lower, upper = limits.lower - limits.position_excess, limits.upper + limits.position_excess
         findings = checks.in_range("measured pose", observation.positions, lower, upper, joints, Outcome.STOP)
         findings += checks.in_range("chunk", chunk.positions, lower, upper, joints, Outcome.HOLD)
-        outside = checks.in_range(
-            "chunk, until it was clipped,", chunk.positions, limits.lower, limits.upper, joints, Outcome.LIMIT
-        )
+        outside = checks.in_range("chunk", chunk.positions, limits.lower, limits.upper, joints, Outcome.LIMIT)
         if findings or not outside:
             return chunk, findings
-        return replace(chunk, positions=np.clip(chunk.positions, limits.lower, limits.upper)), outside
+        by = abs(outside[0].measured - outside[0].limit)
+        told = _told(outside, f" Its rows are clipped, by {by:.3f} {outside[0].unit} at the most.")
+        return replace(chunk, positions=np.clip(chunk.positions, limits.lower, limits.upper)), told
 
     def _in_pace(self, chunk: ActionChunk, observation: Observation) -> tuple[ActionChunk, Findings]:
         """The chunk, slowed down where that brings its speed, acceleration and jerk within the limits."""
@@ -153,9 +153,11 @@ class Vetting:
             outcome = Outcome.LIMIT if factor <= limits.slowing else Outcome.HOLD
             findings += checks.within(check, what, unit, rates, limit, joints, outcome)
             slower = max(slower, factor)
-        if slower > 1.0:
-            chunk = replace(chunk, period_s=period * slower * (1.0 + ROUNDING))
-        return chunk, findings
+        if slower == 1.0 or checks.worst(findings) >= Outcome.HOLD:
+            return chunk, findings
+        slowed_s = period * slower * (1.0 + ROUNDING)
+        told = _told(findings, f" The chunk is slowed {slower:.2f} times, to {slowed_s * 1e3:.0f} ms a row.")
+        return replace(chunk, period_s=slowed_s), told
 
     def _clear(self, chunk: ActionChunk, observation: Observation) -> tuple[ActionChunk, Findings]:
         """The chunk where it keeps every clearance; else with one arm waiting, else its beginning that does."""
@@ -232,8 +234,13 @@ class _Blocked:
         if self.late:
             where += f" if the {self.late} arm is late by a row"
         swept = self.swept
-        (found,) = checks.near(outcome, self.pair, swept.clearance_m, swept.required_m, where)
-        return (replace(found, text=found.text + text, check=check or found.check),)
+        found = checks.near(outcome, self.pair, swept.clearance_m, swept.required_m, where)
+        return tuple(replace(each, check=check or each.check) for each in _told(found, text))
+
+
+def _told(findings: Findings, change: str) -> Findings:
+    """The findings, each saying what was changed because of it."""
+    return tuple(replace(each, text=each.text + change) for each in findings)
 
 
 def _rows_at(times_s: Floats, rows: Floats, period_s: float) -> Floats:
