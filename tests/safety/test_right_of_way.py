@@ -7,7 +7,7 @@ from forearm.messages import Outcome, Verdict
 from forearm.robot.kinematics import tool_poses
 from forearm.safety.clearance import PAIRS
 from forearm.safety.limits import Limits
-from forearm.safety.right_of_way import late, waiting, who_waits
+from forearm.safety.right_of_way import SOON_ROWS, late, waiting, who_waits
 from forearm.safety.vetting import Vetting
 
 from .scenes import BOTH_HOME, NOW_NS, decided, plan_of, resting, seen
@@ -31,13 +31,18 @@ def way(start: np.ndarray, end: np.ndarray, rows: int = 16) -> np.ndarray:
     return start + (3 * share**2 - 2 * share**3) * (end - start)
 
 
+def soon(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Sixteen rows that are at `end` after the ninth."""
+    return np.concatenate([way(start, end, 9), np.tile(end, (7, 1))])
+
+
 def vet(start: np.ndarray, rows: np.ndarray, **changes: object) -> Verdict:
     return Vetting(LIMITS).vet(decided(rows), seen(start, **changes), NOW_NS)
 
 
 def test_two_arms_bound_for_the_middle_are_told_apart_and_the_nearer_one_goes() -> None:
     start = turned(0.5, 0.0)
-    rows = way(start, turned(TURN, TURN))
+    rows = soon(start, turned(TURN, TURN))
     verdict = vet(start, rows)
     assert verdict.outcome is Outcome.LIMIT
     (found,) = verdict.findings
@@ -53,20 +58,31 @@ def test_two_arms_bound_for_the_middle_are_told_apart_and_the_nearer_one_goes() 
 
 def test_the_other_arm_waits_when_the_right_one_is_nearer() -> None:
     start = turned(0.0, 0.5)
-    verdict = vet(start, way(start, turned(TURN, TURN)))
+    verdict = vet(start, soon(start, turned(TURN, TURN)))
     assert "So the left arm waits until the right one is out of the way" in verdict.findings[0].text
 
 
 def test_of_two_that_are_equally_near_the_right_one_waits() -> None:
-    verdict = vet(BOTH_HOME, way(BOTH_HOME, turned(TURN, TURN)))
+    verdict = vet(BOTH_HOME, soon(BOTH_HOME, turned(TURN, TURN)))
     assert "So the right arm waits" in verdict.findings[0].text
 
 
+def test_a_meeting_far_ahead_makes_nobody_wait_yet() -> None:
+    start = turned(0.5, 0.0)
+    rows = way(start, turned(TURN, TURN))
+    verdict = vet(start, rows)
+    (found,) = verdict.findings
+    assert found.check == "clearance: arms"
+    kept = verdict.vetted.chunk.positions
+    assert SOON_ROWS <= len(kept) < 16
+    np.testing.assert_array_equal(kept, rows[: len(kept)])
+
+
 def test_an_arm_in_the_middle_leaves_before_the_other_comes_in() -> None:
-    start = turned(TURN, 0.3)
-    rows = np.tile(turned(0.0, TURN), (48, 1))
-    rows[:24] = way(start, rows[-1], 24)
-    rows[:, LEFT] = np.concatenate([np.tile(start[LEFT], (24, 1)), way(start, BOTH_HOME, 24)[:, LEFT]])  # slow to leave
+    start = turned(TURN, 1.0)
+    rows = np.tile(turned(0.0, TURN), (32, 1))
+    rows[:6] = way(start, rows[-1], 6)
+    rows[:, LEFT] = np.concatenate([np.tile(start[LEFT], (16, 1)), way(start, BOTH_HOME, 16)[:, LEFT]])  # slow to leave
     verdict = vet(start, rows)
     assert "So the right arm waits until the left one is out of the way" in verdict.findings[0].text
     assert verdict.vetted is not None
@@ -74,8 +90,8 @@ def test_an_arm_in_the_middle_leaves_before_the_other_comes_in() -> None:
 
 def test_where_waiting_does_not_help_only_the_safe_beginning_is_kept() -> None:
     start = turned(0.2, 0.9)
-    rows = way(start, turned(TURN, TURN))
-    rows[:, 8] += 0.9 * np.linspace(0, 1, 16) ** 4  # and while the left one waits, the right one would hit the table
+    rows = soon(start, turned(TURN, TURN))
+    rows[:, 8] += 0.9 * np.linspace(0, 1, 16) ** 2  # and while the left one waits, the right one would hit the table
     (found,) = vet(start, rows).findings
     assert found.check.startswith("clearance: ")
     assert "waits" not in found.text
@@ -92,7 +108,7 @@ def test_arms_that_move_together_and_stay_clear_are_not_touched() -> None:
 
 def test_a_plan_is_compared_with_what_the_policy_wanted_before_an_arm_was_made_to_wait() -> None:
     start = turned(0.5, 0.0)
-    rows = way(start, turned(TURN, TURN))
+    rows = soon(start, turned(TURN, TURN))
     verdict = Vetting(LIMITS).vet(decided(rows, plan=plan_of(rows)), seen(start), NOW_NS)
     assert [found.check for found in verdict.findings] == ["right of way"]
 

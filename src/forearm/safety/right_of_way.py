@@ -1,7 +1,8 @@
 """Which arm waits where both are bound for the same place, and what waiting is.
 
-The rule: the arm whose hand, the wrist included, is farther from where they would meet waits; where neither is nearer by more than `TIE_M`,
-the right one does. It brakes and stands still for the whole chunk, and the other goes on as it wanted to.
+The rule: the arm whose hand, the wrist included, is farther from where they would meet waits; where neither is nearer
+by more than `TIE_M`, the right one does. It brakes and stands still for the whole chunk, and the other goes on as it
+wanted to. A meeting that is `SOON_ROWS` or more ahead makes nobody wait: the next decision comes before it.
 
 Why nobody waits for ever: the rule looks at measured poses alone, so it chooses the same arm again until the other has
 passed; whoever is nearer is the one that moves, so it stays the nearer one until it is through. An arm that stands in
@@ -22,6 +23,7 @@ from forearm.safety.capsules import CAPSULES, RADII
 from forearm.safety.clearance import Bodies, Pair
 from forearm.safety.limits import Limits
 
+SOON_ROWS = 8  # rows of a chunk that are followed before the next one is there: runtime/chunks.py
 TIE_M = 0.02  # m, nearer by less than that counts as equally near: the capsules of mirrored arms differ by so much
 BRAKING = 0.5  # of the greatest acceleration: what the chase surely keeps up with
 ARMS = BIMANUAL_YAM.arms

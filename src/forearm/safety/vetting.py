@@ -23,7 +23,7 @@ from forearm.safety import checks
 from forearm.safety.clearance import PAIRS, Pair, margins
 from forearm.safety.depth_agreement import depth_agrees
 from forearm.safety.limits import Limits
-from forearm.safety.right_of_way import late, waiting, who_waits
+from forearm.safety.right_of_way import SOON_ROWS, late, waiting, who_waits
 from forearm.safety.surroundings import Surroundings
 from forearm.safety.sweep import Near, Sweep, sweep
 from forearm.safety.workspace import Workspace
@@ -169,16 +169,19 @@ class Vetting:
         if yielding is not None:
             return yielding
         kept = blocked.swept.clear_rows
-        outcome = Outcome.LIMIT if kept >= self._limits.fewest_rows and not blocked.late else Outcome.HOLD
+        outcome = Outcome.LIMIT if kept >= self._limits.fewest_rows else Outcome.HOLD
         text = f" The first {kept} of {len(rows)} rows are kept." if outcome is Outcome.LIMIT else ""
         return replace(chunk, positions=rows[:kept]), blocked.findings(outcome, text)
 
     def _yielding(
         self, chunk: ActionChunk, observation: Observation, blocked: _Blocked
     ) -> tuple[ActionChunk, Findings] | None:
-        """The chunk with one arm waiting, where the arms are in each other's way and that, checked again, is clear."""
+        """The chunk with one arm waiting, where the arms will soon be in each other's way and that is clear.
+
+        What comes of it goes through the same checks again.
+        """
         start, rows = observation.positions, chunk.positions
-        if not isinstance(blocked.pair, Pair) or blocked.pair.kind != "arms":
+        if not isinstance(blocked.pair, Pair) or blocked.pair.kind != "arms" or blocked.swept.clear_rows >= SOON_ROWS:
             return None
         arm = who_waits(start, rows[blocked.swept.clear_rows], blocked.pair)
         changed = waiting(chunk, observation, arm, self._limits)
