@@ -52,7 +52,7 @@ class Escalation:
         self._refused = False
 
     def note(self, verdict: Verdict, positions: Floats) -> str:
-        """Takes vetting's answer, with the pose (J,) measured then; the reason to give up, empty while there is none."""
+        """Takes vetting's answer and the pose (J,) measured then; why to give up, empty while there is no reason."""
         again, self._refused = self._refused, verdict.vetted is None
         if again and self._refused:
             return ""
