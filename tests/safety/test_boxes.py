@@ -4,7 +4,7 @@ import numpy as np
 
 from forearm.safety.boxes import point_box_distances, segment_box_distances
 
-SAMPLES = 4001
+SAMPLES = 1001
 
 
 def drawn(count: int, seed: int, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
