@@ -56,6 +56,16 @@ class Pose:
         return points @ self.rotation.T + self.translation
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A box standing in the cell frame: its centre and half sizes m, turned by `yaw` rad about the vertical."""
+
+    name: str
+    centre: tuple[float, float, float]
+    half: tuple[float, float, float]
+    yaw: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pinhole:
     """An ideal camera with square pixels: image size in pixels, vertical field of view in radians."""

@@ -117,6 +117,10 @@ def test_rows_next_to_the_range_are_clipped_and_it_is_said() -> None:
     np.testing.assert_array_equal(verdict.vetted.chunk.positions[:, 6], 1.0)
     assert verdict.vetted.chunk.positions[-1, 13] == 0.0
     assert verdict.findings[0].measured == pytest.approx(-0.1)
+    assert verdict.findings[0].text == (
+        "The chunk puts right_gripper at -0.100 opening; 0.000 to 1.000 is allowed. "
+        "Its rows are clipped, by 0.100 opening at the most."
+    )
 
 
 @pytest.mark.parametrize(("joint", "beyond"), [(1, -0.051), (4, 1.63), (6, 1.21), (13, -0.21)])
@@ -141,6 +145,7 @@ def test_a_chunk_that_is_too_fast_is_slowed_to_the_limit() -> None:
     assert checks_of(verdict) == ["speed"]
     chunk = verdict.vetted.chunk
     assert chunk.period_s == pytest.approx(0.15)
+    assert verdict.findings[0].text.endswith("5 is allowed. The chunk is slowed 1.50 times, to 150 ms a row.")
     assert (np.abs(np.diff(chunk.positions, axis=0)) / chunk.period_s <= LIMITS.velocity).all()
     assert (
         Vetting(LIMITS).vet(decided(chunk.positions, period_s=chunk.period_s), seen(), NOW_NS).outcome is Outcome.ALLOW
@@ -148,7 +153,9 @@ def test_a_chunk_that_is_too_fast_is_slowed_to_the_limit() -> None:
 
 
 def test_a_chunk_that_is_far_too_fast_is_held() -> None:
-    refused(vet(decided(ramp(5, 2.01 * LIMITS.velocity[5], 4))), Outcome.HOLD, "speed")
+    too_fast = vet(decided(ramp(5, 2.01 * LIMITS.velocity[5], 4)))
+    refused(too_fast, Outcome.HOLD, "speed")
+    assert "slowed" not in too_fast.findings[0].text
     assert vet(decided(ramp(5, 1.99 * LIMITS.velocity[5], 4))).outcome is Outcome.LIMIT
 
 
@@ -162,6 +169,7 @@ def test_acceleration_and_jerk_slow_a_chunk_by_their_root() -> None:
     slower = max((acceleration / LIMITS.acceleration[0]) ** 0.5, (jerk / LIMITS.jerk[0]) ** (1 / 3))
     assert verdict.vetted.chunk.period_s == pytest.approx(0.05 * slower)
     assert [finding.measured for finding in verdict.findings] == pytest.approx([acceleration, jerk])
+    assert all(f" The chunk is slowed {slower:.2f} times, to " in finding.text for finding in verdict.findings)
 
 
 def test_only_the_beginning_of_a_chunk_that_ends_in_the_table_is_kept() -> None:
@@ -172,6 +180,7 @@ def test_only_the_beginning_of_a_chunk_that_ends_in_the_table_is_kept() -> None:
     kept = verdict.vetted.chunk.positions
     assert LIMITS.fewest_rows <= len(kept) < 16
     np.testing.assert_array_equal(kept, rows[: len(kept)])
+    assert verdict.findings[0].text.endswith(f"-6 mm is needed. The first {len(kept)} of 16 rows are kept.")
     assert verdict.findings[0].subject == "left fingers and table"
     assert verdict.findings[0].measured < verdict.findings[0].limit == LIMITS.finger_height_m
 

@@ -41,7 +41,7 @@ class ReactivePolicy:
         started = time.perf_counter()
         sight, positions, _ = see(observation, self._checkpoint.words, scales)
         expert = model.config.expert
-        rng = np.random.default_rng((self._seed, observation.sequence))
+        rng = np.random.default_rng((self._seed, observation.sequence, request.attempt))
         noise = torch.from_numpy(rng.standard_normal((1, expert.horizon, expert.action_dim), dtype=np.float32))
         known = known_rows(request, scales, positions, period_s=PERIOD_S)
         actions = sample(model.expert, model.context(sight), noise, model.config.flow.steps, known=known).numpy()

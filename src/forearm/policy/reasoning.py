@@ -115,7 +115,7 @@ class ReasoningPolicy:
             model.commit(traces, tools, cache, erased=edit.erase_plan)
             context = model.context(cache)
         with _timed(timings, "flow"):
-            noise = self._noise(observation.sequence)
+            noise = self._noise(observation.sequence, request.attempt)
             known = known_rows(request, self._checkpoint.scales, positions, period_s=PERIOD_S)
             actions = sample(model.expert, context, noise, self._steps, known=known).numpy()
         chunk = self._checkpoint.scales.decode(actions, positions)[0].astype(np.float64)
@@ -133,9 +133,10 @@ class ReasoningPolicy:
             timings_s=timings,
         )
 
-    def _noise(self, sequence: int) -> torch.Tensor:
+    def _noise(self, sequence: int, attempt: int) -> torch.Tensor:
+        """Other noise for every observation, and for every attempt at one: a refused answer is not given twice."""
         expert = self._checkpoint.model.config.expert
-        rng = np.random.default_rng((self._seed, sequence))
+        rng = np.random.default_rng((self._seed, sequence, attempt))
         return torch.from_numpy(rng.standard_normal((1, expert.horizon, expert.action_dim), dtype=np.float32))
 
     def _plan(self, reading: Reading, codes: torch.Tensor, points: torch.Tensor, traces: torch.Tensor) -> Plan:

@@ -1,18 +1,20 @@
 """Patience: says after each tick whether the session may go on, must hold, or must stop.
 
 Invariant: nothing that went wrong is tried for ever. A refused decision is tried again `tries` times, a hold lasts
-`patience_s`, the first decision may take `warm_up_s`; then it is a protective stop that says why.
+`patience_s`, the first decision may take `warm_up_s`, an objection that keeps the arms from getting anywhere comes back
+no more often than `progress` allows; then it is a protective stop that says why.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from forearm.clock import NANOSECONDS
 from forearm.errors import ConfigError
 from forearm.messages import Outcome, Verdict
 from forearm.runtime.inference import Answer
 from forearm.runtime.loop import Tick
+from forearm.safety.escalation import Escalation, Progress
 
 SPENT = "The last chunk is spent and no new decision came."
 WARMING = "No decision has come yet."
@@ -26,11 +28,13 @@ class Patience:
         tries: decisions in a row that may be refused before the arms hold.
         patience_s: s that a hold may last.
         warm_up_s: s that the first motion may take to come: a model's first inference also loads its kernels.
+        progress: how often one objection may come back while the arms get nowhere, accepted chunks in between or not.
     """
 
     tries: int = 3
     patience_s: float = 2.0
     warm_up_s: float = 10.0
+    progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
         if self.tries < 1 or self.patience_s <= 0 or self.warm_up_s <= 0:
@@ -52,6 +56,7 @@ class Watchdog:
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
+        self._escalation = Escalation(patience.progress)
         self._refused = 0
         self._refusal = ""
         self._moved = False
@@ -63,6 +68,8 @@ class Watchdog:
             self._count(tick.answer)
             if tick.answer.verdict.outcome is Outcome.STOP:
                 return Concern(outcome=Outcome.STOP, reason=in_words(tick.answer.verdict))
+            if vain := self._escalation.note(tick.answer.verdict, tick.observation.positions):
+                return Concern(outcome=Outcome.STOP, reason=vain)
         if tick.verdict.outcome is Outcome.STOP:
             return Concern(outcome=Outcome.STOP, reason=in_words(tick.verdict))
         reason = self._why_hold(tick)

@@ -17,7 +17,7 @@ from forearm.clock import NANOSECONDS
 from forearm.errors import listing
 from forearm.messages import Finding, Observation, Outcome
 from forearm.robot.embodiment import Embodiment, Joint
-from forearm.safety.clearance import Pair
+from forearm.safety.sweep import Near
 
 Array = NDArray[np.float64]
 
@@ -168,7 +168,7 @@ def trace_matches(trace: Array, tools: Array, embodiment: Embodiment, error_m: f
     return finding("trace", Outcome.HOLD, arm, gap, error_m, "m", text)
 
 
-def near(outcome: Outcome, pair: Pair, clearance_m: float, required_m: float, where: str) -> tuple[Finding, ...]:
+def near(outcome: Outcome, pair: Near, clearance_m: float, required_m: float, where: str) -> tuple[Finding, ...]:
     """`outcome` for two bodies that come nearer to each other than they may."""
     text = f"{pair.text} are {clearance_m * 1e3:.0f} mm apart {where}; {required_m * 1e3:.0f} mm is needed."
     return finding(f"clearance: {pair.kind}", outcome, pair.text, clearance_m, required_m, "m", text)

@@ -124,13 +124,13 @@ class Bodies:
         two = pairs < _BODIES
         first, second, at = _FIRST[pairs[two]], _SECOND[pairs[two]], rows[two]
         p1, p2 = self.starts[:, first, at], self.starts[:, second, at]
-        result[two] = _segment_distances(p1, self.ends[:, first, at] - p1, p2, self.ends[:, second, at] - p2)
+        result[two] = segment_distances(p1, self.ends[:, first, at] - p1, p2, self.ends[:, second, at] - p2)
         one, at = _FIRST[pairs[~two]], rows[~two]
         result[~two] = np.minimum(self.starts[2, one, at], self.ends[2, one, at])
         return result - _RADII_OF_PAIRS[pairs]
 
 
-def _segment_distances(
+def segment_distances(
     p1: Float64[ndarray, "3 n"],
     d1: Float64[ndarray, "3 n"],
     p2: Float64[ndarray, "3 n"],

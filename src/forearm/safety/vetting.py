@@ -3,15 +3,16 @@
 Invariant: every row that comes out of here is finite, in range, within the limits of speed, acceleration and jerk, and
 can be reached from the measured pose with every clearance kept on the way; and whatever goes wrong in here is a stop.
 
-What it may change, it says in a finding: rows a rounding outside the range are clipped, a chunk that is somewhat too
-fast is slowed down, and of a chunk that becomes unsafe only the safe beginning is kept.
+What it may change, it says in a finding, and by how much: rows a rounding outside the range are clipped, a chunk that
+is somewhat too fast is slowed down, where both arms are bound for the same place one of them waits, and of a chunk that
+becomes unsafe otherwise only the safe beginning is kept.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,9 +20,13 @@ from forearm.messages import ActionChunk, Decision, Finding, Floats, Observation
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 from forearm.robot.kinematics import tool_poses
 from forearm.safety import checks
-from forearm.safety.clearance import PAIRS, margins
+from forearm.safety.clearance import PAIRS, Pair, margins
+from forearm.safety.depth_agreement import depth_agrees
 from forearm.safety.limits import Limits
-from forearm.safety.sweep import sweep
+from forearm.safety.right_of_way import SOON_ROWS, late, waiting, who_waits
+from forearm.safety.surroundings import Surroundings
+from forearm.safety.sweep import Near, Sweep, sweep
+from forearm.safety.workspace import Workspace
 
 Findings = tuple[Finding, ...]
 ROUNDING = 1e-9  # relative, of the slowed period, so that the slowed chunk itself passes
@@ -34,15 +39,26 @@ class Vetting:
         limits: what is allowed.
         embodiment: whose joints and arms they are.
         cameras: whose images must be there and fresh; the embodiment's by default.
+        workspace: what the arms are kept clear of besides themselves; the table at the height of their bases by
+            default.
     """
 
     def __init__(
-        self, limits: Limits, embodiment: Embodiment = BIMANUAL_YAM, *, cameras: Sequence[str] | None = None
+        self,
+        limits: Limits,
+        embodiment: Embodiment = BIMANUAL_YAM,
+        *,
+        cameras: Sequence[str] | None = None,
+        workspace: Workspace | None = None,
     ) -> None:
         self._limits = limits
         self._embodiment = embodiment
         self._cameras = [camera.name for camera in embodiment.cameras] if cameras is None else list(cameras)
+        workspace = workspace or Workspace()
         self._required = margins(limits, arms_m=limits.arm_clearance_m)
+        self._required[[pair.second is None for pair in PAIRS]] += workspace.table_m
+        self._late = np.where([pair.kind == "arms" for pair in PAIRS], 0.0, -np.inf)
+        self._surroundings = Surroundings(workspace, limits)
 
     def vet(self, decision: Decision, observation: Observation, now_ns: int) -> Verdict:
         """The verdict on `decision`, which answers `observation`; `vetted` is there unless it is HOLD or STOP.
@@ -65,14 +81,16 @@ class Vetting:
         """The chunk as it may be followed, and every objection; from the cheap questions to the dear ones."""
         chunk = decision.chunk
         findings = self._well_formed(chunk, observation) or self._timely(decision, observation, now_ns)
+        if not findings and decision.plan is not None:
+            findings = self._sees_the_world(decision.plan, observation)
         if not findings:
             chunk, findings = self._in_range(chunk, observation)
+        if decision.plan is not None and checks.worst(findings) < Outcome.HOLD:
+            findings += self._as_planned(decision.plan, chunk)
         for judge in (self._in_pace, self._clear):
             if checks.worst(findings) < Outcome.HOLD:
                 chunk, more = judge(chunk, observation)
                 findings += more
-        if decision.plan is not None and checks.worst(findings) < Outcome.HOLD:
-            findings += self._as_planned(decision.plan, chunk, decision.chunk.period_s)
         return chunk, findings
 
     def _well_formed(self, chunk: ActionChunk, observation: Observation) -> Findings:
@@ -90,18 +108,23 @@ class Vetting:
         findings += checks.fresh("decision's observation", stamp_ns, now_ns, limits.decision_age_s)
         return findings + checks.cameras_fresh(observation, self._cameras, stamp_ns, limits.camera_age_s)
 
+    def _sees_the_world(self, plan: Plan, observation: Observation) -> Findings:
+        """The plan's depth map is what the main camera measures in the same observation."""
+        limits = self._limits
+        return depth_agrees(plan, observation, self._embodiment.cameras[0], limits, age_s=limits.camera_age_s)
+
     def _in_range(self, chunk: ActionChunk, observation: Observation) -> tuple[ActionChunk, Findings]:
         """Rows clipped into the range where they are next to it; STOP where the arms are not where they can be."""
         limits, joints = self._limits, self._embodiment.joints
         lower, upper = limits.lower - limits.position_excess, limits.upper + limits.position_excess
         findings = checks.in_range("measured pose", observation.positions, lower, upper, joints, Outcome.STOP)
         findings += checks.in_range("chunk", chunk.positions, lower, upper, joints, Outcome.HOLD)
-        outside = checks.in_range(
-            "chunk, until it was clipped,", chunk.positions, limits.lower, limits.upper, joints, Outcome.LIMIT
-        )
+        outside = checks.in_range("chunk", chunk.positions, limits.lower, limits.upper, joints, Outcome.LIMIT)
         if findings or not outside:
             return chunk, findings
-        return replace(chunk, positions=np.clip(chunk.positions, limits.lower, limits.upper)), outside
+        by = abs(outside[0].measured - outside[0].limit)
+        told = _told(outside, f" Its rows are clipped, by {by:.3f} {outside[0].unit} at the most.")
+        return replace(chunk, positions=np.clip(chunk.positions, limits.lower, limits.upper)), told
 
     def _in_pace(self, chunk: ActionChunk, observation: Observation) -> tuple[ActionChunk, Findings]:
         """The chunk, slowed down where that brings its speed, acceleration and jerk within the limits."""
@@ -130,26 +153,97 @@ class Vetting:
             outcome = Outcome.LIMIT if factor <= limits.slowing else Outcome.HOLD
             findings += checks.within(check, what, unit, rates, limit, joints, outcome)
             slower = max(slower, factor)
-        if slower > 1.0:
-            chunk = replace(chunk, period_s=period * slower * (1.0 + ROUNDING))
-        return chunk, findings
+        if slower == 1.0 or checks.worst(findings) >= Outcome.HOLD:
+            return chunk, findings
+        slowed_s = period * slower * (1.0 + ROUNDING)
+        told = _told(findings, f" The chunk is slowed {slower:.2f} times, to {slowed_s * 1e3:.0f} ms a row.")
+        return replace(chunk, period_s=slowed_s), told
 
     def _clear(self, chunk: ActionChunk, observation: Observation) -> tuple[ActionChunk, Findings]:
-        """The beginning of the chunk that keeps every clearance."""
-        swept = sweep(observation.positions, chunk.positions, self._required)
-        if swept.clear_rows == len(chunk.positions):
+        """The chunk where it keeps every clearance; else with one arm waiting, else its beginning that does."""
+        start, rows = observation.positions, chunk.positions
+        blocked = self._in_the_way(start, rows)
+        if blocked is None:
             return chunk, ()
-        outcome = Outcome.LIMIT if swept.clear_rows >= self._limits.fewest_rows else Outcome.HOLD
-        where = f"on the way to row {swept.clear_rows}"
-        findings = checks.near(outcome, PAIRS[swept.pair], swept.clearance_m, swept.required_m, where)
-        return replace(chunk, positions=chunk.positions[: swept.clear_rows]), findings
+        yielding = self._yielding(chunk, observation, blocked)
+        if yielding is not None:
+            return yielding
+        kept = blocked.swept.clear_rows
+        outcome = Outcome.LIMIT if kept >= self._limits.fewest_rows else Outcome.HOLD
+        text = f" The first {kept} of {len(rows)} rows are kept." if outcome is Outcome.LIMIT else ""
+        return replace(chunk, positions=rows[:kept]), blocked.findings(outcome, text)
 
-    def _as_planned(self, plan: Plan, chunk: ActionChunk, period_s: float) -> Findings:
-        """The plan's trace leads where the chunk leads, as far as the chunk goes, in times before any slowing."""
+    def _yielding(
+        self, chunk: ActionChunk, observation: Observation, blocked: _Blocked
+    ) -> tuple[ActionChunk, Findings] | None:
+        """The chunk with one arm waiting, where the arms will soon be in each other's way and that is clear.
+
+        What comes of it goes through the same checks again.
+        """
+        start, rows = observation.positions, chunk.positions
+        if not isinstance(blocked.pair, Pair) or blocked.pair.kind != "arms" or blocked.swept.clear_rows >= SOON_ROWS:
+            return None
+        arm = who_waits(start, rows[blocked.swept.clear_rows], blocked.pair)
+        changed = waiting(chunk, observation, arm, self._limits)
+        objections = self._in_range(changed, observation)[1] or self._in_pace(changed, observation)[1]
+        if objections or self._in_the_way(start, changed.positions) is not None:
+            return None
+        tools, _ = tool_poses(np.stack([rows[-1], changed.positions[-1]]))
+        short_m = float(np.linalg.norm(tools[0, arm] - tools[1, arm]))
+        names = [each.name for each in self._embodiment.arms]
+        text = (
+            f" So the {names[arm]} arm waits until the {names[1 - arm]} one is out of the way; it stays "
+            f"{short_m * 1e3:.0f} mm short of where the chunk led it."
+        )
+        return changed, blocked.findings(Outcome.LIMIT, text, check="right of way")
+
+    def _in_the_way(self, start: Floats, rows: Floats) -> _Blocked | None:
+        """What first comes too near on that path, or would if one arm were a row late; None where nothing does."""
+        pairs: tuple[Sequence[Near], ...] = (PAIRS, self._surroundings.pairs)
+        found = [sweep(start, rows, self._required)]
+        if pairs[1]:
+            found.append(sweep(start, rows, self._surroundings.required(start), self._surroundings))
+        worst = min(range(len(found)), key=lambda number: found[number].clear_rows)
+        if found[worst].clear_rows < len(rows):
+            return _Blocked(pair=pairs[worst][found[worst].pair], swept=found[worst])
+        if (found[0].late_m >= self._late).all():
+            return None
+        for arm, each in enumerate(self._embodiment.arms):
+            swept = sweep(*late(start, rows, arm), self._late)
+            if swept.clear_rows < len(rows):
+                return _Blocked(pair=PAIRS[swept.pair], swept=swept, late=each.name)
+        return None
+
+    def _as_planned(self, plan: Plan, chunk: ActionChunk) -> Findings:
+        """The plan's trace leads where the chunk leads, as far as it goes, before anything but clipping changed it."""
+        period_s = chunk.period_s
         covered = plan.trace_times_s <= period_s * len(chunk.positions)
         tools, _ = tool_poses(_rows_at(plan.trace_times_s[covered], chunk.positions, period_s))
         trace = plan.trace[:, covered].transpose(1, 0, 2)
         return checks.trace_matches(trace, tools, self._embodiment, self._limits.trace_error_m)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Blocked:
+    """What is in the way of a path, and of which late arm if it is in the way of that alone."""
+
+    pair: Near
+    swept: Sweep
+    late: str = ""
+
+    def findings(self, outcome: Outcome, text: str, check: str = "") -> Findings:
+        """The objection, `text` saying what was done about it."""
+        where = f"on the way to row {self.swept.clear_rows}"
+        if self.late:
+            where += f" if the {self.late} arm is late by a row"
+        swept = self.swept
+        found = checks.near(outcome, self.pair, swept.clearance_m, swept.required_m, where)
+        return tuple(replace(each, check=check or each.check) for each in _told(found, text))
+
+
+def _told(findings: Findings, change: str) -> Findings:
+    """The findings, each saying what was changed because of it."""
+    return tuple(replace(each, text=each.text + change) for each in findings)
 
 
 def _rows_at(times_s: Floats, rows: Floats, period_s: float) -> Floats:

@@ -1,0 +1,153 @@
+"""What a plan says it sees, against what the camera measures."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from forearm.clock import NANOSECONDS
+from forearm.messages import DepthImage, Finding, Observation, Outcome, Plan
+from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.safety.depth_agreement import depth_agrees
+from forearm.safety.limits import Limits
+from forearm.safety.vetting import Vetting
+
+from .scenes import NOW_NS, decided, plan_of, resting, seen
+
+LIMITS = Limits.of()
+TOP = BIMANUAL_YAM.cameras[0]
+TABLE_M = 1.1
+AGE_S = 0.5
+
+
+def plan(depth_map: np.ndarray) -> Plan:
+    return replace(plan_of(resting()), depth_map=depth_map)
+
+
+def table() -> np.ndarray:
+    """(10, 10) m as a plan says it: the table, tilted away from the camera."""
+    return TABLE_M + np.linspace(-0.2, 0.2, 10)[:, None] + np.zeros((10, 10))
+
+
+def pixels(depth_map: np.ndarray, each: int = 12) -> np.ndarray:
+    """What a camera measures of just that."""
+    return np.kron(depth_map, np.ones((each, each)))
+
+
+def measured(metres: np.ndarray, *, stamp_ns: int = NOW_NS) -> Observation:
+    return seen(depths={"top": DepthImage(stamp_ns=stamp_ns, metres=metres.astype(np.float32))})
+
+
+def judged(said: np.ndarray, metres: np.ndarray) -> tuple[Finding, ...]:
+    return depth_agrees(plan(said), measured(metres), TOP, LIMITS, age_s=AGE_S)
+
+
+def held(findings: tuple[Finding, ...]) -> Finding:
+    (only,) = findings
+    assert (only.check, only.outcome, only.subject) == ("depth", Outcome.HOLD, "top")
+    return only
+
+
+def test_a_plan_that_sees_what_is_measured_is_let_through() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.01, (120, 120))
+    assert judged(table(), pixels(table()) + noise) == ()
+    assert judged(table() + LIMITS.depth_error_m - 1e-3, pixels(table())) == ()
+
+
+def test_an_object_that_the_plan_does_not_know_is_held_and_said_in_words() -> None:
+    world = pixels(table())
+    world[24:48, 60:84] = 0.75  # four cells of 100
+    found = held(judged(table(), world))
+    assert (found.measured, found.limit) == (0.04, LIMITS.depth_cells)
+    assert found.text == (
+        "In row 4, column 6 of the top camera's view the plan sees a surface at 1.03 m, and the camera measures "
+        "0.75 m: something is 283 mm nearer than the plan knows. 4 of 100 cells differ by more than 80 mm; 2 may."
+    )
+
+
+def test_an_object_that_is_no_longer_there_is_held_too() -> None:
+    said = table()
+    said[3, 2:7] = 0.7
+    assert "farther than the plan knows" in held(judged(said, pixels(table()))).text
+
+
+@pytest.mark.parametrize(("cells", "objected"), [(2, False), (3, True)])
+def test_a_few_cells_may_differ_and_one_more_may_not(cells: int, objected: bool) -> None:
+    said = table()
+    said[5, :cells] += LIMITS.depth_error_m + 1e-3
+    assert bool(judged(said, pixels(table()))) is objected
+
+
+def test_a_cell_of_two_surfaces_may_be_called_either_and_nothing_beyond() -> None:
+    world = pixels(table())
+    for row in range(5):
+        world[row * 12 : row * 12 + 6] = 0.7  # the upper halves of fifty cells
+    near, far = table(), table()
+    near[:5] = 0.7
+    beyond = near.copy()
+    beyond[:5] = 0.6
+    assert judged(near, world) == ()
+    assert judged(far, world) == ()
+    assert held(judged(beyond, world)).measured == 0.5
+
+
+def test_the_depth_of_another_scene_is_held() -> None:
+    assert held(judged(table(), pixels(table()[::-1])))
+
+
+def test_cells_without_enough_pixels_say_nothing() -> None:
+    world = pixels(table())
+    world[:24] = 0.7
+    assert judged(table(), world)
+    world[:24, 1::2] = np.nan  # half of them are measured: still compared
+    assert judged(table(), world)
+    world[0, 0], world[:24, 0] = np.nan, 0.0  # some drivers say 0 for nothing
+    world[:24, 2::2] = np.nan
+    assert judged(table(), world) == ()
+
+
+@pytest.mark.parametrize(("rows", "objected"), [(60, False), (72, True)])
+def test_too_few_cells_to_compare_is_itself_an_objection(rows: int, objected: bool) -> None:
+    world = pixels(table())
+    world[:rows] = np.nan
+    findings = judged(table(), world)
+    assert bool(findings) is objected
+    if objected:
+        assert "only 40 can be compared" in held(findings).text
+
+
+def test_a_map_or_a_depth_that_is_not_a_number_is_not_taken_for_one_that_agrees() -> None:
+    assert held(judged(table() * np.nan, pixels(table()))).measured == 0.0
+    assert held(judged(table(), pixels(table()) * np.nan)).measured == 0.0
+    assert held(judged(table(), np.full((120, 120), np.inf))).measured == 0.0
+
+
+def test_image_and_map_may_have_any_size() -> None:
+    said = table()[:, :7]
+    assert judged(said, pixels(said, 50)) == ()
+    assert judged(said, pixels(said, 5)) == ()
+    world = pixels(said, 50)
+    world[:100, :150] = 0.6
+    assert held(judged(said, world)).measured == pytest.approx(6 / 70)
+
+
+def test_a_missing_and_an_old_depth_image_are_held() -> None:
+    assert "measured no depth" in held(depth_agrees(plan(table()), seen(), TOP, LIMITS, age_s=AGE_S)).text
+    old_ns = NOW_NS - round(AGE_S * NANOSECONDS) - 1
+    (found,) = depth_agrees(plan(table()), measured(pixels(table()), stamp_ns=old_ns), TOP, LIMITS, age_s=AGE_S)
+    assert (found.check, found.outcome, found.subject) == ("age", Outcome.HOLD, "depth of the top camera")
+
+
+def test_what_claims_nothing_or_cannot_be_measured_is_not_compared() -> None:
+    assert depth_agrees(plan_of(resting()), seen(), TOP, LIMITS, age_s=AGE_S) == ()
+    assert depth_agrees(plan(table()), seen(), replace(TOP, has_depth=False), LIMITS, age_s=AGE_S) == ()
+
+
+def test_vetting_holds_what_disagrees_with_the_world_and_stops_at_a_map_that_is_none() -> None:
+    said, vetting = plan(table()), Vetting(LIMITS)
+    assert vetting.vet(decided(resting(), plan=said), measured(pixels(table())), NOW_NS).outcome is Outcome.ALLOW
+    elsewhere = vetting.vet(decided(resting(), plan=said), measured(pixels(table()[::-1])), NOW_NS)
+    assert (elsewhere.outcome, elsewhere.vetted) == (Outcome.HOLD, None)
+    flat = replace(said, depth_map=np.ones(100))
+    broken = vetting.vet(decided(resting(), plan=flat), measured(pixels(table())), NOW_NS)
+    assert broken.outcome is Outcome.STOP

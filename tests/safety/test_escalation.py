@@ -1,0 +1,74 @@
+"""When an objection that comes back is a livelock, and when it is not."""
+
+import numpy as np
+import pytest
+
+from forearm.errors import ConfigError
+from forearm.messages import Finding, Outcome, Verdict, VettedChunk
+from forearm.robot.kinematics import tool_poses
+from forearm.safety.escalation import Escalation, Progress
+
+from .scenes import BOTH_HOME, decided, resting
+
+TWICE = Progress(repeats=2, moved_m=0.02)
+
+
+def judged(check: str, outcome: Outcome = Outcome.LIMIT, subject: str = "left hand and post") -> Verdict:
+    found = Finding(check=check, outcome=outcome, subject=subject, measured=0, limit=0, unit="m", text="Too near.")
+    passed = VettedChunk(chunk=decided(resting()).chunk, sequence=1, epoch=1) if outcome < Outcome.HOLD else None
+    return Verdict(outcome=outcome, findings=(found,), vetted=passed)
+
+
+ALLOWED = Verdict(
+    outcome=Outcome.ALLOW, findings=(), vetted=VettedChunk(chunk=decided(resting()).chunk, sequence=1, epoch=1)
+)
+CUT, REFUSED = judged("clearance: arms"), judged("trace", Outcome.HOLD)
+
+
+def given(*verdicts: Verdict, at: tuple[np.ndarray, ...] = (BOTH_HOME,)) -> list[bool]:
+    """Whether each of them was one too many, the arms being at those poses in turn."""
+    escalation = Escalation(TWICE)
+    return [bool(escalation.note(each, at[number % len(at)])) for number, each in enumerate(verdicts)]
+
+
+def test_the_same_cut_again_and_again_is_given_up_and_named() -> None:
+    assert given(CUT, CUT, CUT, CUT) == [False, False, True, True]
+    escalation = Escalation(TWICE)
+    reasons = [escalation.note(CUT, BOTH_HOME) for _ in range(3)]
+    assert reasons[-1] == "The same objection came 3 times while no tool moved by more than 20 mm: Too near."
+
+
+def test_chunks_accepted_in_between_do_not_help() -> None:
+    assert given(REFUSED, ALLOWED, REFUSED, ALLOWED, ALLOWED, REFUSED) == [False] * 5 + [True]
+
+
+def test_a_row_of_refusals_counts_once() -> None:
+    assert not any(given(*[REFUSED] * 20))
+    assert given(REFUSED, REFUSED, ALLOWED, REFUSED, REFUSED, ALLOWED, REFUSED) == [False] * 6 + [True]
+
+
+def test_other_subjects_and_other_checks_are_counted_apart() -> None:
+    other = judged("clearance: arms", subject="right hand and post")
+    assert not any(given(CUT, other, CUT, other, judged("right of way"), judged("right of way")))
+    assert given(CUT, other, CUT, other, CUT) == [False] * 4 + [True]
+
+
+def test_moving_on_begins_the_count_again() -> None:
+    ways = [BOTH_HOME + step * np.eye(14)[7] for step in (0.0, 0.05, 0.10, 0.15, 0.20, 0.25)]
+    moved = tool_poses(np.array(ways))[0][:, 1]
+    assert 0.01 < np.linalg.norm(moved[1] - moved[0]) < 0.02 < np.linalg.norm(moved[2] - moved[0])
+    assert not any(given(*[CUT] * 6, at=tuple(ways)))
+    to_and_fro = (ways[0], ways[1])
+    assert given(CUT, CUT, CUT, at=to_and_fro) == [False, False, True]
+
+
+@pytest.mark.parametrize("check", ["position", "speed", "acceleration", "jerk"])
+def test_what_is_only_trimmed_is_not_counted_and_what_is_refused_is(check: str) -> None:
+    assert not any(given(*[judged(check)] * 9))
+    assert given(*[judged(check, Outcome.HOLD), ALLOWED] * 3)[-2]
+
+
+@pytest.mark.parametrize("fields", [{"repeats": 0}, {"moved_m": 0.0}, {"moved_m": float("nan")}])
+def test_progress_that_is_none_is_refused(fields: dict[str, float]) -> None:
+    with pytest.raises(ConfigError):
+        Progress(**fields)
