@@ -242,7 +242,8 @@ def test_the_first_objection_that_holds_ends_the_questions() -> None:
     assert checks_of(vet(decided(rows, plan=plan_of(resting(), offset_m=1.0)))) == ["position"]
     rows = resting()
     rows[:, 0] += 0.7
-    assert checks_of(vet(decided(rows, plan=plan_of(resting(), offset_m=1.0)))) == ["first row"]
+    assert checks_of(vet(decided(rows, plan=plan_of(resting(), offset_m=1.0)))) == ["trace"]
+    assert checks_of(vet(decided(rows))) == ["first row"]
 
 
 def test_objections_say_what_is_wrong_in_words() -> None:
@@ -253,7 +254,8 @@ def test_objections_say_what_is_wrong_in_words() -> None:
     rows = resting()
     rows[:, 4] = 1.6
     assert vet(decided(rows, period_s=0.5)).findings[0].text == (
-        "The chunk, until it was clipped, puts left_joint5 at 1.600 rad; -1.570 to 1.570 is allowed."
+        "The chunk puts left_joint5 at 1.600 rad; -1.570 to 1.570 is allowed. "
+        "Its rows are clipped, by 0.030 rad at the most."
     )
     rows[:, 4] = 3.0
     assert vet(decided(rows)).findings[0].text == (

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from forearm.clock import NANOSECONDS
-from forearm.messages import ActionChunk, Command, Decision, Floats, Image, Observation, Plan
+from forearm.messages import ActionChunk, Command, Decision, DepthImage, Floats, Image, Observation, Plan
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
 from forearm.safety.clearance import Kind
@@ -33,7 +33,8 @@ READY = np.concatenate([_ARM, _ARM * [-1, 1, 1, 1, -1, -1, 1]])
 
 # Joint → (rad where all is clear, rad where that kind of pair is 2 to 8 mm too near); the other joints are READY's.
 TOO_NEAR: dict[Kind, dict[int, tuple[float, float]]] = {
-    "arms": {0: (-0.885, -0.945), 7: (0.885, 0.945)},  # wrists 4 mm apart
+    # wrists from 14 to 4 mm apart, and too near also where only one arm goes: nobody can make way
+    "arms": {0: (-0.918, -0.945), 7: (0.918, 0.945)},
     "self": {2: (0.903, 0.842), 4: (0.275, 0.317)},  # left fingers 2.5 mm from their own upper arm
     "links over table": {1: (2.061, 2.118), 2: (1.309, 1.310), 4: (0.720, 0.789)},  # left camera 5 mm above
     "fingers over table": {8: (1.918, 1.978), 10: (-1.173, -1.143), 11: (0.241, 0.273)},  # right ones 9 mm below
@@ -226,6 +227,17 @@ def _lying(asked: Asked) -> Asked:
     return replace(asked, decision=replace(asked.decision, plan=plan))
 
 
+def _hallucinating(asked: Asked) -> Asked:
+    """Its plan sees a surface 0.5 m nearer than the main camera measures."""
+    assert asked.decision is not None
+    assert asked.decision.plan is not None
+    main, measured = BIMANUAL_YAM.cameras[0].name, np.full((20, 20), 1.0, dtype=np.float32)
+    depths = {main: DepthImage(stamp_ns=asked.observation.stamp_ns, metres=measured)}
+    plan = replace(asked.decision.plan, depth_map=np.full((10, 10), 0.5))
+    observation = replace(asked.observation, depths=depths)
+    return replace(asked, observation=observation, decision=replace(asked.decision, plan=plan))
+
+
 def _none(asked: Asked) -> Asked:
     return replace(asked, decision=None, command=None)
 
@@ -279,6 +291,7 @@ OF_VETTING: tuple[Entry, ...] = (
     Entry(check="age", shown="an answer after a minute", spoil=_answered_late(MINUTE_NS)),
     Entry(check="age", shown="an answer before its question", spoil=_answered_late(-SECOND_NS)),
     Entry(check="first row", shown="a base joint 1.5 rad from its pose", spoil=_moved(0, *[-1.5] * ROWS)),
+    Entry(check="depth", shown="a plan that sees what is not there", spoil=_hallucinating),
     Entry(check="trace", shown="a plan that leads 0.5 m elsewhere", spoil=_lying),
 )
 
