@@ -7,6 +7,7 @@ import pytest
 
 from forearm.clock import NANOSECONDS
 from forearm.messages import Command, Image, Observation, Outcome, Verdict
+from forearm.safety.freshness import AGES
 from forearm.safety.guard import Guard
 from forearm.safety.limits import TICK_S, Limits
 
@@ -100,7 +101,7 @@ def test_a_replayed_command_is_held() -> None:
 
 
 def test_stale_and_future_commands_and_poses_are_held_to_the_nanosecond() -> None:
-    limit_ns = round(LIMITS.state_age_s * NANOSECONDS)
+    limit_ns = round(AGES.state_s * NANOSECONDS)
     for late in (asked(BOTH_HOME, stamp_ns=NOW_NS - limit_ns - 1), asked(BOTH_HOME, stamp_ns=NOW_NS + 1)):
         refused(review(late, seen()), Outcome.HOLD, "age")
     refused(review(asked(BOTH_HOME), seen(stamp_ns=NOW_NS - limit_ns - 1)), Outcome.HOLD, "age")
@@ -109,7 +110,7 @@ def test_stale_and_future_commands_and_poses_are_held_to_the_nanosecond() -> Non
 
 def test_a_camera_that_stopped_holds() -> None:
     observation = seen()
-    old = Image(stamp_ns=NOW_NS - round(LIMITS.camera_age_s * NANOSECONDS) - 1, pixels=PIXELS)
+    old = Image(stamp_ns=NOW_NS - round(AGES.image_s("top") * NANOSECONDS) - 1, pixels=PIXELS)
     refused(
         review(asked(BOTH_HOME), replace(observation, images={**observation.images, "top": old})), Outcome.HOLD, "age"
     )

@@ -80,11 +80,12 @@ class Simulation:
         charge = Charge(
             instruction=setup.instruction, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
         )
+        vetting = Vetting(limits, model_digest=self.policy.model_digest)
         session = Session(
             charge=charge,
             robot=self._robot,
             policy=self.policy,
-            inference=SimulatedInference(self.policy, Vetting(limits), latency_s=self._latency_s),
+            inference=SimulatedInference(self.policy, vetting, latency_s=self._latency_s),
             chunks=ChunkBuffer(limits),
             guard=Guard(limits),
             goal=self._robot,

@@ -16,6 +16,7 @@ from forearm.messages import Command, Finding, Floats, Observation, Outcome, Saf
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 from forearm.safety import checks
 from forearm.safety.clearance import PAIRS, Bodies, margins
+from forearm.safety.freshness import AGES, Ages, Freshness
 from forearm.safety.limits import TICK_S, Limits
 
 Findings = tuple[Finding, ...]
@@ -42,14 +43,25 @@ class Guard:
         limits: what is allowed.
         embodiment: whose joints they are.
         cameras: whose images must be there and fresh; the embodiment's by default.
+        ages: how old what is acted on may be.
+
+    Raises:
+        ConfigError: for a camera without an age limit.
     """
 
     def __init__(
-        self, limits: Limits, embodiment: Embodiment = BIMANUAL_YAM, *, cameras: Sequence[str] | None = None
+        self,
+        limits: Limits,
+        embodiment: Embodiment = BIMANUAL_YAM,
+        *,
+        cameras: Sequence[str] | None = None,
+        ages: Ages = AGES,
     ) -> None:
         self._limits = limits
         self._embodiment = embodiment
-        self._cameras = [camera.name for camera in embodiment.cameras] if cameras is None else list(cameras)
+        self._ages = ages
+        watched = [camera.name for camera in embodiment.cameras] if cameras is None else cameras
+        self._freshness = Freshness(embodiment, watched, ages)
         self._required = margins(limits, arms_m=limits.arm_clearance_now_m)
         self._rates = np.stack([limits.velocity, limits.acceleration, limits.jerk]) + ROUNDING / _PERIODS
         self._sent: list[Floats] = []
@@ -62,6 +74,7 @@ class Guard:
         self._sent = [np.array(observation.positions)]
         self._tracked = False
         self._sequence = -1
+        self._freshness.reset()
 
     def review(self, command: Command, observation: Observation, now_ns: int) -> Verdict:
         """The verdict on `command`; `verdict.command` is there exactly when it is ALLOW.
@@ -110,12 +123,10 @@ class Guard:
 
     def _timely(self, command: Command, observation: Observation, now_ns: int) -> Findings:
         """Of this session, new, and made from what is fresh."""
-        limits = self._limits
         findings = checks.same_epoch("command", command.epoch, observation.epoch)
         findings += checks.follows(command.sequence, self._sequence)
-        findings += checks.fresh("command", command.stamp_ns, now_ns, limits.state_age_s)
-        findings += checks.fresh("measured pose", observation.stamp_ns, now_ns, limits.state_age_s)
-        return findings + checks.cameras_fresh(observation, self._cameras, now_ns, limits.camera_age_s)
+        findings += checks.fresh("command", command.stamp_ns, now_ns, self._ages.command_s)
+        return findings + self._freshness.review(observation, now_ns)
 
     def _range(self) -> tuple[Floats, Floats]:
         """Where the joints may go: their range, and out to where they already are, so that they can come back in."""

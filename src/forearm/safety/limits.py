@@ -36,9 +36,6 @@ class Limits:
         link_height_m: m, least height of links, grippers and cameras above the table.
         finger_height_m: m, least height of the fingertips; below zero they may press on the table's surface.
         trace_error_m: m, greatest distance of a plan's trace from where its own chunk takes the tool.
-        state_age_s: s, oldest measured state that may be acted on.
-        camera_age_s: s, oldest capture of any camera that may be acted on.
-        decision_age_s: s, oldest observation that a decision may still answer.
         slowing: greatest factor by which a chunk that is too fast is stretched in time instead of being refused.
         fewest_rows: fewest rows that are worth following when only the first ones are safe.
         most_rows: most rows that a chunk may have.
@@ -61,9 +58,6 @@ class Limits:
     # down needs some of it.
     finger_height_m: float = -0.006
     trace_error_m: float = 0.12  # eight times the prototype's mean trace error (14.7 mm)
-    state_age_s: float = 0.05  # five ticks
-    camera_age_s: float = 0.5  # several times an undrained camera's 0.1-0.4 s on this station's public clients
-    decision_age_s: float = 1.0  # a chunk of 16 rows at 0.1 s still has six rows to go
     slowing: float = 2.0
     fewest_rows: int = 4
     most_rows: int = 64  # twice the released model's 30

@@ -20,6 +20,7 @@ from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 from forearm.robot.kinematics import tool_poses
 from forearm.safety import checks
 from forearm.safety.clearance import PAIRS, margins
+from forearm.safety.freshness import AGES, Ages, same_model
 from forearm.safety.limits import Limits
 from forearm.safety.sweep import sweep
 
@@ -34,11 +35,21 @@ class Vetting:
         limits: what is allowed.
         embodiment: whose joints and arms they are.
         cameras: whose images must be there and fresh; the embodiment's by default.
+        ages: how old what is answered may be.
+        model_digest: of the weights that the session began with; None where any may answer.
     """
 
     def __init__(
-        self, limits: Limits, embodiment: Embodiment = BIMANUAL_YAM, *, cameras: Sequence[str] | None = None
+        self,
+        limits: Limits,
+        embodiment: Embodiment = BIMANUAL_YAM,
+        *,
+        cameras: Sequence[str] | None = None,
+        ages: Ages = AGES,
+        model_digest: str | None = None,
     ) -> None:
+        self._ages = ages
+        self._model_digest = model_digest
         self._limits = limits
         self._embodiment = embodiment
         self._cameras = [camera.name for camera in embodiment.cameras] if cameras is None else list(cameras)
@@ -83,12 +94,16 @@ class Vetting:
         return findings + checks.period_is(chunk.period_s, limits.shortest_period_s, limits.longest_period_s)
 
     def _timely(self, decision: Decision, observation: Observation, now_ns: int) -> Findings:
-        """Of this session, about this observation, and recent."""
-        limits, stamp_ns = self._limits, observation.stamp_ns
+        """Of this session and its model, about this observation, and recent."""
+        stamp_ns = observation.stamp_ns
         findings = checks.same_epoch("decision", decision.epoch, observation.epoch)
+        if self._model_digest is not None:
+            findings += same_model(decision.model_digest, self._model_digest)
         findings += checks.answers(decision.chunk.stamp_ns, stamp_ns)
-        findings += checks.fresh("decision's observation", stamp_ns, now_ns, limits.decision_age_s)
-        return findings + checks.cameras_fresh(observation, self._cameras, stamp_ns, limits.camera_age_s)
+        findings += checks.fresh("decision's observation", stamp_ns, now_ns, self._ages.decision_s)
+        for camera in self._cameras:
+            findings += checks.cameras_fresh(observation, (camera,), stamp_ns, self._ages.image_s(camera))
+        return findings
 
     def _in_range(self, chunk: ActionChunk, observation: Observation) -> tuple[ActionChunk, Findings]:
         """Rows clipped into the range where they are next to it; STOP where the arms are not where they can be."""
