@@ -11,7 +11,9 @@ from forearm.messages import ActionChunk, Decision, Floats, Image, Observation, 
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.inference import Inference, SimulatedInference
+from forearm.runtime.loop import Reviews
 from forearm.runtime.session import Charge, Session
+from forearm.runtime.trail import Trail
 from forearm.runtime.watchdog import Patience
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
@@ -118,6 +120,8 @@ class Bench:
         time_limit_s: float = 10.0,
         patience: Patience | None = None,
         interrupted: Callable[[], str] = str,
+        external_stop: Callable[[], str] = str,
+        guard: Reviews | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.clock = clock or SimulatedClock()
@@ -130,12 +134,14 @@ class Bench:
             policy=self.policy,
             inference=inference or SimulatedInference(self.policy, Vetting(LIMITS)),
             chunks=ChunkBuffer(LIMITS),
-            guard=Guard(LIMITS),
+            guard=guard or Guard(LIMITS),
             goal=Elapsed(self.clock, goal_s),
             clock=self.clock,
             emit=self.events.append,
             patience=patience,
             interrupted=interrupted,
+            external_stop=external_stop,
+            trail=Trail(Vetting(LIMITS), BIMANUAL_YAM),
         )
 
     def modes(self) -> list[str]:

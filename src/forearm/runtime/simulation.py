@@ -16,6 +16,7 @@ from forearm.policy.choice import MakePolicy
 from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.inference import SimulatedInference
 from forearm.runtime.session import Charge, Session
+from forearm.runtime.trail import Trail
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
 from forearm.safety.vetting import Vetting
@@ -61,6 +62,7 @@ class Simulation:
         commit: str = "",
         recipe: str = "{}",
         interrupted: Callable[[], str] = str,
+        external_stop: Callable[[], str] = str,
         dropped: Callable[[], int] = int,
     ) -> Simulated:
         """Runs the setup's task with guard and vetting on. Once only.
@@ -71,6 +73,7 @@ class Simulation:
             commit: for the log.
             recipe: for the log, JSON text.
             interrupted: why to end now, in words; empty while there is no reason.
+            external_stop: why the cell wants the arms to stop, in words; empty while it does not.
             dropped: events that the log had no room for.
 
         Raises:
@@ -93,6 +96,8 @@ class Simulation:
             emit=emit,
             interrupted=interrupted,
             dropped=dropped,
+            external_stop=external_stop,
+            trail=Trail(vetting, self._robot.embodiment, model_digest=self.policy.model_digest),
         )
         ended = session.run()
         return Simulated(ended=ended, duration_s=self._clock.now_ns() / NANOSECONDS, taken=self._robot.taken() or "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,8 +17,10 @@ from forearm.messages import Command, Finding, Floats, Observation, Outcome, Saf
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 from forearm.safety import checks
 from forearm.safety.clearance import PAIRS, Bodies, margins
+from forearm.safety.contact import Contact
 from forearm.safety.freshness import AGES, Ages, Freshness
 from forearm.safety.limits import TICK_S, Limits
+from forearm.safety.stopping import standing_pose
 
 Findings = tuple[Finding, ...]
 ROUNDING = 1e-6  # rad, opening or m: what arithmetic may add to a limit, far below what an encoder sees
@@ -64,6 +67,7 @@ class Guard:
         self._freshness = Freshness(embodiment, watched, ages)
         self._required = margins(limits, arms_m=limits.arm_clearance_now_m)
         self._rates = np.stack([limits.velocity, limits.acceleration, limits.jerk]) + ROUNDING / _PERIODS
+        self._contact = Contact(limits, embodiment)
         self._sent: list[Floats] = []
         self._measured: Floats | None = None
         self._tracked = False
@@ -75,6 +79,7 @@ class Guard:
         self._tracked = False
         self._sequence = -1
         self._freshness.reset()
+        self._contact.reset()
 
     def review(self, command: Command, observation: Observation, now_ns: int) -> Verdict:
         """The verdict on `command`; `verdict.command` is there exactly when it is ALLOW.
@@ -105,6 +110,8 @@ class Guard:
         """The positions as they may be sent, and every objection."""
         width = len(self._embodiment.joints)
         findings = checks.array_is("measured pose", observation.positions, width=width)
+        findings += checks.array_is("measured velocity", observation.velocities, width=width)
+        findings += checks.array_is("measured effort", observation.efforts, width=width)
         findings += checks.array_is("command", command.positions, width=width)
         if findings:
             return None, findings
@@ -117,8 +124,11 @@ class Guard:
             "command", command.positions, lower - ROUNDING, upper + ROUNDING, self._embodiment.joints, Outcome.HOLD
         )
         findings += self._followed(observation)
-        findings += self._smooth(positions)
-        findings += self._clear(positions)
+        findings += self._contact.review(observation)
+        rest = [self._sent[0]] * (HISTORY - len(self._sent))
+        rates = _DIFFERENCES @ np.stack([*rest, *self._sent, positions])
+        findings += self._smooth(rates)
+        findings += self._clear(positions, rates)
         return positions, findings
 
     def _timely(self, command: Command, observation: Observation, now_ns: int) -> Findings:
@@ -144,10 +154,8 @@ class Guard:
             )
         return findings
 
-    def _smooth(self, positions: Floats) -> Findings:
-        """The step, its change and the change of that, from what was sent; before that the arms were at rest."""
-        rest = [self._sent[0]] * (HISTORY - len(self._sent))
-        rates = _DIFFERENCES @ np.stack([*rest, *self._sent, positions])
+    def _smooth(self, rates: Floats) -> Findings:
+        """Speed, acceleration and jerk (3, J) of the step from what was sent; before that the arms were at rest."""
         if np.all(np.abs(rates) <= self._rates):
             return ()
         findings: Findings = ()
@@ -155,22 +163,33 @@ class Guard:
             findings += checks.within(check, what, unit, rate, limit, self._embodiment.joints, Outcome.HOLD)
         return findings
 
-    def _clear(self, positions: Floats) -> Findings:
-        """Every pair as far apart as it has to be, or no nearer than where the arms already are."""
-        there = Bodies.at(positions[None])
-        pairs = np.nonzero(~(there.at_least()[:, 0] >= self._required))[0]
+    def _clear(self, positions: Floats, rates: Floats) -> Findings:
+        """Every pair as far apart as it has to be, at the set-point and where the arms would stand if stopped there.
+
+        What is too near already, or would be, may leave but not come nearer.
+        """
+        reaction_s = self._freshness.worst_latency_s
+        poses = np.stack([positions, standing_pose(positions, rates[0], rates[1], reaction_s, self._limits)])
+        there = Bodies.at(poses)
+        pairs, rows = np.nonzero(~(there.at_least() >= self._required[:, None]))
         if not len(pairs):
             return ()
-        distances = there.clearance(pairs, np.zeros_like(pairs))
+        distances = there.clearance(pairs, rows)
         close = ~(distances >= self._required[pairs])
         if not close.any():
             return ()
-        pairs, distances = pairs[close], distances[close]
+        pairs, rows, distances = pairs[close], rows[close], distances[close]
         here = Bodies.at(self._sent[-1][None]).clearance(pairs, np.zeros_like(pairs))
         nearing = ~(distances >= here - ROUNDING)
-        if not nearing.any():
-            return ()
-        at = np.nonzero(nearing)[0]
-        worst = at[int(np.argmin((distances - self._required[pairs])[at]))]
-        pair, distance, required = int(pairs[worst]), float(distances[worst]), float(self._required[pairs[worst]])
-        return checks.near(Outcome.HOLD, PAIRS[pair], distance, required, "and nearing")
+        findings: Findings = ()
+        for row in range(len(poses)):
+            at = np.nonzero(nearing & (rows == row))[0]
+            if len(at):
+                worst = at[int(np.argmin((distances - self._required[pairs])[at]))]
+                pair, distance = int(pairs[worst]), float(distances[worst])
+                where = (
+                    "and nearing" if row == 0 else f"once the arms had stopped, told so {reaction_s * 1e3:.0f} ms late"
+                )
+                found = checks.near(Outcome.HOLD, PAIRS[pair], distance, float(self._required[pair]), where)
+                findings += found if row == 0 else (replace(found[0], check="stopping"),)
+        return findings

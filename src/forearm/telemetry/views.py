@@ -17,7 +17,17 @@ from foxglove_schemas_protobuf.SceneEntity_pb2 import SceneEntity
 from foxglove_schemas_protobuf.SceneUpdate_pb2 import SceneUpdate
 from google.protobuf.message import Message
 
-from forearm.events import Commanded, Decided, Event, Judged, ModeChanged, Observed, SessionEnded, SessionStarted
+from forearm.events import (
+    Commanded,
+    Decided,
+    Event,
+    Judged,
+    ModeChanged,
+    Observed,
+    SessionEnded,
+    SessionStarted,
+    Stopped,
+)
 from forearm.messages import Outcome
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.telemetry.images import timestamp
@@ -87,6 +97,8 @@ def _sentences(event: Event) -> Iterator[tuple[str, str, Outcome]]:
                 yield event.gate, finding.text, finding.outcome
         case ModeChanged():
             yield "mode", f"{event.before} → {event.after}: {event.reason}", Outcome.LIMIT
+        case Stopped():
+            yield "stop", f"{event.text}: {event.cause}", Outcome.ALLOW if event.verdict == "standing" else Outcome.STOP
         case SessionEnded():
             yield "session", f"{event.outcome}: {event.reason}", Outcome.ALLOW
         case Observed() | Decided() | Commanded():
