@@ -129,10 +129,10 @@ def test_an_arm_that_touches_something_with_empty_fingers_goes_back_the_way_it_c
     assert first.how == "retreat"
     assert "left_joint1 has strained" in first.cause
     began_s = first.commanded_ns / 1e9
-    back = left_joint(bench, began_s + 0.02, began_s + 0.8)
+    back = left_joint(bench, began_s + 0.02, began_s + 0.7)
     assert back[0] == pytest.approx(0.2)
-    assert back[-1] < 0.15
-    assert (np.diff(back) < 1e-9).all()
+    assert back[-1] < 0.175
+    assert np.diff(back).max() < 1e-4
     others = [event.positions[7:] for event in bench.events if isinstance(event, Commanded)]
     assert np.ptp(np.array(others), axis=0).max() < 1e-9
     judged = [event for event in bench.events if isinstance(event, Judged) and event.stamp_ns == first.commanded_ns]
@@ -157,6 +157,7 @@ def test_a_way_back_that_is_held_too_does_not_begin_another_one() -> None:
     bench = Bench(robot=AlwaysBlocked, goal_s=9.0)
     ended = bench.session.run()
     assert bench.modes() == ["engaged", "holding", "recovering", "holding", "protective_stop"]
+    assert [stopped.how for stopped in stops(bench)] == ["retreat", "protective"]
     assert ended.outcome == "stopped"
 
 

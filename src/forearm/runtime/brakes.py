@@ -18,7 +18,7 @@ from forearm.runtime.loop import Tick, judged
 from forearm.runtime.standstill import PATIENCE_NS, Standstill
 from forearm.runtime.trail import Trail
 from forearm.safety.limits import TICK_S
-from forearm.safety.stops import STOPS, Cause, Each, StopKind, cause_of, faulty_arm, holding
+from forearm.safety.stops import STOPS, Cause, Each, Faulty, Holding, StopKind, cause_of, faulty_arm, holding
 
 SLOW_NS = 2 * NANOSECONDS  # ns, how long the arms stay slow after a stop of that kind: one chunk of 16 rows and more
 TICK_NS = round(TICK_S * NANOSECONDS)
@@ -61,31 +61,32 @@ class Brakes:
         findings = tick.verdict.findings
         known = Cause.DECISIONS if tick.verdict.outcome is Outcome.ALLOW else cause_of(findings)
         each = STOPS[known, faulty_arm(findings), holding(tick.observation, self._embodiment)]
+        kind = each.hardest
         self._chunks.hold()
-        if self._standstill is None:
-            self._standstill = Standstill(
-                cause=cause,
-                kind=each.hardest,
-                observation=tick.observation,
-                commanded_ns=tick.stamp_ns,
-                embodiment=self._embodiment,
-            )
-        if each.hardest is StopKind.SLOW:
+        if kind is StopKind.SLOW:
             self._chunks.slow(tick.stamp_ns + SLOW_NS)
-        if each.hardest is StopKind.RETREAT and may_retreat:
-            self._retreat(each, tick)
+        if kind is StopKind.RETREAT and not (may_retreat and self._retreat(each, tick)):
+            kind = StopKind.HOLD
+        if self._standstill is None:
+            self._begin(cause, kind, tick.observation, tick.stamp_ns)
         return each
 
-    def end(self, cause: str, kind: StopKind, robot: Robot, clock: Clock) -> None:
-        """Waits for a robot that was just told to stop until it was measured standing, or `PATIENCE_NS`."""
+    def end(self, reason: str, cause: Cause | None, robot: Robot, clock: Clock) -> None:
+        """Waits for a robot that was just told to stop until it was measured standing, or `PATIENCE_NS`.
+
+        Args:
+            reason: why the session ends, in words.
+            cause: what is wrong, None where nothing is.
+            robot: read at every tick.
+            clock: the session's time.
+        """
         if self._seen is None:  # nothing was moved
             return
         if self._standstill is not None:
             self._conclude(self._standstill.given_up(clock.now_ns()))
+        kind = StopKind.HOLD if cause is None else STOPS[cause, Faulty.BOTH, Holding.SHARED].hardest
         commanded_ns = due_ns = clock.now_ns()
-        self._standstill = standstill = Standstill(
-            cause=cause, kind=kind, observation=self._seen, commanded_ns=commanded_ns, embodiment=self._embodiment
-        )
+        standstill = self._begin(reason, kind, self._seen, commanded_ns)
         with suppress(
             Exception
         ):  # a robot that cannot be read is one whose standing still is unknown, as is said below
@@ -98,14 +99,21 @@ class Brakes:
         if self._standstill is not None:  # it could not be read, or gave the same pose again and again
             self._conclude(standstill.lost(clock.now_ns()))
 
-    def _retreat(self, each: Each, tick: Tick) -> None:
+    def _begin(self, cause: str, kind: StopKind, seen: Observation, commanded_ns: int) -> Standstill:
+        self._standstill = Standstill(
+            cause=cause, kind=kind, observation=seen, commanded_ns=commanded_ns, embodiment=self._embodiment
+        )
+        return self._standstill
+
+    def _retreat(self, each: Each, tick: Tick) -> bool:
+        """Follows the way back of the arms that are to retreat; whether there is one that vetting lets through."""
         back = [arm for arm, kind in (("left", each.left), ("right", each.right)) if kind is StopKind.RETREAT]
         verdict = None if self._trail is None else self._trail.back(back, tick.observation, tick.stamp_ns)
         if verdict is None:
-            return
+            return False
         self._emit(judged("vetting", tick.observation.sequence, verdict, tick.stamp_ns))
-        if verdict.vetted is not None and self._chunks.accept(verdict.vetted, tick.stamp_ns):
-            self._way_back = verdict.vetted
+        self._way_back = verdict.vetted
+        return self._way_back is not None and self._chunks.accept(self._way_back, tick.stamp_ns)
 
     def _conclude(self, stopped: Stopped | None) -> None:
         if stopped is not None:

@@ -24,7 +24,7 @@ from forearm.runtime.loop import Loop, Reviews, Tick
 from forearm.runtime.trail import Trail
 from forearm.runtime.watchdog import Concern, Patience, Watchdog
 from forearm.safety.mode import Mode, Trigger, step
-from forearm.safety.stops import StopKind
+from forearm.safety.stops import Cause, StopKind
 from forearm.telemetry.metrics import Histogram
 
 Ended = Literal["done", "failed", "refused", "stopped", "error"]
@@ -116,6 +116,7 @@ class Session:
         self._external_stop = external_stop
         self._dropped = dropped
         self._mode = Mode.IDLE
+        self._cause = Cause.FAULT
         self._lateness = Histogram()
 
     def run(self) -> SessionEnded:
@@ -158,7 +159,11 @@ class Session:
             self._change_mode(concern, tick)
             if self._mode is Mode.PROTECTIVE_STOP:
                 return "stopped", concern.reason
-            if reason := self._external_reason() or self._interrupted():
+            if reason := self._external_reason():
+                self._cause = Cause.EXTERNAL
+                return "stopped", reason
+            if reason := self._interrupted():
+                self._cause = Cause.PERSON
                 return "stopped", reason
             if self._goal.succeeded():
                 return "done", "The task is done."
@@ -223,8 +228,8 @@ class Session:
     def _end(self, outcome: Ended, reason: str) -> SessionEnded:
         """Stops, measures that, closes, says so; a step that fails does not keep the next from being taken."""
         progress = self._goal.progress() if self._lateness.count else 0.0
-        kind = StopKind.PROTECTIVE if outcome in ("stopped", "error") else StopKind.HOLD
-        measure = partial(self._brakes.end, reason, kind, self._robot, self._clock)
+        cause = self._cause if outcome in ("stopped", "error") else None
+        measure = partial(self._brakes.end, reason, cause, self._robot, self._clock)
         for last_step in (self._robot.stop, measure, self._inference.close, self._robot.close):
             try:
                 last_step()

@@ -1,8 +1,8 @@
 """Judges one command in its tick; the only maker of `SafeCommand`.
 
 Invariant: what comes out of here is finite, in range, one small step from what was sent before, and no nearer to
-anything than allowed — or, where the arms already are in a bad place, no deeper in it. Whatever goes wrong in here
-moves nothing.
+anything than allowed, now and once the arms could have stopped — or, where they already are in a bad place, no deeper
+in it. Whatever goes wrong in here moves nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forearm.messages import Command, Finding, Floats, Observation, Outcome, SafeCommand, Verdict
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
@@ -23,6 +24,8 @@ from forearm.safety.limits import TICK_S, Limits
 from forearm.safety.stopping import standing_pose
 
 Findings = tuple[Finding, ...]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 ROUNDING = 1e-6  # rad, opening or m: what arithmetic may add to a limit, far below what an encoder sees
 HISTORY = 3  # set-points needed to know speed, acceleration and jerk of the next one
 
@@ -169,27 +172,28 @@ class Guard:
         What is too near already, or would be, may leave but not come nearer.
         """
         reaction_s = self._freshness.worst_latency_s
-        poses = np.stack([positions, standing_pose(positions, rates[0], rates[1], reaction_s, self._limits)])
-        there = Bodies.at(poses)
+        standing = standing_pose(positions, rates[0], rates[1], reaction_s, self._limits)
+        there = Bodies.at(np.stack([positions, standing]))
         pairs, rows = np.nonzero(~(there.at_least() >= self._required[:, None]))
         if not len(pairs):
             return ()
-        distances = there.clearance(pairs, rows)
-        close = ~(distances >= self._required[pairs])
+        spare = there.clearance(pairs, rows) - self._required[pairs]
+        close = ~(spare >= 0.0)
         if not close.any():
             return ()
-        pairs, rows, distances = pairs[close], rows[close], distances[close]
-        here = Bodies.at(self._sent[-1][None]).clearance(pairs, np.zeros_like(pairs))
-        nearing = ~(distances >= here - ROUNDING)
-        findings: Findings = ()
-        for row in range(len(poses)):
-            at = np.nonzero(nearing & (rows == row))[0]
-            if len(at):
-                worst = at[int(np.argmin((distances - self._required[pairs])[at]))]
-                pair, distance = int(pairs[worst]), float(distances[worst])
-                where = (
-                    "and nearing" if row == 0 else f"once the arms had stopped, told so {reaction_s * 1e3:.0f} ms late"
-                )
-                found = checks.near(Outcome.HOLD, PAIRS[pair], distance, float(self._required[pair]), where)
-                findings += found if row == 0 else (replace(found[0], check="stopping"),)
-        return findings
+        pairs, rows, spare = pairs[close], rows[close], spare[close]
+        here = Bodies.at(self._sent[-1][None]).clearance(pairs, np.zeros_like(pairs)) - self._required[pairs]
+        nearing = ~(spare >= here - ROUNDING)
+        findings = self._nearest(pairs, spare, nearing & (rows == 0), "and nearing")
+        where = f"once the arms had stopped, told so {reaction_s * 1e3:.0f} ms late"
+        late = self._nearest(pairs, spare, nearing & (rows == 1), where)
+        return findings + tuple(replace(finding, check="stopping") for finding in late)
+
+    def _nearest(self, pairs: Ints, spare: Floats, among: Flags, where: str) -> Findings:
+        """The objection to the pair that lacks most, of those `among` which to look; none where there are none."""
+        if not among.any():
+            return ()
+        worst = int(np.argmin(np.where(among, spare, np.inf)))
+        pair = int(pairs[worst])
+        required = float(self._required[pair])
+        return checks.near(Outcome.HOLD, PAIRS[pair], float(spare[worst]) + required, required, where)
