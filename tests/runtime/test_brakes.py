@@ -227,3 +227,24 @@ def test_a_way_back_is_the_way_there_at_half_the_speed_and_given_out_once() -> N
     np.testing.assert_allclose(rows[:, 8] - robot.positions[8], [0.0, 0.0, *(-0.04 - 0.01 * np.arange(1, 7))])
     assert (rows[:, 13] == 1.0).all()
     assert trail.back(["right"], robot.read(), 0) is None
+
+
+class Frozen(ObedientRobot):
+    """Its top camera gives the same picture under new stamps from 2 s on."""
+
+    def read(self) -> Observation:
+        observation = super().read()
+        top = observation.images["top"]
+        if top.stamp_ns > 2e9:
+            top = replace(top, pixels=np.zeros((4, 4, 3), dtype=np.uint8))
+        return replace(observation, images={**observation.images, "top": top})
+
+
+def test_a_camera_that_freezes_under_new_stamps_holds_both_arms_and_ends_in_a_protective_stop() -> None:
+    bench = Bench(robot=Frozen, goal_s=9.0)
+    ended = bench.session.run()
+    assert bench.modes() == ["engaged", "holding", "protective_stop"]
+    assert "The top camera gave the same picture" in ended.reason
+    held = stops(bench)[0]
+    assert held.verdict == "standing"
+    assert 2.5 < held.commanded_ns / 1e9 < 3.5  # five captures, and 0.1 rad at the 0.13 rad/s of this motion
