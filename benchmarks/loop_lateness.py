@@ -51,7 +51,7 @@ def measure(policy: str, seconds: float) -> tuple[SessionEnded, list[float]]:
         if isinstance(event, Decided):
             latencies.append((event.stamp_ns - event.decision.chunk.stamp_ns) / NANOSECONDS)
 
-    vetting, guard = Vetting(limits), Guard(limits)
+    vetting, guard = Vetting(limits, model_digest=decider.model_digest), Guard(limits)
     session = Session(
         charge=Charge(instruction=robot.setup.instruction, seed=0, time_limit_s=seconds),
         robot=robot,

@@ -24,6 +24,7 @@ import numpy as np
 from forearm.clock import NANOSECONDS
 from forearm.geometry import Box
 from forearm.messages import ActionChunk, Command, Decision, DepthImage, Image, Observation, Plan
+from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
 from forearm.safety.guard import Guard
 from forearm.safety.limits import TICK_S, Limits
@@ -34,7 +35,6 @@ HOME = np.array([0.611, 1.467, 1.299, -1.403, 0.0, -1.571, 1.0])
 BOTH_HOME = np.concatenate([HOME, HOME * [-1, 1, 1, 1, -1, -1, 1]])
 PERIOD_S = 0.1
 CALLS, TICKS = 1000, 5000
-CAMERAS = ("top", "left", "right")
 DEPTH = np.random.default_rng(2).uniform(0.8, 0.802, (120, 120)).astype(np.float32)
 WALLS = ((0, 0, 0.003), (0.068, 0, 0.03), (-0.068, 0, 0.03), (0, 0.068, 0.03), (0, -0.068, 0.03))
 SIZES = ((0.07, 0.07, 0.003), *((0.003, 0.07, 0.03),) * 2, *((0.07, 0.003, 0.03),) * 2)
@@ -48,16 +48,23 @@ FURNISHED = Workspace(
 
 
 def observation(positions: np.ndarray, stamp_ns: int) -> Observation:
-    """Both arms at rest there, every image new."""
-    pixels = np.zeros((2, 2, 3), dtype=np.uint8)
+    """Both arms at rest there; images of the station's sizes, new every 0.1 s."""
+    capture_ns = stamp_ns - stamp_ns % round(PERIOD_S * NANOSECONDS)
+    images = {
+        camera.name: Image(
+            stamp_ns=capture_ns,
+            pixels=np.full((camera.height, camera.width, 3), capture_ns // 10**8 % 251, dtype=np.uint8),
+        )
+        for camera in BIMANUAL_YAM.cameras
+    }
     return Observation(
         stamp_ns=stamp_ns,
-        sequence=0,
+        sequence=stamp_ns,
         epoch=1,
         positions=positions,
         velocities=np.zeros(14),
         efforts=np.zeros(14),
-        images={name: Image(stamp_ns=stamp_ns, pixels=pixels) for name in CAMERAS},
+        images=images,
         depths={"top": DepthImage(stamp_ns=stamp_ns, metres=DEPTH)},
         instruction="",
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from forearm.clock import NANOSECONDS
 from forearm.messages import Decision, Finding, Observation, Outcome
 
 SCHEMA = 1  # raised when a field below changes meaning or goes away
@@ -92,6 +93,42 @@ class ModeChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stopped:
+    """The arms were told to stop, and what was measured of it until `stamp_ns`. A arms in embodiment order.
+
+    Attributes:
+        cause: why, in words.
+        how: the graded kind of stop, the harder of the two arms'.
+        commanded_ns: when it was commanded.
+        standing_ns: since when the arms were measured standing; None where they were not.
+        joints_rad: (A,) rad, way of the joint that moved most after the command.
+        tools_m: (A,) m, way of the tool after the command.
+        verdict: standing; moving, when they were last seen; unknown, where they could not be seen. Unknown is not
+            stopped.
+    """
+
+    kind: Literal["stopped_motion"] = "stopped_motion"
+    stamp_ns: int
+    cause: str
+    how: Literal["slow", "hold", "retreat", "protective"]
+    commanded_ns: int
+    standing_ns: int | None
+    joints_rad: tuple[float, ...]
+    tools_m: tuple[float, ...]
+    verdict: Literal["standing", "moving", "unknown"]
+
+    @property
+    def text(self) -> str:
+        """As a person reads it: `stopped (hold), standing after 0.21 s and 34 mm`."""
+        way = f"{max(self.tools_m, default=0.0) * 1e3:.0f} mm"
+        if self.standing_ns is None:
+            seconds = (self.stamp_ns - self.commanded_ns) / NANOSECONDS
+            return f"told to stop ({self.how}), {self.verdict} after {seconds:.2f} s and {way}"
+        seconds = (self.standing_ns - self.commanded_ns) / NANOSECONDS
+        return f"stopped ({self.how}), standing after {seconds:.2f} s and {way}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SessionEnded:
     """The run ended: `outcome` done, failed, refused, stopped or error; `progress` 0..1 of the task."""
 
@@ -106,5 +143,5 @@ class SessionEnded:
     dropped: int
 
 
-Event = SessionStarted | SelfTested | Observed | Decided | Judged | Commanded | ModeChanged | SessionEnded
+Event = SessionStarted | SelfTested | Observed | Decided | Judged | Commanded | ModeChanged | Stopped | SessionEnded
 Emit = Callable[[Event], None]

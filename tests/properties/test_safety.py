@@ -115,7 +115,7 @@ def starts() -> np.ndarray:
 def seen(positions: np.ndarray, now_ns: int = 0) -> Observation:
     return Observation(
         stamp_ns=now_ns,
-        sequence=1,
+        sequence=now_ns,
         epoch=1,
         positions=positions,
         velocities=positions,

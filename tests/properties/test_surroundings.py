@@ -80,7 +80,7 @@ def some_scene(generator: np.random.Generator) -> tuple[Workspace, Held, np.ndar
 
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(st.integers(0, 2**32 - 1))
-def test_nothing_that_passes_vetting_comes_nearer_to_what_stands_there_than_its_margin(seed: int) -> None:
+def a_scene_is_vetted_safely(seed: int) -> None:
     generator = np.random.default_rng(seed)
     for _ in range(5):
         workspace, held, start, rows = some_scene(generator)
@@ -106,5 +106,6 @@ def test_nothing_that_passes_vetting_comes_nearer_to_what_stands_there_than_its_
             assert (apart >= np.where(apart[0] < 0, -np.inf, needed) - 1e-9).all()
 
 
-def test_the_property_above_was_not_empty() -> None:
-    assert min(passed.values()) > 20
+def test_nothing_that_passes_vetting_comes_nearer_to_what_stands_there_than_its_margin() -> None:
+    a_scene_is_vetted_safely()
+    assert min(passed.values()) > 20  # whole, changed and refused: the property was not empty

@@ -12,7 +12,9 @@ from forearm.messages import ActionChunk, Decision, Floats, Image, Observation, 
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.inference import Inference, SimulatedInference
+from forearm.runtime.loop import Reviews
 from forearm.runtime.session import Charge, Session
+from forearm.runtime.trail import Trail
 from forearm.runtime.watchdog import Patience
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
@@ -46,7 +48,8 @@ class ObedientRobot:
             raise RobotError("left arm: got no answer for 20 ms, an answer is needed; check the cable")
         self._sequence += 1
         seen_ns = int(min(now_ns - now_ns % ns(0.1), self._blind_ns))
-        image = Image(stamp_ns=seen_ns, pixels=np.zeros((4, 4, 3), dtype=np.uint8))
+        pixels = np.full((4, 4, 3), seen_ns // ns(0.1) % 251, dtype=np.uint8)  # never the picture before it
+        image = Image(stamp_ns=seen_ns, pixels=pixels)
         return Observation(
             stamp_ns=now_ns, sequence=self._sequence, epoch=self._epoch, positions=self.positions.copy(),
             velocities=np.zeros(J), efforts=np.zeros(J), images=dict.fromkeys(("top", "left", "right"), image),
@@ -119,9 +122,10 @@ class Bench:
         time_limit_s: float = 10.0,
         patience: Patience | None = None,
         interrupted: Callable[[], str] = str,
+        external_stop: Callable[[], str] = str,
+        guard: Reviews | None = None,
         clock: Clock | None = None,
         vetting: Vetting | None = None,
-        guard: Guard | None = None,
     ) -> None:
         self.clock = clock or SimulatedClock()
         vetting, guard = vetting or Vetting(LIMITS), guard or Guard(LIMITS)
@@ -141,6 +145,8 @@ class Bench:
             emit=self.events.append,
             patience=patience,
             interrupted=interrupted,
+            external_stop=external_stop,
+            trail=Trail(Vetting(LIMITS), BIMANUAL_YAM),
         )
 
     def modes(self) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from forearm.clock import NANOSECONDS
 from forearm.messages import ActionChunk, Floats, Observation, VettedChunk
 from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.runtime.chunks import ChunkBuffer
+from forearm.runtime.chunks import SLOW, ChunkBuffer
 from forearm.safety.limits import TICK_S, Limits
 
 YAM_LIMITS = Limits.of(BIMANUAL_YAM)
@@ -188,3 +188,17 @@ def test_hold_brakes_to_rest_without_a_jump_and_a_new_chunk_moves_on_from_there(
     assert buffer.is_dry(ns(1.0))
     assert buffer.accept(vetted(demo.rows(0.0), ns(1.0)), ns(1.05))
     assert np.abs(buffer.command_at(ns(1.05)).positions - path[-1]).max() < 0.01
+
+
+def test_a_slow_set_point_keeps_to_its_share_of_the_speed_for_as_long_as_it_was_told() -> None:
+    buffer = started()
+    buffer.slow(ns(0.6))
+    far = HOME + 0.9 * (np.arange(J) == 0)
+    buffer.accept(vetted(np.tile(far, (16, 1))), 0)
+    path = np.array([buffer.command_at(tick * ns(TICK_S)).positions[0] for tick in range(120)])
+    speeds = np.diff(path) / TICK_S
+    assert speeds[:58].max() == pytest.approx(SLOW * YAM_LIMITS.velocity[0], rel=1e-6)
+    assert path[-1] == pytest.approx(far[0])
+    buffer.accept(vetted(np.tile(HOME, (16, 1)), stamp_ns=ns(1.2)), ns(1.2))
+    back = np.array([buffer.command_at(ns(1.2) + tick * ns(TICK_S)).positions[0] for tick in range(60)])
+    assert np.abs(np.diff(back)).max() / TICK_S > 1.2 * SLOW * YAM_LIMITS.velocity[0]

@@ -8,8 +8,9 @@ from runtime_stubs import HOME, LIMITS, J, ObedientRobot, Wave, ns
 
 from forearm.clock import RealClock, SimulatedClock
 from forearm.errors import InstructionError
-from forearm.messages import Decision, Image, Observation, Outcome
-from forearm.runtime.inference import SimulatedInference, ThreadedInference, is_time
+from forearm.messages import Decision, Image, Observation, Outcome, Request
+from forearm.runtime.inference import SimulatedInference, ThreadedInference, is_time, think
+from forearm.safety.freshness import AGES
 from forearm.safety.vetting import Vetting
 
 
@@ -97,7 +98,7 @@ def test_a_policy_that_hangs_blocks_neither_the_loop_nor_the_end() -> None:
         return decision
 
     policy = Wave(hanging)
-    inference = ThreadedInference(policy, Vetting(LIMITS), SimulatedClock(), abandon_after_s=0.2)
+    inference = ThreadedInference(policy, Vetting(LIMITS), SimulatedClock(ns(1.0)), abandon_after_s=0.2)
     inference.offer(seen(1.0), 0)
     assert begun.wait(10.0)
     inference.offer(seen(1.1), 0)
@@ -125,3 +126,13 @@ def test_a_request_says_what_is_followed_how_late_its_answer_will_be_and_why_the
     ]
     assert [request.following is None for request in policy.requests] == [True, True, True, False]
     assert {request.delay_s for request in policy.requests} == {0.05}
+
+
+def test_an_observation_that_waited_too_long_is_not_thought_about() -> None:
+    policy = Wave()
+    request = Request(observation=seen(1.0))
+    late = think(policy, Vetting(LIMITS), request, lambda: ns(1.0) + ns(AGES.request_s) + 1)
+    assert (late.decision, [finding.check for finding in late.verdict.findings]) == (None, ["age"])
+    assert late.verdict.vetted is None
+    assert policy.asked == 0
+    assert think(policy, Vetting(LIMITS), request, lambda: ns(1.0) + ns(AGES.request_s)).verdict.vetted

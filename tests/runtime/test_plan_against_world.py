@@ -37,7 +37,7 @@ def policy() -> ReasoningPolicy:
 def vet(policy: ReasoningPolicy, seen: Observation, depth: DepthImage | None = None) -> Verdict:
     decision = policy.decide(Request(observation=seen))
     judged = seen if depth is None else replace(seen, depths={**seen.depths, "top": depth})
-    return Vetting(Limits.of()).vet(decision, judged, judged.stamp_ns)
+    return Vetting(Limits.of(), model_digest=policy.model_digest).vet(decision, judged, judged.stamp_ns)
 
 
 @pytest.mark.parametrize("task", ["put-in-box", "hand-over", "lift"])

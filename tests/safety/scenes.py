@@ -15,15 +15,20 @@ TICK_NS = NANOSECONDS // 100
 PIXELS = np.zeros((2, 2, 3), dtype=np.uint8)
 
 
+def pixels_at(stamp_ns: int) -> np.ndarray:
+    """A picture that is never the one before it, as a camera's noise sees to."""
+    return np.full((2, 2, 3), stamp_ns // TICK_NS % 251, dtype=np.uint8)
+
+
 def seen(
     positions: np.ndarray = BOTH_HOME, *, stamp_ns: int = NOW_NS, epoch: int = 1, **changes: object
 ) -> Observation:
     """The robot at rest there, with a fresh image of every camera."""
-    images = {name: Image(stamp_ns=stamp_ns, pixels=PIXELS) for name in ("top", "left", "right")}
+    images = {name: Image(stamp_ns=stamp_ns, pixels=pixels_at(stamp_ns)) for name in ("top", "left", "right")}
     still = np.zeros(14)
     observation = Observation(
         stamp_ns=stamp_ns,
-        sequence=1,
+        sequence=stamp_ns // TICK_NS,
         epoch=epoch,
         positions=np.array(positions),
         velocities=still,

@@ -7,7 +7,10 @@ import pytest
 
 from forearm.clock import NANOSECONDS
 from forearm.messages import Command, Image, Observation, Outcome, Verdict
+from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.safety.clearance import PAIRS, Bodies
+from forearm.safety.contact import STRAINING_TICKS
+from forearm.safety.freshness import AGES
 from forearm.safety.guard import Guard
 from forearm.safety.limits import TICK_S, Limits
 
@@ -101,7 +104,7 @@ def test_a_replayed_command_is_held() -> None:
 
 
 def test_stale_and_future_commands_and_poses_are_held_to_the_nanosecond() -> None:
-    limit_ns = round(LIMITS.state_age_s * NANOSECONDS)
+    limit_ns = round(AGES.state_s * NANOSECONDS)
     for late in (asked(BOTH_HOME, stamp_ns=NOW_NS - limit_ns - 1), asked(BOTH_HOME, stamp_ns=NOW_NS + 1)):
         refused(review(late, seen()), Outcome.HOLD, "age")
     refused(review(asked(BOTH_HOME), seen(stamp_ns=NOW_NS - limit_ns - 1)), Outcome.HOLD, "age")
@@ -110,7 +113,7 @@ def test_stale_and_future_commands_and_poses_are_held_to_the_nanosecond() -> Non
 
 def test_a_camera_that_stopped_holds() -> None:
     observation = seen()
-    old = Image(stamp_ns=NOW_NS - round(LIMITS.camera_age_s * NANOSECONDS) - 1, pixels=PIXELS)
+    old = Image(stamp_ns=NOW_NS - round(AGES.image_s("top") * NANOSECONDS) - 1, pixels=PIXELS)
     refused(
         review(asked(BOTH_HOME), replace(observation, images={**observation.images, "top": old})), Outcome.HOLD, "age"
     )
@@ -198,7 +201,7 @@ def test_an_arm_that_does_not_follow_is_held_and_then_starts_from_where_it_is() 
 
 def test_going_into_the_table_is_held_and_coming_out_of_it_is_not() -> None:
     ride = Ride()
-    refused(ride.glide(1, BOTH_HOME[1] + 0.6), Outcome.HOLD, "clearance: fingers over table")
+    refused(ride.glide(1, BOTH_HOME[1] + 0.6), Outcome.HOLD, "stopping")
     deep = BOTH_HOME.copy()
     deep[1] += 0.6
     ride = Ride(deep)
@@ -206,6 +209,16 @@ def test_going_into_the_table_is_held_and_coming_out_of_it_is_not() -> None:
     assert ride.glide(1, BOTH_HOME[1]).outcome is Outcome.ALLOW
     ride = Ride(deep)
     refused(ride.glide(1, deep[1] + 0.1), Outcome.HOLD, "clearance: fingers over table")
+
+
+def test_a_set_point_that_is_itself_too_near_is_named_as_that() -> None:
+    quick = replace(
+        LIMITS, jerk=LIMITS.jerk * 1e9, acceleration=LIMITS.acceleration * 1e9, velocity=LIMITS.velocity * 99
+    )
+    into = BOTH_HOME + 0.6 * (np.arange(14) == 1)
+    verdict = Guard(quick).review(asked(into), seen(), NOW_NS)
+    refused(verdict, Outcome.HOLD, "clearance: fingers over table")
+    assert "and nearing" in verdict.findings[0].text
 
 
 def test_reset_forgets_what_was_sent() -> None:
@@ -373,3 +386,68 @@ def test_of_two_arms_that_go_into_the_table_the_deeper_one_is_named() -> None:
     deep[[1, 8]] += 0.6, 0.65
     verdict = Ride(deep).ask(deep + 1e-4 * np.isin(np.arange(14), (1, 8)))
     assert [finding.subject for finding in verdict.findings] == ["right fingers and table"]
+
+
+@pytest.mark.parametrize("late", [1, 4])
+def test_an_approach_is_held_while_it_can_still_be_stopped_and_the_sooner_the_later_ticks_come(late: int) -> None:
+    """Going down at a steady 0.5 rad/s, seen every `late` ticks: what is refused leaves room for the way to rest."""
+    guard, at = Guard(LIMITS), BOTH_HOME.copy()
+    guard.reset(seen())
+    speed = 0.0
+    for tick in range(600):
+        now_ns = NOW_NS + tick * late * TICK_NS
+        speed = min(0.5, speed + 0.02)
+        at[1] += speed * TICK_S
+        verdict = guard.review(asked(at, sequence=tick, stamp_ns=now_ns), seen(at, stamp_ns=now_ns), now_ns)
+        if verdict.command is None:
+            break
+    assert [finding.check for finding in verdict.findings] == ["stopping"]
+    assert f"{late * 10} ms late" in verdict.findings[0].text
+    assert speed == 0.5
+    pairs = np.array([number for number, pair in enumerate(PAIRS) if pair.text == verdict.findings[0].subject])
+    spare = float(Bodies.at(at[None]).clearance(pairs, np.zeros_like(pairs)).min()) - LIMITS.finger_height_m
+    way_m = 0.5 * (late * TICK_S + np.sqrt(0.5 / LIMITS.jerk[1])) * 0.45  # at the lever from joint 2 to the fingers
+    assert 0.5 * way_m < spare < 1.5 * way_m
+
+
+def test_efforts_that_are_not_numbers_stop() -> None:
+    refused(review(asked(BOTH_HOME), seen(efforts=np.full(14, np.nan))), Outcome.STOP, "finite")
+    refused(review(asked(BOTH_HOME), seen(velocities=np.zeros(7))), Outcome.STOP, "shape")
+
+
+def strained(joint: int, effort: float, speed: float, ticks: int) -> Verdict:
+    """The last verdict of that many ticks at rest in which one joint gives that effort at that speed."""
+    guard = Guard(LIMITS)
+    one = (np.arange(14) == joint).astype(float)
+    for tick in range(ticks):
+        now_ns = NOW_NS + tick * TICK_NS
+        here = seen(stamp_ns=now_ns, efforts=effort * one, velocities=speed * one)
+        verdict = guard.review(asked(BOTH_HOME, sequence=tick, stamp_ns=now_ns), here, now_ns)
+    return verdict
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("joint", [1, 4, 6, 9])
+def test_a_joint_that_strains_is_held_after_its_ticks_and_not_before(joint: int, sign: float) -> None:
+    over = sign * LIMITS.effort[joint] * 1.001
+    assert strained(joint, over, 0.0, STRAINING_TICKS - 1).outcome is Outcome.ALLOW
+    verdict = strained(joint, over, 0.0, STRAINING_TICKS)
+    refused(verdict, Outcome.HOLD, "effort")
+    assert verdict.findings[0].subject == BIMANUAL_YAM.joints[joint].name
+    assert "150 ms" in verdict.findings[0].text
+    assert strained(joint, sign * LIMITS.effort[joint], 0.0, 50).outcome is Outcome.ALLOW
+
+
+def test_what_a_joint_gives_for_moving_is_no_strain() -> None:
+    assert strained(0, LIMITS.effort[0] + LIMITS.effort_of_speed[0], 1.0, 50).outcome is Outcome.ALLOW
+    refused(strained(0, 1.01 * (LIMITS.effort[0] + LIMITS.effort_of_speed[0]), 1.0, 50), Outcome.HOLD, "effort")
+
+
+def test_a_strain_that_ends_is_forgotten() -> None:
+    guard = Guard(LIMITS)
+    for tick in range(60):
+        now_ns = NOW_NS + tick * TICK_NS
+        effort = 0.0 if tick % STRAINING_TICKS == 0 else 20.0
+        here = seen(stamp_ns=now_ns, efforts=np.full(14, effort))
+        assert guard.review(asked(BOTH_HOME, sequence=tick, stamp_ns=now_ns), here, now_ns).outcome is Outcome.ALLOW
+    guard.reset(here)

@@ -32,7 +32,6 @@ def test_both_arms_have_the_same_limits() -> None:
         {"jerk": LIMITS.jerk * np.nan},
         {"acceleration": LIMITS.acceleration * np.inf},
         {"velocity": LIMITS.velocity[:13]},
-        {"camera_age_s": 0.0},
         {"arm_clearance_m": -0.01},
         {"finger_height_m": np.nan},
         {"lower": LIMITS.upper},

@@ -117,7 +117,7 @@ def test_a_limit_that_cannot_reject_is_found_and_its_check_named(
 def test_gates_that_watch_no_camera_are_not_proven() -> None:
     assert of_vetting(LIMITS) | of_guard(LIMITS) == set()
     assert unproven(prove(Vetting(LIMITS, cameras=()), Guard(LIMITS, cameras=()), seen(), NOW_NS)) == {
-        ("vetting", "camera"), ("vetting", "age"), ("guard", "camera"), ("guard", "age"),
+        ("vetting", "camera"), ("vetting", "age"), ("guard", "camera"), ("guard", "age"), ("guard", "frozen"),
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from forearm.clock import NANOSECONDS
 from forearm.messages import Decision, Image, Observation, Outcome, Verdict
+from forearm.safety.freshness import AGES
 from forearm.safety.limits import Limits
 from forearm.safety.vetting import Vetting, _rows_at
 
@@ -76,13 +77,20 @@ def test_a_decision_of_another_session_is_held() -> None:
     refused(vet(decided(resting(), epoch=2)), Outcome.HOLD, "epoch")
 
 
+def test_a_decision_of_another_model_than_the_session_began_with_is_held() -> None:
+    vetting = Vetting(LIMITS, model_digest="weights of this session")
+    refused(vetting.vet(decided(resting()), seen(), NOW_NS), Outcome.HOLD, "model")
+    theirs = replace(decided(resting()), model_digest="weights of this session")
+    assert vetting.vet(theirs, seen(), NOW_NS).outcome is Outcome.ALLOW
+
+
 @pytest.mark.parametrize("shift_ns", [-1, 1])
 def test_a_chunk_that_answers_another_observation_is_held(shift_ns: int) -> None:
     refused(vet(decided(resting(), stamp_ns=NOW_NS + shift_ns)), Outcome.HOLD, "answers")
 
 
 def test_an_old_or_future_decision_is_held_and_one_just_young_enough_is_not() -> None:
-    limit_ns = round(LIMITS.decision_age_s * NANOSECONDS)
+    limit_ns = round(AGES.decision_s * NANOSECONDS)
     refused(vet(decided(resting()), now_ns=NOW_NS + limit_ns + 1), Outcome.HOLD, "age")
     refused(vet(decided(resting()), now_ns=NOW_NS - 1), Outcome.HOLD, "age")
     assert vet(decided(resting()), now_ns=NOW_NS + limit_ns).outcome is Outcome.ALLOW
@@ -92,7 +100,7 @@ def test_a_missing_camera_and_a_stale_one_are_held_by_name() -> None:
     observation = seen()
     images = dict(observation.images)
     del images["left"]
-    old_ns = NOW_NS - round(LIMITS.camera_age_s * NANOSECONDS) - 1
+    old_ns = NOW_NS - round(AGES.image_s("top") * NANOSECONDS) - 1
     images["right"] = Image(stamp_ns=old_ns, pixels=PIXELS)
     verdict = vet(decided(resting()), replace(observation, images=images))
     refused(verdict, Outcome.HOLD, "camera")

@@ -10,7 +10,17 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from forearm.events import Commanded, Decided, Judged, ModeChanged, Observed, SelfTested, SessionEnded, SessionStarted
+from forearm.events import (
+    Commanded,
+    Decided,
+    Judged,
+    ModeChanged,
+    Observed,
+    SelfTested,
+    SessionEnded,
+    SessionStarted,
+    Stopped,
+)
 from forearm.messages import ActionChunk, Decision, DepthImage, Finding, Image, Observation, Outcome, Plan
 
 stamps = st.integers(0, 2**62)
@@ -121,6 +131,17 @@ events = st.one_of(
     ),
     _tagged(Commanded, "commanded", sequence=counts, positions=st.lists(numbers, max_size=14).map(tuple)),
     _tagged(ModeChanged, "mode_changed", before=words, after=words, trigger=words, reason=words),
+    _tagged(
+        Stopped,
+        "stopped_motion",
+        cause=words,
+        how=st.sampled_from(["slow", "hold", "retreat", "protective"]),
+        commanded_ns=stamps,
+        standing_ns=st.none() | stamps,
+        joints_rad=st.lists(numbers, max_size=2).map(tuple),
+        tools_m=st.lists(numbers, max_size=2).map(tuple),
+        verdict=st.sampled_from(["standing", "moving", "unknown"]),
+    ),
     _tagged(
         SessionEnded,
         "session_ended",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import get_args
@@ -9,6 +10,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from event_strategies import events, same
+from foxglove_schemas_protobuf.Log_pb2 import Log
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema_subset import conforms
@@ -17,9 +19,10 @@ from mcap.writer import Writer
 from mcap_protobuf.decoder import DecoderFactory
 
 from forearm.errors import LogError
-from forearm.events import Decided, Event, ModeChanged, Observed, SessionEnded, SessionStarted
+from forearm.events import Decided, Event, ModeChanged, Observed, SessionEnded, SessionStarted, Stopped
 from forearm.messages import ActionChunk, Decision, DepthImage, Image, Observation, Plan
 from forearm.telemetry.log import read_events, read_run
+from forearm.telemetry.views import views
 from forearm.telemetry.writer import LogWriter, event_record, event_schema
 
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -271,3 +274,16 @@ def test_modes_and_verdicts_keep_their_order(tmp_path: Path) -> None:
     ]
     log = read_run(write(tmp_path / "run.mcap", [started(), *changes]))
     assert [change.after for change in log.mode_changes] == ["ENGAGED", "HOLDING", "ENGAGED"]
+
+
+def test_every_stop_is_in_the_log_with_what_was_measured_of_it(tmp_path: Path) -> None:
+    stood = Stopped(
+        stamp_ns=9_300_000_000, cause="The top camera is frozen.", how="hold", commanded_ns=9_000_000_000,
+        standing_ns=9_250_000_000, joints_rad=(0.1, 0.0), tools_m=(0.034, 0.001), verdict="standing",
+    )  # fmt: skip
+    lost = replace(stood, standing_ns=None, verdict="unknown", how="protective")
+    log = read_run(write(tmp_path / "run.mcap", [started(), stood, lost]))
+    assert [stopped.standing_ns for stopped in log.stops] == [9_250_000_000, None]
+    assert log.stops[0].text == "stopped (hold), standing after 0.25 s and 34 mm"
+    assert log.stops[1].text == "told to stop (protective), unknown after 0.30 s and 34 mm"
+    assert [message.level for _, message in (*views(stood), *views(lost))] == [Log.Level.INFO, Log.Level.FATAL]

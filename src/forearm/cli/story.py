@@ -9,7 +9,7 @@ import numpy as np
 
 from forearm.cli.terminal import PEOPLE
 from forearm.clock import NANOSECONDS
-from forearm.events import Decided, Event, Judged, ModeChanged, Observed, SessionStarted
+from forearm.events import Decided, Event, Judged, ModeChanged, Observed, SessionStarted, Stopped
 from forearm.messages import Decision, Floats, Outcome, Plan
 from forearm.robot.embodiment import BIMANUAL_YAM
 
@@ -56,6 +56,8 @@ class Story:
         elif isinstance(event, ModeChanged):
             self._mode = event.after
             self._line(event.stamp_ns, f"[bold]{event.before} → {event.after}[/]: {event.reason}")
+        elif isinstance(event, Stopped):
+            self._line(event.stamp_ns, event.text)
 
     def _objections(self, event: Judged) -> None:
         """A finding that repeats at every tick is told once."""

@@ -22,6 +22,7 @@ from forearm.errors import SafetyError
 from forearm.messages import Command, Floats, Observation, VettedChunk
 from forearm.safety.limits import TICK_S, Limits
 
+SLOW = 0.5  # share of full speed at which the set-point chases after `slow`: a quarter of the way to stop
 EXECUTION_HORIZON = 8  # rows in use before the next chunk is wanted; the prototype did equally well with 4, 8 and 16
 
 
@@ -40,7 +41,8 @@ class ChunkBuffer:
         self._chase = ruckig.Ruckig(len(self._joints), TICK_S)
         self._motion = ruckig.InputParameter(len(self._joints))
         self._next = ruckig.OutputParameter(len(self._joints))
-        self._motion.max_velocity = list(limits.velocity)
+        self._fast, self._slow = list(limits.velocity), list(SLOW * limits.velocity)
+        self._slow_until_ns = -1
         self._motion.max_acceleration = list(limits.acceleration)
         self._motion.max_jerk = list(limits.jerk)
         self._motion.synchronization = ruckig.Synchronization.No  # a slow joint must not delay the others
@@ -67,6 +69,10 @@ class ChunkBuffer:
         """Forgets the rows and brakes to rest where the path leads, within the limits."""
         self._times_ns, self._rows, self.needed_ns = self._times_ns[:0], self._rows[:0], 0
         self.following = None
+
+    def slow(self, until_ns: int) -> None:
+        """Goes at no more than the share `SLOW` of full speed until then; call it at rest."""
+        self._slow_until_ns = until_ns
 
     def accept(self, vetted: VettedChunk, now_ns: int) -> bool:
         """Follows this chunk from now on; False for one that is of another session, outdated or wholly in the past.
@@ -101,6 +107,7 @@ class ChunkBuffer:
             SafetyError: when there is no motion within the limits, which no chunk that vetting let through can cause.
         """
         motion = self._motion
+        motion.max_velocity = self._slow if now_ns < self._slow_until_ns else self._fast
         if len(self._times_ns):
             ahead_ns = self._stopping_time_s() * NANOSECONDS
             motion.control_interface = ruckig.ControlInterface.Position

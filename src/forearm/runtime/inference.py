@@ -17,6 +17,8 @@ from forearm.clock import NANOSECONDS, Clock
 from forearm.errors import InstructionError
 from forearm.messages import Decision, Finding, Observation, Outcome, Request, Verdict, VettedChunk
 from forearm.policy.interface import Policy
+from forearm.safety.checks import fresh
+from forearm.safety.freshness import AGES
 
 MARGIN_NS = 20_000_000  # ns, two control periods: an answer is to be there before it is needed, not on the dot
 FRESH_NS = 10_000_000  # ns, one control period: images no older tell of the same instant as the joints
@@ -67,6 +69,9 @@ class Inference(Protocol):
 
 def think(policy: Policy, vetting: Vets, request: Request, now: Callable[[], int]) -> Answer:
     """One decision and its vetting, from start to end. Blocks for one inference; never raises."""
+    stale = fresh("request's observation", request.observation.stamp_ns, now(), AGES.request_s)
+    if stale:
+        return Answer(decision=None, verdict=Verdict(outcome=Outcome.HOLD, findings=stale), ready_ns=now())
     try:
         decision = policy.decide(request)
     except InstructionError as error:

@@ -98,14 +98,14 @@ class Loop:
         if answer.decision is not None:
             sequence = answer.decision.sequence
             self._emit(Decided(stamp_ns=now_ns, decision=answer.decision))
-        self._emit(_judged("vetting", sequence, answer.verdict, now_ns))
+        self._emit(judged("vetting", sequence, answer.verdict, now_ns))
         if answer.verdict.vetted is not None:
             self._chunks.accept(answer.verdict.vetted, now_ns)
 
     def _act(self, command: Command, verdict: Verdict, observation: Observation, now_ns: int) -> None:
         """Sends what the guard made of the command; without that, stops, and starts afresh from where the robot is."""
         if verdict.outcome is not Outcome.ALLOW:
-            self._emit(_judged("guard", command.sequence, verdict, now_ns))
+            self._emit(judged("guard", command.sequence, verdict, now_ns))
         if verdict.command is None:
             self._robot.stop()
             self._chunks.start(observation)
@@ -115,7 +115,8 @@ class Loop:
         self._emit(Commanded(stamp_ns=now_ns, sequence=command.sequence, positions=positions))
 
 
-def _judged(gate: Literal["vetting", "guard"], sequence: int, verdict: Verdict, now_ns: int) -> Judged:
+def judged(gate: Literal["vetting", "guard"], sequence: int, verdict: Verdict, now_ns: int) -> Judged:
+    """The event of a verdict."""
     return Judged(
         stamp_ns=now_ns,
         gate=gate,

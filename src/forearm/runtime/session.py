@@ -1,7 +1,7 @@
 """One run from start to safe end: connect, warm up, engage, run, stop — whatever happens in between.
 
-Invariant: on every way out, an error and a signal included, the robot is told to stop before anything was closed, and
-the log ends with a `SessionEnded` that says why.
+Invariant: on every way out, an error and a signal included, the robot is told to stop before anything was closed, it is
+measured whether it did, and the log ends with a `SessionEnded` that says why.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol
 
 from forearm.clock import NANOSECONDS, Clock
@@ -17,16 +18,16 @@ from forearm.events import Emit, ModeChanged, SelfTested, SessionEnded, SessionS
 from forearm.messages import Observation, Outcome
 from forearm.policy.interface import Policy
 from forearm.robot.interface import Robot
+from forearm.runtime.brakes import TICK_NS, Brakes
 from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.inference import Inference
-from forearm.runtime.loop import Loop, Reviews
+from forearm.runtime.loop import Loop, Reviews, Tick
+from forearm.runtime.trail import Trail
 from forearm.runtime.watchdog import Concern, Patience, Watchdog
-from forearm.safety.limits import TICK_S
 from forearm.safety.mode import Mode, Trigger, step
 from forearm.safety.selftest import Proof, refuse_unproven
+from forearm.safety.stops import Cause, StopKind
 from forearm.telemetry.metrics import Histogram
-
-TICK_NS = round(TICK_S * NANOSECONDS)
 
 Ended = Literal["done", "failed", "refused", "stopped", "error"]
 Prove = Callable[[Observation, int], tuple[Proof, ...]]
@@ -83,6 +84,8 @@ class Session:
         patience: how long what goes wrong is borne with.
         interrupted: why the session must end now, in words; empty while it need not.
         dropped: events that the log had no room for.
+        external_stop: why the cell wants the arms to stop, in words; empty while it does not. One that fails stops.
+        trail: knows the ways back; without one, an arm that is to retreat stands.
     """
 
     def __init__(
@@ -101,6 +104,8 @@ class Session:
         patience: Patience | None = None,
         interrupted: Callable[[], str] = str,
         dropped: Callable[[], int] = int,
+        external_stop: Callable[[], str] = str,
+        trail: Trail | None = None,
     ) -> None:
         self._charge = charge
         self._robot = robot
@@ -113,9 +118,12 @@ class Session:
         self._emit = emit
         self._loop = Loop(robot=robot, clock=clock, inference=inference, chunks=chunks, guard=guard, emit=emit)
         self._watchdog = Watchdog(patience or Patience())
+        self._brakes = Brakes(chunks=chunks, embodiment=robot.embodiment, emit=emit, trail=trail)
         self._interrupted = interrupted
+        self._external_stop = external_stop
         self._dropped = dropped
         self._mode = Mode.IDLE
+        self._cause = Cause.FAULT
         self._lateness = Histogram()
 
     def run(self) -> SessionEnded:
@@ -153,11 +161,16 @@ class Session:
             self._clock.sleep_until(due_ns)
             self._lateness.add((self._clock.now_ns() - due_ns) / NANOSECONDS)
             tick = self._loop.tick()
+            self._brakes.note(tick)
             concern = self._watchdog.judge(tick)
-            self._change_mode(concern)
-            if concern.outcome is Outcome.STOP:
+            self._change_mode(concern, tick)
+            if self._mode is Mode.PROTECTIVE_STOP:
                 return "stopped", concern.reason
+            if reason := self._external_reason():
+                self._cause = Cause.EXTERNAL
+                return "stopped", reason
             if reason := self._interrupted():
+                self._cause = Cause.PERSON
                 return "stopped", reason
             if self._goal.succeeded():
                 return "done", "The task is done."
@@ -185,13 +198,25 @@ class Session:
         refuse_unproven(proofs)
         self._chunks.start(observation)
 
-    def _change_mode(self, concern: Concern) -> None:
-        """Takes the step that the concern asks for; a hold that begins brakes to rest within the limits."""
+    def _external_reason(self) -> str:
+        """Why the cell wants the arms to stop; an input that cannot be read wants it too."""
+        try:
+            reason = self._external_stop()
+        except Exception as error:
+            return f"The external stop input failed: {type(error).__name__}: {error}"
+        return f"External stop: {reason}" if reason else ""
+
+    def _change_mode(self, concern: Concern, tick: Tick) -> None:
+        """Takes the step that the concern asks for; a hold that begins does with both arms what the table says."""
         if concern.outcome is Outcome.STOP:
             self._step(Trigger.FAULT, concern.reason)
-        elif concern.outcome is Outcome.HOLD and self._mode is Mode.ENGAGED:
-            self._chunks.hold()
-            self._step(Trigger.HOLD, concern.reason)
+        elif concern.outcome is Outcome.HOLD and self._mode in (Mode.ENGAGED, Mode.RECOVERING):
+            each = self._brakes.stop(tick, concern.reason, may_retreat=self._mode is Mode.ENGAGED)
+            self._step(Trigger.FAULT if each.hardest is StopKind.PROTECTIVE else Trigger.HOLD, concern.reason)
+            if self._brakes.retreating:
+                self._step(Trigger.RECOVER, "An arm goes back the way it came.")
+        elif concern.outcome is Outcome.ALLOW and self._mode is Mode.RECOVERING and not self._brakes.retreating:
+            self._step(Trigger.RECOVERED, "The way back is done, and a vetted chunk is here.")
         elif concern.outcome is Outcome.ALLOW and self._mode is Mode.IDLE:
             self._step(Trigger.ENGAGE, "The first vetted chunk is here.")
         elif concern.outcome is Outcome.ALLOW and self._mode is Mode.HOLDING:
@@ -227,9 +252,11 @@ class Session:
         )
 
     def _end(self, outcome: Ended, reason: str) -> SessionEnded:
-        """Stops first, then closes, then says so; a step that fails does not keep the next from being taken."""
+        """Stops, measures that, closes, says so; a step that fails does not keep the next from being taken."""
         progress = self._goal.progress() if self._lateness.count else 0.0
-        for last_step in (self._robot.stop, self._inference.close, self._robot.close):
+        cause = self._cause if outcome in ("stopped", "error") else None
+        measure = partial(self._brakes.end, reason, cause, self._robot, self._clock)
+        for last_step in (self._robot.stop, measure, self._inference.close, self._robot.close):
             try:
                 last_step()
             except Exception as error:  # the arms hold by their own controller; the log must still be finished

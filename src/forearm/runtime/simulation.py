@@ -17,6 +17,7 @@ from forearm.policy.choice import MakePolicy
 from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.inference import SimulatedInference
 from forearm.runtime.session import Charge, Session
+from forearm.runtime.trail import Trail
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
 from forearm.safety.selftest import prove
@@ -63,6 +64,7 @@ class Simulation:
         commit: str = "",
         recipe: str = "{}",
         interrupted: Callable[[], str] = str,
+        external_stop: Callable[[], str] = str,
         dropped: Callable[[], int] = int,
     ) -> Simulated:
         """Runs the setup's task with guard and vetting on. Once only.
@@ -73,6 +75,7 @@ class Simulation:
             commit: for the log.
             recipe: for the log, JSON text.
             interrupted: why to end now, in words; empty while there is no reason.
+            external_stop: why the cell wants the arms to stop, in words; empty while it does not.
             dropped: events that the log had no room for.
 
         Raises:
@@ -82,7 +85,7 @@ class Simulation:
         charge = Charge(
             instruction=setup.instruction, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
         )
-        vetting, guard = Vetting(limits), Guard(limits)
+        vetting, guard = Vetting(limits, model_digest=self.policy.model_digest), Guard(limits)
         session = Session(
             charge=charge,
             robot=self._robot,
@@ -96,6 +99,8 @@ class Simulation:
             emit=emit,
             interrupted=interrupted,
             dropped=dropped,
+            external_stop=external_stop,
+            trail=Trail(vetting, self._robot.embodiment, model_digest=self.policy.model_digest),
         )
         ended = session.run()
         return Simulated(ended=ended, duration_s=self._clock.now_ns() / NANOSECONDS, taken=self._robot.taken() or "")

@@ -1,24 +1,31 @@
 """Judges one command in its tick; the only maker of `SafeCommand`.
 
 Invariant: what comes out of here is finite, in range, one small step from what was sent before, and no nearer to
-anything than allowed — or, where the arms already are in a bad place, no deeper in it. Whatever goes wrong in here
-moves nothing.
+anything than allowed, now and once the arms could have stopped — or, where they already are in a bad place, no deeper
+in it. Whatever goes wrong in here moves nothing.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forearm.messages import Command, Finding, Floats, Observation, Outcome, SafeCommand, Verdict
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 from forearm.safety import checks
 from forearm.safety.clearance import PAIRS, Bodies, margins
+from forearm.safety.contact import Contact
+from forearm.safety.freshness import AGES, Ages, Freshness
 from forearm.safety.limits import TICK_S, Limits
+from forearm.safety.stopping import standing_pose
 
 Findings = tuple[Finding, ...]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 ROUNDING = 1e-6  # rad or opening: what arithmetic may add to a limit, far below what an encoder sees
 NEARER_M = 1e-12  # m, what arithmetic may take from a distance; per tick, so any more would let arms creep together
 HISTORY = 3  # set-points needed to know speed, acceleration and jerk of the next one
@@ -43,16 +50,28 @@ class Guard:
         limits: what is allowed.
         embodiment: whose joints they are.
         cameras: whose images must be there and fresh; the embodiment's by default.
+        ages: how old what is acted on may be.
+
+    Raises:
+        ConfigError: for a camera without an age limit.
     """
 
     def __init__(
-        self, limits: Limits, embodiment: Embodiment = BIMANUAL_YAM, *, cameras: Sequence[str] | None = None
+        self,
+        limits: Limits,
+        embodiment: Embodiment = BIMANUAL_YAM,
+        *,
+        cameras: Sequence[str] | None = None,
+        ages: Ages = AGES,
     ) -> None:
         self._limits = limits
         self._embodiment = embodiment
-        self._cameras = [camera.name for camera in embodiment.cameras] if cameras is None else list(cameras)
+        self._ages = ages
+        watched = [camera.name for camera in embodiment.cameras] if cameras is None else cameras
+        self._freshness = Freshness(embodiment, watched, ages)
         self._required = margins(limits, arms_m=limits.arm_clearance_now_m)
         self._rates = np.stack([limits.velocity, limits.acceleration, limits.jerk]) + ROUNDING / _PERIODS
+        self._contact = Contact(limits, embodiment)
         self._sent: list[Floats] = []
         self._measured: Floats | None = None
         self._tracked = False
@@ -63,6 +82,8 @@ class Guard:
         self._sent = [np.array(observation.positions)]
         self._tracked = False
         self._sequence = -1
+        self._freshness.reset()
+        self._contact.reset()
 
     def review(self, command: Command, observation: Observation, now_ns: int) -> Verdict:
         """The verdict on `command`; `verdict.command` is there exactly when it is ALLOW.
@@ -93,6 +114,8 @@ class Guard:
         """The positions as they may be sent, and every objection."""
         width = len(self._embodiment.joints)
         findings = checks.array_is("measured pose", observation.positions, width=width)
+        findings += checks.array_is("measured velocity", observation.velocities, width=width)
+        findings += checks.array_is("measured effort", observation.efforts, width=width)
         findings += checks.array_is("command", command.positions, width=width)
         if findings:
             return None, findings
@@ -105,18 +128,19 @@ class Guard:
             "command", command.positions, lower - ROUNDING, upper + ROUNDING, self._embodiment.joints, Outcome.HOLD
         )
         findings += self._followed(observation)
-        findings += self._smooth(positions)
-        findings += self._clear(positions)
+        findings += self._contact.review(observation)
+        rest = [self._sent[0]] * (HISTORY - len(self._sent))
+        rates = _DIFFERENCES @ np.stack([*rest, *self._sent, positions])
+        findings += self._smooth(rates)
+        findings += self._clear(positions, rates)
         return positions, findings
 
     def _timely(self, command: Command, observation: Observation, now_ns: int) -> Findings:
         """Of this session, new, and made from what is fresh."""
-        limits = self._limits
         findings = checks.same_epoch("command", command.epoch, observation.epoch)
         findings += checks.follows(command.sequence, self._sequence)
-        findings += checks.fresh("command", command.stamp_ns, now_ns, limits.state_age_s)
-        findings += checks.fresh("measured pose", observation.stamp_ns, now_ns, limits.state_age_s)
-        return findings + checks.cameras_fresh(observation, self._cameras, now_ns, limits.camera_age_s)
+        findings += checks.fresh("command", command.stamp_ns, now_ns, self._ages.command_s)
+        return findings + self._freshness.review(observation, now_ns)
 
     def _range(self) -> tuple[Floats, Floats]:
         """Where the joints may go: their range, and out to where they already are, so that they can come back in."""
@@ -134,10 +158,8 @@ class Guard:
             )
         return findings
 
-    def _smooth(self, positions: Floats) -> Findings:
-        """The step, its change and the change of that, from what was sent; before that the arms were at rest."""
-        rest = [self._sent[0]] * (HISTORY - len(self._sent))
-        rates = _DIFFERENCES @ np.stack([*rest, *self._sent, positions])
+    def _smooth(self, rates: Floats) -> Findings:
+        """Speed, acceleration and jerk (3, J) of the step from what was sent; before that the arms were at rest."""
         if np.all(np.abs(rates) <= self._rates):
             return ()
         findings: Findings = ()
@@ -145,22 +167,34 @@ class Guard:
             findings += checks.within(check, what, unit, rate, limit, self._embodiment.joints, Outcome.HOLD)
         return findings
 
-    def _clear(self, positions: Floats) -> Findings:
-        """Every pair as far apart as it has to be, or no nearer than where the arms already are."""
-        there = Bodies.at(positions[None])
-        pairs = np.nonzero(~(there.at_least()[:, 0] >= self._required))[0]
+    def _clear(self, positions: Floats, rates: Floats) -> Findings:
+        """Every pair as far apart as it has to be, at the set-point and where the arms would stand if stopped there.
+
+        What is too near already, or would be, may leave but not come nearer.
+        """
+        reaction_s = self._freshness.worst_latency_s
+        standing = standing_pose(positions, rates[0], rates[1], reaction_s, self._limits)
+        there = Bodies.at(np.stack([positions, standing]))
+        pairs, rows = np.nonzero(~(there.at_least() >= self._required[:, None]))
         if not len(pairs):
             return ()
-        distances = there.clearance(pairs, np.zeros_like(pairs))
-        close = ~(distances >= self._required[pairs])
+        spare = there.clearance(pairs, rows) - self._required[pairs]
+        close = ~(spare >= 0.0)
         if not close.any():
             return ()
-        pairs, distances = pairs[close], distances[close]
-        here = Bodies.at(self._sent[-1][None]).clearance(pairs, np.zeros_like(pairs))
-        nearing = ~(distances >= here - NEARER_M)
-        if not nearing.any():
+        pairs, rows, spare = pairs[close], rows[close], spare[close]
+        here = Bodies.at(self._sent[-1][None]).clearance(pairs, np.zeros_like(pairs)) - self._required[pairs]
+        nearing = ~(spare >= here - NEARER_M)
+        findings = self._nearest(pairs, spare, nearing & (rows == 0), "and nearing")
+        where = f"once the arms had stopped, told so {reaction_s * 1e3:.0f} ms late"
+        late = self._nearest(pairs, spare, nearing & (rows == 1), where)
+        return findings or tuple(replace(finding, check="stopping") for finding in late)
+
+    def _nearest(self, pairs: Ints, spare: Floats, among: Flags, where: str) -> Findings:
+        """The objection to the pair that lacks most, of those `among` which to look; none where there are none."""
+        if not among.any():
             return ()
-        at = np.nonzero(nearing)[0]
-        worst = at[int(np.argmin((distances - self._required[pairs])[at]))]
-        pair, distance, required = int(pairs[worst]), float(distances[worst]), float(self._required[pairs[worst]])
-        return checks.near(Outcome.HOLD, PAIRS[pair], distance, required, "and nearing")
+        worst = int(np.argmin(np.where(among, spare, np.inf)))
+        pair = int(pairs[worst])
+        required = float(self._required[pair])
+        return checks.near(Outcome.HOLD, PAIRS[pair], float(spare[worst]) + required, required, where)

@@ -43,13 +43,13 @@ TOO_NEAR: dict[Kind, dict[int, tuple[float, float]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Asked:
-    """One question to a gate: a decision or a command, what was seen, when; `before` is sent by the guard first."""
+    """One question to a gate: a decision or a command, what was seen, when; `before` is what the guard sends first."""
 
     observation: Observation
     now_ns: int
     decision: Decision | None = None
     command: Command | None = None
-    before: tuple[Command, Observation] | None = None
+    before: tuple[tuple[Command, Observation], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,20 +242,67 @@ def _none(asked: Asked) -> Asked:
     return replace(asked, decision=None, command=None)
 
 
-def _before(asked: Asked, sequence: int) -> Asked:
-    """Good was sent a tick ago."""
+def _before(asked: Asked, ticks: int = 1) -> Asked:
+    """Good was sent in so many ticks before; the command that follows has the next number."""
     assert asked.command is not None
-    then_ns = asked.now_ns - TICK_NS
-    good = replace(asked.command, positions=READY, stamp_ns=then_ns, sequence=sequence)
-    return replace(asked, before=(good, _seen(READY, asked.observation.epoch, then_ns)))
+    past = list[tuple[Command, Observation]]()
+    for number in range(ticks):
+        then_ns = asked.now_ns - (ticks - number) * TICK_NS
+        good = replace(asked.command, positions=READY, stamp_ns=then_ns, sequence=number + 1)
+        past.append((good, _seen(READY, asked.observation.epoch, then_ns)))
+    return replace(asked, before=tuple(past), command=replace(asked.command, sequence=ticks + 1))
 
 
 def _replayed(asked: Asked) -> Asked:
-    return _before(asked, sequence=1)
+    asked = _before(asked)
+    assert asked.command is not None
+    return replace(asked, command=replace(asked.command, sequence=1))
 
 
 def _not_followed(asked: Asked) -> Asked:
-    return _before(_measured(0, 1.0)(asked), sequence=0)
+    return _before(_measured(0, 1.0)(asked))
+
+
+def _clock_jumped(asked: Asked) -> Asked:
+    """The loop's clock went on by a second, the robot's stamps by a tick."""
+    return replace(_before(asked), now_ns=asked.now_ns + SECOND_NS)
+
+
+def _observed_backwards(asked: Asked) -> Asked:
+    """What was measured is stamped before what was measured a tick ago."""
+    return _pose_stamped(-2 * TICK_NS)(_before(asked))
+
+
+def _number_again(asked: Asked) -> Asked:
+    """Another observation under the number of the one before it."""
+    asked = _before(asked)
+    ((_, seen),) = asked.before
+    return replace(asked, observation=replace(asked.observation, sequence=seen.sequence))
+
+
+def _frozen(asked: Asked) -> Asked:
+    """Every camera gives its first picture again and again under new stamps, while a base joint moves by 0.5 rad."""
+    asked = _before(asked, ticks=20)
+    picture = asked.before[0][1].images
+
+    def frozen(seen: Observation) -> Observation:
+        return replace(seen, images={name: replace(each, stamp_ns=seen.stamp_ns) for name, each in picture.items()})
+
+    past = tuple((command, frozen(seen)) for command, seen in asked.before)
+    moved = READY + 0.5 * np.isin(np.arange(len(READY)), (0, 7))
+    return replace(asked, before=past, observation=frozen(replace(asked.observation, positions=moved)))
+
+
+def _straining(asked: Asked) -> Asked:
+    """Every arm joint gives 60 N m at rest for half a second."""
+    asked, efforts = _before(asked, ticks=50), np.full(len(READY), 60.0)
+    past = tuple((command, replace(seen, efforts=efforts)) for command, seen in asked.before)
+    return replace(asked, before=past, observation=replace(asked.observation, efforts=efforts))
+
+
+def _of_other_weights(asked: Asked) -> Asked:
+    assert asked.decision is not None
+    return replace(asked, decision=replace(asked.decision, model_digest=asked.decision.model_digest + "another"))
 
 
 _OF_BOTH = (
@@ -291,6 +338,7 @@ OF_VETTING: tuple[Entry, ...] = (
     Entry(check="age", shown="an answer after a minute", spoil=_answered_late(MINUTE_NS)),
     Entry(check="age", shown="an answer before its question", spoil=_answered_late(-SECOND_NS)),
     Entry(check="first row", shown="a base joint 1.5 rad from its pose", spoil=_moved(0, *[-1.5] * ROWS)),
+    Entry(check="model", shown="a decision of other weights", spoil=_of_other_weights),
     Entry(check="depth", shown="a plan that sees what is not there", spoil=_hallucinating),
     Entry(check="trace", shown="a plan that leads 0.5 m elsewhere", spoil=_lying),
 )
@@ -303,5 +351,10 @@ OF_GUARD: tuple[Entry, ...] = (
     Entry(check="age", shown="a command of the future", spoil=_command_stamped(SECOND_NS)),
     Entry(check="age", shown="a measured pose a minute old", spoil=_pose_stamped(-MINUTE_NS)),
     Entry(check="age", shown="a measured pose of the future", spoil=_pose_stamped(SECOND_NS)),
+    Entry(check="clock", shown="a clock that jumped by a second", spoil=_clock_jumped),
+    Entry(check="backwards", shown="a pose measured before the last one", spoil=_observed_backwards),
+    Entry(check="sequence", shown="another pose under an old number", spoil=_number_again),
+    Entry(check="frozen", shown="cameras that repeat a picture while arms move", spoil=_frozen),
+    Entry(check="effort", shown="joints that give 60 N m at rest", spoil=_straining),
     Entry(check="tracking", shown="a base joint 1 rad from its set-point", spoil=_not_followed),
 )

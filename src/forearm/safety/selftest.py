@@ -83,11 +83,8 @@ def prove_guard(guard: Reviews, observation: Observation, now_ns: int) -> tuple[
     proofs = list[Proof]()
     for entry in OF_GUARD:
         asked = entry.spoil(good)
-        if asked.before is None:
-            guard.reset(asked.observation)
-        else:
-            command, seen = asked.before
-            guard.reset(seen)
+        guard.reset(asked.before[0][1] if asked.before else asked.observation)
+        for command, seen in asked.before:
             guard.review(command, seen, command.stamp_ns)
         verdict = guard.review(cast(Command, asked.command), asked.observation, asked.now_ns)
         proofs.append(_proof("guard", entry, verdict, passed=verdict.command is not None))

@@ -22,6 +22,7 @@ from forearm.robot.kinematics import tool_poses
 from forearm.safety import checks
 from forearm.safety.clearance import PAIRS, Pair, margins
 from forearm.safety.depth_agreement import depth_agrees
+from forearm.safety.freshness import AGES, Ages, same_model
 from forearm.safety.limits import Limits
 from forearm.safety.right_of_way import SOON_ROWS, late, waiting, who_waits
 from forearm.safety.surroundings import Surroundings
@@ -41,6 +42,8 @@ class Vetting:
         cameras: whose images must be there and fresh; the embodiment's by default.
         workspace: what the arms are kept clear of besides themselves; the table at the height of their bases by
             default.
+        ages: how old what is answered may be.
+        model_digest: of the weights that the session began with; empty for a policy without any.
     """
 
     def __init__(
@@ -50,7 +53,11 @@ class Vetting:
         *,
         cameras: Sequence[str] | None = None,
         workspace: Workspace | None = None,
+        ages: Ages = AGES,
+        model_digest: str = "",
     ) -> None:
+        self._ages = ages
+        self._model_digest = model_digest
         self._limits = limits
         self._embodiment = embodiment
         self._cameras = [camera.name for camera in embodiment.cameras] if cameras is None else list(cameras)
@@ -101,17 +108,26 @@ class Vetting:
         return findings + checks.period_is(chunk.period_s, limits.shortest_period_s, limits.longest_period_s)
 
     def _timely(self, decision: Decision, observation: Observation, now_ns: int) -> Findings:
-        """Of this session, about this observation, and recent."""
-        limits, stamp_ns = self._limits, observation.stamp_ns
+        """Of this session and its model, about this observation, and recent."""
+        stamp_ns = observation.stamp_ns
         findings = checks.same_epoch("decision", decision.epoch, observation.epoch)
+        findings += same_model(decision.model_digest, self._model_digest)
         findings += checks.answers(decision.chunk.stamp_ns, stamp_ns)
-        findings += checks.fresh("decision's observation", stamp_ns, now_ns, limits.decision_age_s)
-        return findings + checks.cameras_fresh(observation, self._cameras, stamp_ns, limits.camera_age_s)
+        findings += checks.fresh("decision's observation", stamp_ns, now_ns, self._ages.decision_s)
+        for camera in self._cameras:
+            findings += checks.cameras_fresh(observation, (camera,), stamp_ns, self._ages.image_s(camera))
+        return findings
 
     def _sees_the_world(self, plan: Plan, observation: Observation) -> Findings:
         """The plan's depth map is what the main camera measures in the same observation."""
         limits = self._limits
-        return depth_agrees(plan, observation, self._embodiment.cameras[0], limits, age_s=limits.camera_age_s)
+        return depth_agrees(
+            plan,
+            observation,
+            self._embodiment.cameras[0],
+            limits,
+            age_s=self._ages.image_s(self._embodiment.cameras[0].name),
+        )
 
     def _in_range(self, chunk: ActionChunk, observation: Observation) -> tuple[ActionChunk, Findings]:
         """Rows clipped into the range where they are next to it; STOP where the arms are not where they can be."""

@@ -21,7 +21,17 @@ from mcap.writer import MCAP0_MAGIC
 
 from forearm.clock import NANOSECONDS
 from forearm.errors import LogError
-from forearm.events import Commanded, Decided, Event, Judged, ModeChanged, Observed, SessionEnded, SessionStarted
+from forearm.events import (
+    Commanded,
+    Decided,
+    Event,
+    Judged,
+    ModeChanged,
+    Observed,
+    SessionEnded,
+    SessionStarted,
+    Stopped,
+)
 from forearm.messages import DepthImage, Floats
 from forearm.telemetry import encoding
 from forearm.telemetry.images import LoggedImage, depth_image, logged_image
@@ -46,6 +56,7 @@ class RunLog:
         decisions: what the policy answered.
         verdicts: what vetting answered, and the guard where it did not just allow.
         mode_changes: every change of mode.
+        stops: what was measured of every stop.
         images: each colour camera's captures, oldest first, still encoded.
         depths: each depth camera's captures, oldest first.
         end: how the run ended; None when it did not get to say so.
@@ -64,6 +75,7 @@ class RunLog:
     decisions: tuple[Decided, ...]
     verdicts: tuple[Judged, ...]
     mode_changes: tuple[ModeChanged, ...]
+    stops: tuple[Stopped, ...]
     images: Mapping[str, tuple[LoggedImage, ...]]
     depths: Mapping[str, tuple[DepthImage, ...]]
     end: SessionEnded | None
@@ -77,7 +89,7 @@ class RunLog:
     @property
     def duration_s(self) -> float:
         """From the start to the newest event."""
-        events = (*self.decisions, *self.verdicts, *self.mode_changes, *((self.end,) if self.end else ()))
+        events = (*self.decisions, *self.verdicts, *self.mode_changes, *self.stops, *((self.end,) if self.end else ()))
         newest = [self.header.stamp_ns, *(event.stamp_ns for event in events)]
         newest += [int(stamps[-1]) for stamps in (self.stamps_ns, self.command_stamps_ns) if len(stamps)]
         return self.seconds(max(newest))
@@ -222,6 +234,7 @@ def read_run(path: Path) -> RunLog:
         decisions=tuple(events[Decided]),
         verdicts=tuple(events[Judged]),
         mode_changes=tuple(events[ModeChanged]),
+        stops=tuple(events[Stopped]),
         images={camera: tuple(captures) for camera, captures in images.items()},
         depths={camera: tuple(captures) for camera, captures in depths.items()},
         end=events[SessionEnded][-1] if events[SessionEnded] else None,

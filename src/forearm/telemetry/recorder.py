@@ -29,6 +29,7 @@ _SHARES: Mapping[str, float] = MappingProxyType(
         "decided": 0.8,
         "judged": 1.0,
         "mode_changed": 1.0,
+        "stopped_motion": 1.0,
         "session_started": 1.0,
         "session_ended": 1.0,
     }

@@ -27,6 +27,7 @@ from forearm.events import (
     SelfTested,
     SessionEnded,
     SessionStarted,
+    Stopped,
 )
 from forearm.messages import Outcome
 from forearm.robot.embodiment import BIMANUAL_YAM
@@ -101,6 +102,8 @@ def _sentences(event: Event) -> Iterator[tuple[str, str, Outcome]]:
                 yield event.gate, finding.text, finding.outcome
         case ModeChanged():
             yield "mode", f"{event.before} → {event.after}: {event.reason}", Outcome.LIMIT
+        case Stopped():
+            yield "stop", f"{event.text}: {event.cause}", Outcome.ALLOW if event.verdict == "standing" else Outcome.STOP
         case SessionEnded():
             yield "session", f"{event.outcome}: {event.reason}", Outcome.ALLOW
         case Observed() | Decided() | Commanded():

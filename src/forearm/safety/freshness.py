@@ -1,0 +1,219 @@
+"""Whether what is about to be acted on is of now: every age limit, and what a stamp alone does not show.
+
+Invariant: nothing counts as fresh that was not shown to be. Too old, stamped in the future, going backwards, a clock
+that jumped, numbers that stand still, a picture that repeats itself while the arms it sees move, an answer of another
+session or model: each is a finding of its own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf, isfinite
+
+import numpy as np
+
+from forearm.clock import NANOSECONDS
+from forearm.errors import ConfigError, listing
+from forearm.messages import Finding, Floats, Image, Observation, Outcome
+from forearm.robot.embodiment import Embodiment
+from forearm.safety import checks
+
+Findings = tuple[Finding, ...]
+
+CLOCK_STEP_S = 0.1  # s, ten ticks: how far the loop's clock and the robot's stamps may drift apart in one tick
+# A camera is frozen when its bytes repeat over that many new captures while an arm it sees has moved that far. In 30
+# demonstrations of three tasks a view stayed the same twice at the most while an arm moved by 0.001 rad or more.
+REPEATS = 5  # captures, 0.5 s at 10 Hz
+MOVED_RAD = 0.1  # rad, of any one joint; 40 mm at a reach of 0.4 m, several pixels of every camera
+SAMPLE = 16_384  # bytes of a picture that are compared, evenly spread: 10 µs
+REMEMBERED = 500  # ticks, 5 s: how long a late tick counts as what may happen again
+
+
+def _image_ages() -> dict[str, float]:
+    # Several times an undrained camera's 0.1-0.4 s on this station's public clients.
+    return {"top": 0.5, "left": 0.5, "right": 0.5}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ages:
+    """How old each source may be when it is acted on, s.
+
+    Attributes:
+        images_s: the newest image, of each camera.
+        depth_s: the newest depth image of any camera that has one.
+        state_s: measured joints.
+        request_s: the observation that a policy is asked about, when it begins to think.
+        decision_s: the observation that a decision answers, when it is vetted.
+        command_s: a set-point on its way to the joints.
+    """
+
+    images_s: Mapping[str, float] = field(default_factory=_image_ages)
+    depth_s: float = 0.5  # made with the image
+    state_s: float = 0.05  # five ticks
+    request_s: float = 1.0  # an answer to anything older could not be followed any more
+    decision_s: float = 1.0  # a chunk of 16 rows at 0.1 s still has six rows to go
+    command_s: float = 0.05  # five ticks
+
+    def __post_init__(self) -> None:
+        ages = (*self.images_s.values(), self.depth_s, self.state_s, self.request_s, self.decision_s, self.command_s)
+        if not all(isfinite(age) and age > 0.0 for age in ages):
+            raise ConfigError(f"ages: got {self}, allowed are finite times > 0; check their unit, s")
+
+    def image_s(self, camera: str) -> float:
+        """The limit for that camera's image.
+
+        Raises:
+            ConfigError: for a camera that has none.
+        """
+        if camera not in self.images_s:
+            raise ConfigError(
+                f"ages: got no limit for camera {camera!r}, there are limits of {listing(self.images_s)}; add one"
+            )
+        return self.images_s[camera]
+
+
+AGES = Ages()
+
+
+class Freshness:
+    """Watches one session's observations, tick by tick. Used by the control thread alone; the guard owns it.
+
+    Args:
+        embodiment: whose cameras and arms they are.
+        cameras: whose images must be there.
+        ages: the limits.
+
+    Raises:
+        ConfigError: for a camera without an age limit.
+    """
+
+    def __init__(self, embodiment: Embodiment, cameras: Sequence[str], ages: Ages = AGES) -> None:
+        self._ages = ages
+        self._limits_s = {camera: ages.image_s(camera) for camera in cameras}
+        self._seen_joints = {camera: _joints_in_view(camera, embodiment) for camera in cameras}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets what was seen; the next observation is compared with nothing."""
+        self._views: dict[str, _View] = {}
+        self._now_ns: int | None = None
+        self._stamp_ns = self._sequence = -1
+        self._latencies: deque[float] = deque(maxlen=REMEMBERED)
+
+    @property
+    def worst_latency_s(self) -> float:
+        """The longest that something could go unnoticed in the last `REMEMBERED` ticks, s: from tick to tick, and on.
+
+        What happens just after a pose was measured is seen a tick later, when its own pose has some age already.
+        """
+        return max(self._latencies, default=0.0)
+
+    def review(self, observation: Observation, now_ns: int) -> Findings:
+        """Every objection to acting on `observation` at `now_ns`. About 10 µs, and 15 µs for every new image."""
+        found = checks.fresh("measured pose", observation.stamp_ns, now_ns, self._ages.state_s)
+        if self._now_ns is not None:
+            found += clock_runs(now_ns - self._now_ns, observation.stamp_ns - self._stamp_ns)
+            found += advances(observation, self._stamp_ns, self._sequence)
+            self._latencies.append((now_ns - observation.stamp_ns + now_ns - self._now_ns) / NANOSECONDS)
+        self._now_ns, self._stamp_ns, self._sequence = now_ns, observation.stamp_ns, observation.sequence
+        for camera, limit_s in self._limits_s.items():
+            found += self._camera(camera, limit_s, observation, now_ns)
+        for camera, depth in observation.depths.items():
+            found += checks.fresh(f"depth of the {camera} camera", depth.stamp_ns, now_ns, self._ages.depth_s)
+        return found
+
+    def _camera(self, camera: str, limit_s: float, observation: Observation, now_ns: int) -> Findings:
+        """The camera's newest image is there, new enough, no older than the last one, and not that one again."""
+        found = checks.cameras_fresh(observation, (camera,), now_ns, limit_s)
+        image = observation.images.get(camera)
+        if image is None:
+            return found
+        at = observation.positions[self._seen_joints[camera]]
+        view = self._views.get(camera)
+        if view is None:
+            self._views[camera] = _View(image, at)
+            return found
+        if image.stamp_ns < view.stamp_ns:
+            found += backwards(f"image of the {camera} camera", view.stamp_ns - image.stamp_ns)
+        elif image.stamp_ns > view.stamp_ns:
+            view.compare(image, at)
+        return found + moves_with_arms(camera, view.repeats, float(np.abs(at - view.at).max()))
+
+
+class _View:
+    """A camera's newest image, since how many captures it is the same, and where the arms in view were at the first."""
+
+    def __init__(self, image: Image, at: Floats) -> None:
+        self.stamp_ns, self.repeats, self.at, self._sample = image.stamp_ns, 0, at, _sample(image)
+
+    def compare(self, image: Image, at: Floats) -> None:
+        """Takes the next capture."""
+        sample = _sample(image)
+        self.stamp_ns = image.stamp_ns
+        if sample == self._sample:
+            self.repeats += 1
+        else:
+            self.repeats, self.at, self._sample = 0, at, sample
+
+
+def _sample(image: Image) -> bytes:
+    """Evenly spread bytes of the picture, `SAMPLE` at the most."""
+    flat = image.pixels.reshape(-1)
+    return flat[:: max(1, -(-flat.size // SAMPLE))].tobytes()
+
+
+def _joints_in_view(camera: str, embodiment: Embodiment) -> list[int]:
+    """The joints whose motion changes the picture: every arm's for a camera that stands, its own arm's on a wrist."""
+    described = embodiment.camera(camera)
+    stands = described.cell_from_camera is not None
+    arms = [arm for arm in embodiment.arms if stands or described.mount.startswith(arm.name)]
+    return [joint for arm in arms for joint in range(arm.joints.start, arm.joints.stop)]
+
+
+def clock_runs(loop_ns: int, robot_ns: int) -> Findings:
+    """HOLD where the loop's clock went back, or did another step in one tick than the robot's stamps."""
+    apart = abs(loop_ns - robot_ns) / NANOSECONDS
+    if loop_ns >= 0 and apart <= CLOCK_STEP_S:
+        return ()
+    text = (
+        f"The loop's clock went on by {loop_ns / 1e6:.0f} ms while the robot's stamps went on by "
+        f"{robot_ns / 1e6:.0f} ms; {CLOCK_STEP_S * 1e3:.0f} ms apart is allowed. A clock jumped."
+    )
+    return checks.finding("clock", Outcome.HOLD, "clock", apart if loop_ns >= 0 else inf, CLOCK_STEP_S, "s", text)
+
+
+def advances(observation: Observation, stamp_ns: int, sequence: int) -> Findings:
+    """HOLD for an observation that goes back in time, or is another one under an old number."""
+    if observation.stamp_ns < stamp_ns:
+        return backwards("measured pose", stamp_ns - observation.stamp_ns)
+    if observation.sequence < sequence or (observation.sequence == sequence and observation.stamp_ns > stamp_ns):
+        text = f"The measured pose is number {observation.sequence} after number {sequence}; numbers must go up."
+        return checks.finding("sequence", Outcome.HOLD, "measured pose", observation.sequence, sequence + 1, "", text)
+    return ()
+
+
+def backwards(what: str, back_ns: int) -> Findings:
+    """HOLD for what is stamped `back_ns` before the one that came before it."""
+    text = f"The {what} is stamped {back_ns / 1e6:.0f} ms before the one that came before it; stamps must go up."
+    return checks.finding("backwards", Outcome.HOLD, what, back_ns / NANOSECONDS, 0.0, "s", text)
+
+
+def moves_with_arms(camera: str, repeats: int, moved_rad: float) -> Findings:
+    """HOLD for a camera whose picture repeated itself too often while an arm it sees moved too far."""
+    if repeats < REPEATS or moved_rad <= MOVED_RAD:
+        return ()
+    text = (
+        f"The {camera} camera gave the same picture {repeats + 1} times while an arm it sees moved by "
+        f"{moved_rad:.2f} rad; it is frozen."
+    )
+    return checks.finding("frozen", Outcome.HOLD, camera, moved_rad, MOVED_RAD, "rad", text)
+
+
+def same_model(digest: str, session: str) -> Findings:
+    """HOLD for a decision of other weights than the session began with."""
+    if digest == session:
+        return ()
+    text = f"The decision comes from model {digest or 'without weights'}; the session began with {session or 'none'}."
+    return checks.finding("model", Outcome.HOLD, "decision", 0.0, 0.0, "", text)
