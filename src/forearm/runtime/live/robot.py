@@ -43,6 +43,7 @@ class RemoteRobot:
         self.read()
 
     def read(self) -> Observation:
+        images, depths = self._pictures.newest()  # before the state, which the station gives first: none is of later
         state = self._board.state()
         silence_s = (self._clock.now_ns() - state.stamp_ns) / NANOSECONDS
         if state.sequence == 0 or silence_s > self._lost_s:
@@ -50,7 +51,6 @@ class RemoteRobot:
                 f"station: got a state that is {silence_s * 1e3:.0f} ms old, allowed is {self._lost_s * 1e3:.0f} ms; "
                 "its own log and the watchdog's say what happened"
             )
-        images, depths = self._pictures.newest()
         return Observation(
             stamp_ns=state.stamp_ns,
             sequence=state.sequence,

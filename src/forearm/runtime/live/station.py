@@ -144,7 +144,6 @@ class Station:
             self._motors.drive(self._brake.at((now_ns - self._report.held_ns) / NANOSECONDS))
 
     def _publish(self, seen: Observation) -> None:
-        self._pictures.give(seen.images, seen.depths)
         self._board.give_state(
             State(
                 sequence=seen.sequence,
@@ -156,6 +155,7 @@ class Station:
                 efforts=seen.efforts,
             )
         )
+        self._pictures.give(seen.images, seen.depths)
 
     def _look(self, seen: Observation) -> None:
         """Whether the arms stand, and which way they came."""

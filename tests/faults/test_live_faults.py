@@ -1,0 +1,195 @@
+"""Real processes, really killed and stopped in the middle of a motion."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forearm.runtime.live.board import Part
+from forearm.runtime.live.diary import read_diary
+from forearm.runtime.live.watchdog import HOLD_S
+from forearm.telemetry.log import read_run
+
+SCRIPT = Path(__file__).parent / "live_run.py"
+MARK = "FOREARM_TEST_RUN"  # in the environment of every process of a run, and so how the last of them is found
+PUNCTUAL_S = 0.02  # s, a machine that wakes a sleeper within it keeps time: half of the slack in the limits
+PATIENCE_S = 240.0  # s, for whatever takes as long as the machine is busy
+
+pytestmark = pytest.mark.slow
+
+
+def stretch() -> float:
+    """How many times longer than on a punctual machine everything may take: by the worst wake-up in a second."""
+    worst_s, until_s = 0.0, time.monotonic() + 1.0
+    while (begun_s := time.monotonic()) < until_s:
+        time.sleep(0.001)
+        worst_s = max(worst_s, time.monotonic() - begun_s)
+    return 1.0 if worst_s <= PUNCTUAL_S else max(20.0, 4.0 * worst_s / PUNCTUAL_S)
+
+
+class Run:
+    """A live run under way, whose arms are moving."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.stretch, self.mark = folder, stretch(), uuid.uuid4().hex
+        folder.mkdir()
+        environment = {**os.environ, MARK: self.mark, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, str(SCRIPT), str(folder), str(self.stretch)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "moving\n"
+        watching = next(line for line in self.watchdog() if line["kind"] == "watching")
+        self.pids: dict[str, int] = watching["pids"]
+
+    def watchdog(self) -> list[dict[str, Any]]:
+        return read_diary(self.folder / "watchdog.jsonl")
+
+    def station(self) -> list[dict[str, Any]]:
+        return read_diary(self.folder / "station.jsonl")
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        until_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < until_s, (self.watchdog(), self.station())
+            time.sleep(0.01)
+
+    def has(self, kind: str) -> Callable[[], bool]:
+        return lambda: kind in [line["kind"] for line in self.station()]
+
+    def left(self) -> list[int]:
+        """The processes of this run that are still there."""
+        found: list[int] = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                try:
+                    if f"{MARK}={self.mark}".encode() in (entry / "environ").read_bytes():
+                        found.append(int(entry.name))
+                except OSError:  # it ended while we looked, or is not ours
+                    continue
+        return found
+
+    def end(self) -> str:
+        """Waits until nothing of the run is left, and returns what it said last."""
+        said, _ = self.process.communicate(timeout=PATIENCE_S)
+        self.until(lambda: not self.left())
+        return said
+
+    def held_after_ms(self, signalled_ns: int) -> float:
+        held = next(line for line in self.station() if line["kind"] == "held")
+        standing = next(line for line in self.station() if line["kind"] == "standing")
+        after_ms = (held["stamp_ns"] - signalled_ns) / 1e6
+        stood_ms = (standing["stamp_ns"] - signalled_ns) / 1e6
+        sys.stdout.write(
+            f"\nheld {after_ms:.0f} ms after the signal, {HOLD_S * self.stretch * 1e3:.0f} ms allowed (stretch "
+            f"{self.stretch:.0f}); standing after {stood_ms:.0f} ms: {held['reason']}\n"
+        )
+        assert standing["stamp_ns"] >= held["stamp_ns"]
+        return after_ms
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    shared = set(os.listdir("/dev/shm"))
+    begun = Run(tmp_path / "run")
+    try:
+        yield begun
+    finally:
+        for pid in begun.left():
+            os.kill(pid, signal.SIGKILL)
+        begun.process.communicate()
+    assert set(os.listdir("/dev/shm")) <= shared
+
+
+SIGNALS = [signal.SIGKILL, signal.SIGSTOP]
+
+
+@pytest.mark.parametrize("sent", SIGNALS)
+@pytest.mark.parametrize("part", [Part.INFERENCE, Part.RECORDER, Part.WATCHDOG])
+def test_a_part_that_is_killed_or_stopped_has_the_arms_held_in_time_and_a_log_says_why(
+    part: Part, sent: signal.Signals, run: Run
+) -> None:
+    signalled_ns = time.monotonic_ns()
+    os.kill(run.pids[str(part)], sent)
+    assert run.end().startswith(f"stopped: The {part} ")
+    assert 0 < run.held_after_ms(signalled_ns) <= HOLD_S * run.stretch * 1e3
+    assert str(part) in run.station()[0]["reason"]
+    if part is not Part.WATCHDOG:
+        kinds = [line["kind"] for line in run.watchdog()]
+        assert kinds == ["watching", "tripped", "held", "standing", "ended"]
+        assert run.watchdog()[1]["part"] == str(part)
+    log = read_run(run.folder / "run.mcap")
+    assert len(log.positions) > 10
+    if part is not Part.RECORDER:
+        assert log.end is not None
+        assert str(part) in log.end.reason
+
+
+@pytest.mark.parametrize("sent", SIGNALS)
+def test_a_loop_that_is_killed_or_stopped_leaves_arms_that_stand_and_a_log_that_opens(
+    sent: signal.Signals, run: Run
+) -> None:
+    signalled_ns = time.monotonic_ns()
+    os.kill(run.pids["loop"], sent)
+    run.until(run.has("standing"))
+    assert 0 < run.held_after_ms(signalled_ns) <= HOLD_S * run.stretch * 1e3
+    assert "loop" in run.station()[0]["reason"]
+    os.kill(run.pids["loop"], signal.SIGKILL)  # the one that was stopped cannot end, and nobody ends before it
+    run.end()
+    kinds = [line["kind"] for line in run.watchdog()]
+    assert kinds == ["watching", "tripped", "held", "standing", "ended"]
+    log = read_run(run.folder / "run.mcap")
+    assert log.complete  # its writer outlived the loop
+    assert log.end is None
+    assert len(log.positions) > 10
+
+
+@pytest.mark.parametrize("sent", SIGNALS)
+def test_a_station_that_is_killed_or_stopped_is_unknown_and_never_standing(sent: signal.Signals, run: Run) -> None:
+    os.kill(run.pids["station"], sent)
+    assert "station" in run.end()
+    kinds = [line["kind"] for line in run.watchdog()]
+    assert kinds == ["watching", "tripped", "unknown", "ended"]
+    assert run.watchdog()[1]["part"] == "station"
+    assert not run.station()
+
+
+def test_a_disk_that_is_full_has_the_arms_held_and_the_watchdog_say_so(run: Run) -> None:
+    size = (run.folder / "run.mcap").stat().st_size
+    full_ns = time.monotonic_ns()
+    resource.prlimit(run.pids["recorder"], resource.RLIMIT_FSIZE, (size, size))  # the next write fails, as when full
+    assert run.end().startswith("stopped: The recorder failed: ")
+    tripped = next(line for line in run.watchdog() if line["kind"] == "tripped")
+    assert tripped["part"] == "recorder"
+    assert "File too large" in tripped["reason"]
+    held = run.station()[0]
+    assert full_ns < held["stamp_ns"] - tripped["stamp_ns"] + full_ns <= full_ns + HOLD_S * run.stretch * 1e9
+    assert not read_run(run.folder / "run.mcap").complete
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_asked_to_end_does_so_without_a_trip(sent: signal.Signals, run: Run) -> None:
+    if sent is signal.SIGINT:  # as a terminal does, to every process
+        for pid in run.left():
+            os.kill(pid, sent)
+    else:
+        run.process.send_signal(sent)
+    assert sent.name in run.end()
+    assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"]
+    log = read_run(run.folder / "run.mcap")
+    assert log.complete
+    assert log.end is not None
+
+
+def test_a_run_in_which_nothing_fails_ends_without_a_trip(run: Run) -> None:
+    assert "The task" in run.end()
+    assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"]
+    assert not run.station()
+    assert read_run(run.folder / "run.mcap").complete
