@@ -16,6 +16,7 @@ from forearm.policy.choice import policy_named
 from forearm.runtime.interruption import Interruption
 from forearm.runtime.live.run import Live
 from forearm.runtime.live.watchdog import Silence
+from forearm.runtime.watchdog import Patience
 from forearm.safety.limits import Limits
 
 MOVING_RAD_S = 0.3
@@ -43,7 +44,8 @@ def main(folder: Path, stretch: float) -> None:
     limits = replace(limits, state_age_s=limits.state_age_s * stretch, camera_age_s=limits.camera_age_s * stretch)
     silence = Silence(**{part: seconds * stretch for part, seconds in asdict(Silence()).items()})
     setup = replace(task_named("put-in-box").sample(0), time_limit_s=SECONDS * max(1.0, stretch / 4.0))
-    live = Live(setup, policy_named("demonstrator"), folder, limits=limits, silence=silence)
+    patience = Patience(patience_s=2.0 * stretch, warm_up_s=10.0 * stretch)
+    live = Live(setup, policy_named("demonstrator"), folder, limits=limits, silence=silence, patience=patience)
     with Interruption() as interruption, live:
         ended = live.run(seed=0, emit=Teller(), interrupted=lambda: interruption.reason)
     say(f"{ended.outcome}: {ended.reason}")

@@ -75,6 +75,12 @@ def test_a_loop_whose_process_is_gone_is_an_objection_unless_it_had_said_so() ->
     assert objection(beats(Phase.DONE), NOW, Silence(), orphaned=True) is None
 
 
+def test_before_the_loops_first_command_nobody_is_watched_but_its_process() -> None:
+    starting = beats(age_ms=500) | {Part.LOOP: Beat(0, Phase.ABSENT, 1)}
+    assert objection(starting, NOW, Silence(), orphaned=False) is None
+    assert objection(starting, NOW, Silence(), orphaned=True) is not None
+
+
 def test_the_watchdog_does_not_judge_itself() -> None:
     paused = beats() | {Part.WATCHDOG: Beat(0, Phase.WORKING, 1)}
     assert objection(paused, NOW, Silence(), orphaned=False) is None

@@ -56,8 +56,11 @@ class Heart:
     ) -> None:
         self._over.set()
         self._thread.join()
-        phase, why = (Phase.DONE, "") if error is None else (Phase.FAILED, f"{type(error).__name__}: {error}")
-        self._board.give_beat(self._part, self._clock.now_ns(), phase, failure=why)
+        if error is not None:
+            why = f"{type(error).__name__}: {error}"
+            self._board.give_beat(self._part, self._clock.now_ns(), Phase.FAILED, failure=why)
+        elif self._board.beat(Part.LOOP).phase is Phase.DONE:  # otherwise the loop is gone, which the watchdog says
+            self._board.give_beat(self._part, self._clock.now_ns(), Phase.DONE)
 
     def _work(self) -> None:
         while not self._over.is_set():
@@ -78,7 +81,7 @@ def run_inference(board: Board, make_policy: MakePolicy, setup: Setup, pipe: Con
         while True:
             try:
                 asked: Request | int = pipe.recv()
-            except EOFError:
+            except (EOFError, OSError):  # the loop is done, or gone in the middle of asking
                 return
             if isinstance(asked, Request):
                 heart.due_ns = deadline_ns(asked, clock.now_ns())

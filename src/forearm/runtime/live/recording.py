@@ -38,7 +38,8 @@ def run_recorder(board: Board, path: Path, pipe: Connection) -> None:
     try:
         unwritten = _write(board, log, pipe, clock)
         log.close()
-        board.give_beat(Part.RECORDER, clock.now_ns(), Phase.DONE)
+        if board.beat(Part.LOOP).phase is Phase.DONE:  # otherwise the loop is gone, which the watchdog says
+            board.give_beat(Part.RECORDER, clock.now_ns(), Phase.DONE)
     except OSError as error:
         unwritten = str(error)
         board.give_beat(Part.RECORDER, clock.now_ns(), Phase.FAILED, failure=unwritten)
@@ -56,14 +57,15 @@ def _write(board: Board, log: LogWriter, pipe: Connection, clock: Clock) -> str:
             continue
         try:
             got: Event | Order = pipe.recv()
-            if got == "close":
-                return unwritten
-            if got == "flush":
-                log.flush()
-            else:
-                log.append(got)
-        except EOFError:
+        except (EOFError, OSError):  # the loop is gone, perhaps in the middle of an event
             return unwritten
+        if got == "close":
+            return unwritten
+        if got == "flush":
+            log.flush()
+            continue
+        try:
+            log.append(got)
         except LogError as error:
             unwritten = unwritten or str(error)
 

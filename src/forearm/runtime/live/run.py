@@ -27,6 +27,7 @@ from forearm.runtime.live.robot import RemoteRobot
 from forearm.runtime.live.station import run_station
 from forearm.runtime.live.watchdog import Silence
 from forearm.runtime.session import Charge, Session
+from forearm.runtime.watchdog import Patience
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
 from forearm.safety.vetting import Vetting
@@ -47,6 +48,7 @@ class Live:
         outside_view: whether a camera for people is captured too.
         limits: of vetting and guard; the cell's by default.
         silence: that each part may keep.
+        patience: of the loop, with what goes wrong in its tick.
 
     Raises:
         LogError: on entering, when the folder has a log already.
@@ -63,8 +65,9 @@ class Live:
         outside_view: bool = False,
         limits: Limits | None = None,
         silence: Silence | None = None,
+        patience: Patience | None = None,
     ) -> None:
-        self._limits, self._silence = limits or Limits.of(), silence or Silence()
+        self._limits, self._silence, self._patience = limits or Limits.of(), silence or Silence(), patience
         self._setup, self._make_policy, self._folder, self._outside_view = setup, make_policy, folder, outside_view
         self._clock = RealClock()
         self._board = Board()
@@ -122,6 +125,7 @@ class Live:
             goal=self._robot,
             clock=self._clock,
             emit=both,
+            patience=self._patience,
             interrupted=lambda: self._robot.held() or interrupted(),
             dropped=lambda: recorder.dropped,
         )

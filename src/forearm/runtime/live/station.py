@@ -97,6 +97,8 @@ class Station:
         """Who says that the arms must hold, in words; empty while nobody does."""
         if word := self._board.word().reason:
             return word
+        if setpoint.sequence == 0:
+            return ""
         watchdog = self._board.beat(Part.WATCHDOG)
         if why := silent(Part.WATCHDOG, watchdog, now_ns, self._silence):
             return why

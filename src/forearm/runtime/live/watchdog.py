@@ -77,10 +77,15 @@ def silent(part: Part, beat: Beat, now_ns: int, silence: Silence) -> str:
 
 
 def objection(beats: Mapping[Part, Beat], now_ns: int, silence: Silence, *, orphaned: bool) -> tuple[Part, str] | None:
-    """The first part that is not fine, and why. `orphaned`: the loop's process has ended."""
+    """The first part that is not fine, and why. `orphaned`: the loop's process has ended.
+
+    Before the loop's first command nothing can move, and who starts the parts looks after them.
+    """
     loop = beats[Part.LOOP]
     if orphaned and loop.phase is not Phase.DONE:
         return Part.LOOP, "The loop's process ended before its work was done."
+    if loop.phase is Phase.ABSENT:
+        return None
     for part, beat in beats.items():
         if part is not Part.WATCHDOG and (why := silent(part, beat, now_ns, silence)):
             return part, why
