@@ -39,6 +39,19 @@ def stretch() -> float:
     return 1.0 if worst_s <= PUNCTUAL_S else max(BUSY, 4.0 * worst_s / PUNCTUAL_S)
 
 
+def processes_of(mark: str) -> list[int]:
+    """The processes of a run that are still there."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                if f"{MARK}={mark}".encode() in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:  # it ended while we looked, or is not ours
+                continue
+    return found
+
+
 class Pauses(threading.Thread):
     """How late this process is woken up, meanwhile: what the machine adds to every part's time."""
 
@@ -95,16 +108,7 @@ class Run:
         return lambda: kind in [line["kind"] for line in self.station()]
 
     def left(self) -> list[int]:
-        """The processes of this run that are still there."""
-        found: list[int] = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal():
-                try:
-                    if f"{MARK}={self.mark}".encode() in (entry / "environ").read_bytes():
-                        found.append(int(entry.name))
-                except OSError:  # it ended while we looked, or is not ours
-                    continue
-        return found
+        return processes_of(self.mark)
 
     def end(self) -> str:
         """Waits until nothing of the run is left, and returns what it said last."""
@@ -231,3 +235,45 @@ def test_a_run_in_which_nothing_fails_ends_without_a_trip(run: Run) -> None:
     assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"]
     assert not run.station()
     assert read_run(run.folder / "run.mcap").complete
+
+
+def test_forearm_run_in_real_time_leaves_a_log_a_report_and_the_diaries(tmp_path: Path) -> None:
+    folder, mark = tmp_path / "run", uuid.uuid4().hex
+    sentence = "lift the tray with both arms"
+    command = [sys.executable, "-m", "forearm", "run", sentence, "--real-time", "--policy", "demonstrator"]
+    environment = {**os.environ, MARK: mark, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(
+        [*command, "--out", str(folder)], capture_output=True, text=True, env=environment, timeout=PATIENCE_S
+    )
+    assert ended.stdout.strip() == str(folder), ended.stderr
+    assert sentence in ended.stderr
+    kinds = [line["kind"] for line in read_diary(folder / "watchdog.jsonl")]
+    log = read_run(folder / "run.mcap")
+    assert log.complete
+    assert log.end is not None
+    # A machine that pauses must have had it stopped; one that keeps time has not.
+    assert (ended.returncode, log.end.outcome) in [(0, "done"), (1, "failed"), (3, "stopped")]
+    assert kinds[-1] == "ended"
+    assert ("held" in kinds) == ("held" in [line["kind"] for line in read_diary(folder / "station.jsonl")])
+    assert (folder / "report.html").is_file()
+    assert not processes_of(mark)
+
+
+def test_a_folder_that_has_a_log_is_refused_in_real_time_too(tmp_path: Path) -> None:
+    (tmp_path / "run.mcap").touch()
+    command = [
+        sys.executable,
+        "-m",
+        "forearm",
+        "run",
+        "lift the tray with both arms",
+        "--real-time",
+        "--policy",
+        "hold",
+    ]
+    ended = subprocess.run(
+        [*command, "--out", str(tmp_path)], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert ended.returncode == 2
+    assert "choose another folder" in ended.stderr
+    assert "Traceback" not in ended.stderr

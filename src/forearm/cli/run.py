@@ -86,20 +86,21 @@ def _simulated(simulation: Simulation, folder: Path, seed: int, policy: str) -> 
 
 def _lived(setup: Setup, folder: Path, seed: int, policy: str) -> tuple[SessionEnded, float, int]:
     """The same in real time, with a process for each part that may fail."""
-    from forearm.cli.story import Story
+    from forearm.cli.story import Story, StoryLog
     from forearm.clock import NANOSECONDS, RealClock
     from forearm.policy.choice import policy_named
     from forearm.provenance import code_version
     from forearm.runtime.interruption import Interruption
     from forearm.runtime.live.run import Live
+    from forearm.telemetry.recorder import Recorder
 
-    made = policy_named(policy)
+    live = Live(setup, policy_named(policy), folder, outside_view=True)
     folder.mkdir(parents=True, exist_ok=True)
-    with Interruption() as interruption, Story() as story, Live(setup, made, folder, outside_view=True) as live:
+    with Interruption() as interruption, Story() as story, Recorder(StoryLog(story)) as teller, live:
         started_ns = RealClock().now_ns()
         ended = live.run(
             seed=seed,
-            emit=story.tell,
+            emit=teller.emit,
             commit=code_version(),
             recipe=_recipe(policy, seed, live.policy.recipe),
             interrupted=lambda: interruption.reason,

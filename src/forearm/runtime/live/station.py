@@ -102,11 +102,11 @@ class Station:
         watchdog = self._board.beat(Part.WATCHDOG)
         if why := silent(Part.WATCHDOG, watchdog, now_ns, self._silence):
             return why
-        if setpoint.sequence == self._sequence:
+        if setpoint.sequence == self._sequence or setpoint.stop:
             return ""
         if watchdog.phase is not Phase.WORKING:
             return "A set-point came while no watchdog was at work."
-        return "" if setpoint.stop else self._why_refuse(setpoint)
+        return self._why_refuse(setpoint)
 
     def _why_refuse(self, setpoint: Setpoint) -> str:
         """What no guard would have let through, whatever happened on the way here."""
