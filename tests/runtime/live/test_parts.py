@@ -13,7 +13,7 @@ from forearm.cell.simulator import CellRobot
 from forearm.cell.tasks import task_named
 from forearm.clock import SimulatedClock
 from forearm.errors import InstructionError, LogError, ModelError, RobotError
-from forearm.events import Commanded
+from forearm.events import Commanded, SessionStarted
 from forearm.messages import ActionChunk, Decision, Image, Observation, Request, SafeCommand, VettedChunk
 from forearm.runtime.live.board import Board, J, Part, Phase, Report, State
 from forearm.runtime.live.inference import GRACE_S, About, RemotePolicy, deadline_ns, run_inference
@@ -176,6 +176,11 @@ class Writing:
 def test_events_reach_the_log_in_order_and_one_that_cannot_be_written_is_said_at_the_end(tmp_path: Path) -> None:
     writing = Writing(tmp_path / "run.mcap")
     assert writing.said == "ready"
+    writing.log.append(
+        SessionStarted(
+            stamp_ns=0, epoch=1, instruction="", robot="", policy="", model_digest="", seed=0, commit="", recipe="{}"
+        )
+    )
     writing.log.append(Commanded(stamp_ns=1, sequence=0, positions=(0.5,)))
     writing.log.append(Commanded(stamp_ns=2, sequence=1, positions=(object(),)))  # type: ignore[arg-type]
     writing.log.append(Commanded(stamp_ns=3, sequence=2, positions=(0.7,)))
