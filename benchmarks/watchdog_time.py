@@ -40,7 +40,7 @@ from forearm.safety.limits import Limits
 PARTS = (Part.LOOP, Part.INFERENCE, Part.RECORDER, Part.WATCHDOG)
 SIGNALS = (signal.SIGKILL, signal.SIGSTOP)
 MOVING_RAD_S = 0.3
-WITHIN_S = 2.0  # s after the arms first move in which the signal is sent
+WITHIN_S = 1.5  # s after the arms first move in which the signal is sent
 PATIENCE_S = 60.0  # s, for a run's diaries
 TRIES = 5  # per repetition, when runs trip by themselves
 

@@ -8,6 +8,7 @@ from forearm.cell.physics import Physics
 from forearm.cell.shutter import Views
 from forearm.cell.tasks import task_named
 from forearm.clock import SimulatedClock
+from forearm.errors import RobotError
 from forearm.messages import Floats
 from forearm.runtime.live.board import Board, J, Part, Phase, Setpoint
 from forearm.runtime.live.brake import Brake
@@ -23,11 +24,15 @@ TICK_NS, ROUND_NS = round(TICK_S * 1e9), round(ROUND_S * 1e9)
 
 
 class Blind:
-    """Cameras that see nothing: what moves the arms here needs none."""
+    """Cameras that see nothing: what moves the arms here needs none. They can fail, though."""
+
+    failure = ""
 
     def open(self, physics: Physics, names: Sequence[str], stamp_ns: int) -> None: ...
     def press(self, physics: Physics, stamp_ns: int) -> None: ...
     def newest(self) -> Views:
+        if self.failure:
+            raise RobotError(f"cell cameras: got {self.failure}, pictures are needed; connect again")
         return Views(images={}, depths={})
 
     def close(self) -> None: ...
@@ -39,7 +44,8 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         setup = task_named("put-in-box").sample(0)
         self.clock, self.board, self.path = SimulatedClock(MS), Board(), folder / "station.jsonl"
-        self.motors = Motors(setup=setup, clock=self.clock, shutter=Blind())
+        self.cameras = Blind()
+        self.motors = Motors(setup=setup, clock=self.clock, shutter=self.cameras)
         self.motors.connect(0)
         self.home = np.array(setup.start)
         self.diary, self.watchdogs_diary = Diary(self.path), Diary(folder / "watchdog.jsonl")
@@ -151,6 +157,22 @@ def test_a_set_point_that_no_guard_let_through_is_a_hold(wrong: float, tmp_path:
     bench.play(0.05)
     assert bench.board.report().reason.startswith("A set-point was")
     assert np.abs(bench.board.state().positions[3] - bench.home[3]) < 0.02
+    bench.close()
+
+
+def test_cameras_that_fail_have_the_arms_held_and_whether_they_stand_is_unknown(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.play(0.5)
+    bench.cameras.failure = "no light"
+    bench.play(0.1)
+    assert "no light" in bench.board.report().reason
+    assert "no light" in bench.board.beat(Part.STATION).failure
+    assert "no light" in bench.board.word().reason
+    bench.play(1.0)
+    assert bench.board.report().standing_ns == 0
+    before = bench.motors.measured()
+    bench.play(0.5)
+    assert np.abs(bench.motors.measured() - before).max() < 0.002
     bench.close()
 
 

@@ -19,7 +19,7 @@ from forearm.cell.setup import Setup
 from forearm.cell.shutter import BackgroundShutter
 from forearm.cell.simulator import CellRobot
 from forearm.clock import NANOSECONDS, RealClock
-from forearm.errors import SafetyError
+from forearm.errors import RobotError, SafetyError
 from forearm.messages import Floats, Observation
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.live.board import Board, Part, Phase, Report, Setpoint, State
@@ -80,7 +80,13 @@ class Station:
             self._brake_on(now_ns)
         elif setpoint.sequence != self._sequence:
             self._obey(setpoint, now_ns)
-        observation = self._motors.read()
+        try:
+            observation = self._motors.read()
+        except RobotError as error:  # of the cameras: the arms were moved on before they were asked
+            if not self._report.held_ns:
+                self._hold(str(error), now_ns)
+            self._board.give_beat(Part.STATION, now_ns, Phase.FAILED, failure=str(error))
+            return
         self._publish(observation)
         self._look(observation)
         self._board.give_beat(Part.STATION, now_ns, Phase.WORKING)
@@ -120,6 +126,8 @@ class Station:
         return f"A set-point was {away[joint]:.2f} away from where {name} is."
 
     def _obey(self, setpoint: Setpoint, now_ns: int) -> None:
+        if setpoint.sequence != self._sequence + 1:
+            self._recent.clear()  # one was missed: they are not a tick apart
         self._sequence = setpoint.sequence
         if setpoint.stop:
             self._motors.stop()
