@@ -76,7 +76,7 @@ class Thinking:
         self.remote = RemotePolicy(self.about, ours)
 
     def _work(self, pipe: Connection) -> None:
-        run_inference(self.board, self._make, SETUP, pipe)
+        run_inference(self.board, self._make, SETUP, Patience(), pipe)
         pipe.close()
 
     def _make(self, robot: CellRobot) -> Capricious:

@@ -68,7 +68,7 @@ class Heart:
             self._over.wait(BEAT_S)
 
 
-def run_inference(board: Board, make_policy: MakePolicy, setup: Setup, pipe: Connection) -> None:
+def run_inference(board: Board, make_policy: MakePolicy, setup: Setup, patience: Patience, pipe: Connection) -> None:
     """The policy's process, until the pipe closes. Blocks. Sends `About`, or the error that kept it from being made."""
     clock = RealClock()
     try:
@@ -84,7 +84,7 @@ def run_inference(board: Board, make_policy: MakePolicy, setup: Setup, pipe: Con
             except (EOFError, OSError):  # the loop is done, or gone in the middle of asking
                 return
             if isinstance(asked, Request):
-                heart.due_ns = deadline_ns(asked, clock.now_ns())
+                heart.due_ns = deadline_ns(asked, clock.now_ns(), patience)
             answer = _answer(policy, asked)
             heart.due_ns = 0
             if isinstance(answer, Decision):
@@ -92,9 +92,8 @@ def run_inference(board: Board, make_policy: MakePolicy, setup: Setup, pipe: Con
             pipe.send(answer)
 
 
-def deadline_ns(request: Request, now_ns: int, patience: Patience | None = None) -> int:
+def deadline_ns(request: Request, now_ns: int, patience: Patience) -> int:
     """When the answer must be there: once the arms have no more rows to follow and the loop's patience has ended."""
-    patience = patience or Patience()
     if request.following is None:
         return now_ns + round((patience.warm_up_s + GRACE_S) * NANOSECONDS)
     chunk = request.following.chunk

@@ -67,7 +67,11 @@ class Live:
         silence: Silence | None = None,
         patience: Patience | None = None,
     ) -> None:
-        self._limits, self._silence, self._patience = limits or Limits.of(), silence or Silence(), patience
+        self._limits, self._silence, self._patience = (
+            limits or Limits.of(),
+            silence or Silence(),
+            patience or Patience(),
+        )
         self._setup, self._make_policy, self._folder, self._outside_view = setup, make_policy, folder, outside_view
         self._clock = RealClock()
         self._board = Board()
@@ -146,7 +150,7 @@ class Live:
             self._silence,
             folder / STATION_FILE,
         )
-        thoughts = parts.start(Part.INFERENCE, run_inference, self._make_policy, self._setup)
+        thoughts = parts.start(Part.INFERENCE, run_inference, self._make_policy, self._setup, self._patience)
         self.policy = RemotePolicy(parts.hear(Part.INFERENCE, thoughts), thoughts)
         parts.await_beat(Part.STATION)
         parts.await_beat(Part.WATCHDOG)
