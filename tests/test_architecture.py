@@ -20,6 +20,7 @@ LIGHT = {
     "forearm.safety.guard": ("torch", "mujoco", "mink"),
     "forearm.telemetry.recorder": ("torch", "mujoco"),
     "forearm.runtime.loop": ("torch", "mujoco"),
+    "forearm.runtime.live.watchdog": ("torch", "mujoco", "ruckig"),
 }
 MAKERS = {"SafeCommand": "safety/guard.py", "VettedChunk": "safety/vetting.py"}
 

@@ -38,6 +38,16 @@ class _Message:
         for each in fields(self):  # pyright: ignore[reportArgumentType]  # every subclass is a dataclass
             object.__setattr__(self, each.name, _freeze(getattr(self, each.name)))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as a call of its class, so that it is as read-only in another process."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}  # pyright: ignore[reportArgumentType]
+        thawed = {name: dict(value) if isinstance(value, MappingProxyType) else value for name, value in values.items()}
+        return _rebuilt, (type(self), thawed)
+
+
+def _rebuilt(kind: type[_Message], values: dict[str, Any]) -> _Message:
+    return kind(**values)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Image(_Message):

@@ -12,7 +12,9 @@ import tyro
 from forearm.cli.exits import BY_OUTCOME
 
 if TYPE_CHECKING:
-    from forearm.runtime.simulation import Simulated, Simulation
+    from forearm.cell.setup import Setup
+    from forearm.events import SessionEnded
+    from forearm.runtime.simulation import Simulation
 
 
 def run(
@@ -21,6 +23,7 @@ def run(
     seed: int = 0,
     out: Path | None = None,
     policy: str = "model",
+    real_time: bool = False,
 ) -> int:
     """Does what the sentence says in the simulated cell, and leaves a log and a report.
 
@@ -29,29 +32,33 @@ def run(
 
       forearm run "put the red block in the box"
       forearm run "hand the blue bar to the left arm and place it on the pad" --seed 3 --out runs/bar
+      forearm run "lift the tray with both arms" --real-time
 
     Args:
         instruction: what to do; an unknown one is refused with a list of what can be done.
         seed: draws the scene and the policy's noise; the same seed gives the same run.
         out: a new folder for the run; by default runs/TIME-SENTENCE.
         policy: model, demonstrator, hold, a checkpoint's folder, or a run's folder to replay its decisions.
+        real_time: by the machine's clock, with station, inference, recorder and a watchdog in processes of their own,
+            as real arms would be run; a run then does not repeat itself exactly. Linux only.
     """
     from forearm.cell.tasks import find_task
-    from forearm.evaluation.report import write_report
     from forearm.policy.choice import policy_named
     from forearm.runtime.simulation import Simulation
 
     setup = find_task(instruction).sample(seed, instruction)
-    simulation = Simulation(setup, policy_named(policy), outside_view=True)
     folder = out or _default_folder(setup.instruction)
-    simulated, signal = _recorded(simulation, folder, seed, policy)
-    page = write_report(folder)
-    _summarize(simulated, folder, page)
-    return 128 + signal if signal else BY_OUTCOME[simulated.ended.outcome]
+    if real_time:
+        ended, duration_s, signal = _lived(setup, folder, seed, policy)
+    else:
+        simulation = Simulation(setup, policy_named(policy), outside_view=True)
+        ended, duration_s, signal = _simulated(simulation, folder, seed, policy)
+    _summarize(ended, duration_s, folder)
+    return 128 + signal if signal else BY_OUTCOME[ended.outcome]
 
 
-def _recorded(simulation: Simulation, folder: Path, seed: int, policy: str) -> tuple[Simulated, int]:
-    """Runs it, logged in `folder` and told on the terminal; also the signal that ended it, or 0."""
+def _simulated(simulation: Simulation, folder: Path, seed: int, policy: str) -> tuple[SessionEnded, float, int]:
+    """Runs it, logged in `folder` and told on the terminal; how it ended, s of its time, and the signal or 0."""
     from forearm.cli.story import Story
     from forearm.events import Event
     from forearm.provenance import code_version
@@ -60,7 +67,6 @@ def _recorded(simulation: Simulation, folder: Path, seed: int, policy: str) -> t
     from forearm.telemetry.writer import FILE_NAME, LogWriter
 
     folder.mkdir(parents=True, exist_ok=True)
-    recipe = {"command": "run", "policy": policy, "seed": seed, "model": getattr(simulation.policy, "recipe", None)}
     log = LogWriter.create(folder / FILE_NAME)
     with Interruption() as interruption, LosslessRecorder(log) as recorder, Story() as story:
 
@@ -72,10 +78,38 @@ def _recorded(simulation: Simulation, folder: Path, seed: int, policy: str) -> t
             seed=seed,
             emit=emit,
             commit=code_version(),
-            recipe=json.dumps(recipe),
+            recipe=_recipe(policy, seed, getattr(simulation.policy, "recipe", None)),
             interrupted=lambda: interruption.reason,
         )
-    return simulated, int(interruption.signal or 0)
+    return simulated.ended, simulated.duration_s, int(interruption.signal or 0)
+
+
+def _lived(setup: Setup, folder: Path, seed: int, policy: str) -> tuple[SessionEnded, float, int]:
+    """The same in real time, with a process for each part that may fail."""
+    from forearm.cli.story import Story, StoryLog
+    from forearm.clock import NANOSECONDS, RealClock
+    from forearm.policy.choice import policy_named
+    from forearm.provenance import code_version
+    from forearm.runtime.interruption import Interruption
+    from forearm.runtime.live.run import Live
+    from forearm.telemetry.recorder import Recorder
+
+    live = Live(setup, policy_named(policy), folder, outside_view=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with Interruption() as interruption, Story() as story, Recorder(StoryLog(story)) as teller, live:
+        started_ns = RealClock().now_ns()
+        ended = live.run(
+            seed=seed,
+            emit=teller.emit,
+            commit=code_version(),
+            recipe=_recipe(policy, seed, live.policy.recipe),
+            interrupted=lambda: interruption.reason,
+        )
+    return ended, (ended.stamp_ns - started_ns) / NANOSECONDS, int(interruption.signal or 0)
+
+
+def _recipe(policy: str, seed: int, model: object) -> str:
+    return json.dumps({"command": "run", "policy": policy, "seed": seed, "model": model})
 
 
 def _default_folder(instruction: str) -> Path:
@@ -83,11 +117,16 @@ def _default_folder(instruction: str) -> Path:
     return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{words}"
 
 
-def _summarize(simulated: Simulated, folder: Path, page: Path) -> None:
+def _summarize(ended: SessionEnded, duration_s: float, folder: Path) -> None:
     from forearm.cli.terminal import PEOPLE, say
+    from forearm.errors import LogError
+    from forearm.evaluation.report import write_report
 
-    ended = simulated.ended
     colour = {"done": "green", "failed": "yellow"}.get(ended.outcome, "red")
-    PEOPLE.print(f"[bold {colour}]{ended.outcome}[/] after {simulated.duration_s:.1f} s: {ended.reason}")
-    PEOPLE.print(f"report  {page}\nlog     {folder / 'run.mcap'}", highlight=False, soft_wrap=True)
+    PEOPLE.print(f"[bold {colour}]{ended.outcome}[/] after {duration_s:.1f} s: {ended.reason}")
+    try:
+        report = str(write_report(folder))
+    except (LogError, OSError) as error:  # what stopped the run may have stopped its log
+        report = f"none: {error}"
+    PEOPLE.print(f"report  {report}\nlog     {folder / 'run.mcap'}", highlight=False, soft_wrap=True)
     say(str(folder))

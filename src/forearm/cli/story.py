@@ -80,6 +80,25 @@ class Story:
         return (stamp_ns - self._started_ns) / NANOSECONDS
 
 
+class StoryLog:
+    """A story as a recorder's `EventLog`: a terminal that takes nothing then holds up nobody but the recorder."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+
+    def append(self, event: Event) -> None:
+        self._story.tell(event)
+
+    def flush(self) -> None:
+        """Lines are out as soon as they are told."""
+
+    def close(self) -> None:
+        """The story ends with its own context."""
+
+    def abandon(self) -> None:
+        """Nothing is held."""
+
+
 def decision_in_words(decision: Decision) -> str:
     """What was seen and what is meant, in one line: `closing on the red block · sees 0.62-1.31 m · left → …`."""
     if decision.plan is None:

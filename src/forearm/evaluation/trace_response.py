@@ -1,11 +1,13 @@
 """Whether the arms follow an edited trace: at every decision the same model also decides with a shifted one.
 
 Only what it decides with its own trace is executed, so the comparison is made all along a real run and costs nothing of
-it: same observation, same noise, and the difference of the two chunks' tool paths.
+it: same observation, same noise, and the difference of the two chunks' tool paths. Both are asked afresh, continuing no
+earlier chunk: rows that were decided before an edit are not the edit's to change.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,7 +34,7 @@ class TraceProbe:
     """A reasoning policy that also measures how its chunks answer a shift of the trace.
 
     `responses` gains, at each decision and for each arm free of contact, how far the tool's path moved along the shift,
-    in m, mean over the waypoints inside the chunk. Costs a second decision each time.
+    in m, mean over the waypoints inside the chunk. Costs two more decisions each time.
     """
 
     def __init__(self, checkpoint: Checkpoint[Reasoner]) -> None:
@@ -60,14 +62,15 @@ class TraceProbe:
         axis = self._rng.integers(3)
         sign = 1.0 if axis == 2 else self._rng.choice([-1.0, 1.0])  # up, never into the table
         self._direction = np.eye(3)[axis] * sign
-        decision, other = self._plain.decide(request), self._shifted.decide(request)
-        assert decision.plan is not None  # a reasoning policy always has one
-        rows = [ticks - 1 for ticks in TRACE_TICKS if ticks <= len(decision.chunk.positions)]
-        before, _ = tool_poses(decision.chunk.positions[rows])
+        afresh = replace(request, following=None)
+        own, other = self._plain.decide(afresh), self._shifted.decide(afresh)
+        assert own.plan is not None  # a reasoning policy always has one
+        rows = [ticks - 1 for ticks in TRACE_TICKS if ticks <= len(own.chunk.positions)]
+        before, _ = tool_poses(own.chunk.positions[rows])
         after, _ = tool_poses(other.chunk.positions[rows])
         moved = (after - before) @ self._direction
-        self.responses += moved[:, free_arms(decision.plan, len(rows))].mean(0).tolist()
-        return decision
+        self.responses += moved[:, free_arms(own.plan, len(rows))].mean(0).tolist()
+        return self._plain.decide(request)
 
     def _shift(self, _: Observation, waypoints: Floats) -> Floats:
         shifted = waypoints.copy()

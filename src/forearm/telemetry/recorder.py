@@ -31,6 +31,7 @@ _SHARES: Mapping[str, float] = MappingProxyType(
         "mode_changed": 1.0,
         "stopped_motion": 1.0,
         "session_started": 1.0,
+        "self_tested": 1.0,
         "session_ended": 1.0,
     }
 )

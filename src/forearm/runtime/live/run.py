@@ -1,0 +1,170 @@
+"""A session in the cell in real time: the loop in this process, everything that can fail beside it in its own.
+
+Invariant: on every way out the arms stand before their station ends, and no process and no memory is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from forearm.cell.scene import OUTSIDE, OUTSIDE_SIZE
+from forearm.cell.setup import Setup
+from forearm.clock import RealClock
+from forearm.events import Emit, Event, SessionEnded
+from forearm.policy.choice import MakePolicy
+from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.runtime.chunks import ChunkBuffer
+from forearm.runtime.inference import ThreadedInference
+from forearm.runtime.live.board import Board, Part, Phase
+from forearm.runtime.live.inference import RemotePolicy, run_inference
+from forearm.runtime.live.parts import Parts
+from forearm.runtime.live.pictures import Frame, Pictures
+from forearm.runtime.live.recording import RemoteLog, run_recorder
+from forearm.runtime.live.robot import RemoteRobot
+from forearm.runtime.live.station import run_station
+from forearm.runtime.live.watchdog import Silence
+from forearm.runtime.session import Charge, Session
+from forearm.runtime.trail import Trail
+from forearm.runtime.watchdog import Patience
+from forearm.safety.freshness import AGES, Ages
+from forearm.safety.guard import Guard
+from forearm.safety.limits import Limits
+from forearm.safety.selftest import prove
+from forearm.safety.vetting import Vetting
+from forearm.telemetry.recorder import Recorder
+from forearm.telemetry.writer import FILE_NAME
+
+WATCHDOG_FILE, STATION_FILE = "watchdog.jsonl", "station.jsonl"
+ABANDON_S = 1.0  # s, for a decision under way when the session ends; the arms hold by then
+
+
+class Live:
+    """Everything a live run needs, started and ready; ended by leaving the context. Main thread only.
+
+    Args:
+        setup: the scene and its sentence.
+        make_policy: makes the policy, in the process that thinks.
+        folder: exists; gets the log, and the watchdog's and the station's diaries.
+        outside_view: whether a camera for people is captured too.
+        ages: how old what is acted on may be.
+        silence: that each part may keep.
+        patience: of the loop, with what goes wrong in its tick.
+
+    Raises:
+        LogError: on entering, when the folder has a log already.
+        CheckpointError: on entering, when the policy's weights are missing or corrupt.
+        RobotError: on entering, when a part does not start.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        make_policy: MakePolicy,
+        folder: Path,
+        *,
+        outside_view: bool = False,
+        ages: Ages = AGES,
+        silence: Silence | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._ages, self._silence, self._patience = ages, silence or Silence(), patience or Patience()
+        self._setup, self._make_policy, self._folder, self._outside_view = setup, make_policy, folder, outside_view
+        self._clock = RealClock()
+        self._board = Board()
+        self._board.give_beat(Part.LOOP, self._clock.now_ns(), Phase.ABSENT)  # says whose children the others are
+        more = [Frame(OUTSIDE, OUTSIDE_SIZE[1], OUTSIDE_SIZE[0], has_depth=False)] * outside_view
+        self._pictures = Pictures.of(BIMANUAL_YAM.cameras, *more)
+        self._robot = RemoteRobot(self._board, self._pictures, setup.instruction, self._clock, self._silence)
+        self._parts = Parts(self._board)
+        self._recorder: Recorder | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def run(
+        self, *, seed: int, emit: Emit, commit: str = "", recipe: str = "{}", interrupted: Callable[[], str] = str
+    ) -> SessionEnded:
+        """Runs the setup's task with guard, vetting and watchdog on. Once only.
+
+        Args:
+            seed: of the policy's random draws.
+            emit: takes every event, besides the log.
+            commit: for the log.
+            recipe: for the log, JSON text.
+            interrupted: why to end now, in words; empty while there is no reason.
+
+        Raises:
+            Exception: what was not raised on purpose, after the safe end.
+        """
+        assert self._recorder is not None  # the context was entered
+        setup, recorder, limits = self._setup, self._recorder, Limits.of()
+        digest = self.policy.model_digest
+        vetting, guard = Vetting(limits, ages=self._ages, model_digest=digest), Guard(limits, ages=self._ages)
+
+        def both(event: Event) -> None:
+            recorder.emit(event)
+            emit(event)
+
+        session = Session(
+            charge=Charge(
+                instruction=setup.instruction, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
+            ),
+            robot=self._robot,
+            policy=self.policy,
+            inference=ThreadedInference(self.policy, vetting, self._clock, abandon_after_s=ABANDON_S),
+            chunks=ChunkBuffer(limits),
+            guard=guard,
+            prove=partial(prove, vetting, guard, model_digest=digest),
+            goal=self._robot,
+            clock=self._clock,
+            emit=both,
+            patience=self._patience,
+            interrupted=lambda: self._robot.held() or interrupted(),
+            trail=Trail(vetting, self._robot.embodiment, model_digest=digest),
+            dropped=lambda: recorder.dropped,
+        )
+        return session.run()
+
+    def _start(self) -> None:
+        parts, folder = self._parts, self._folder
+        log = parts.start(Part.RECORDER, run_recorder, folder / FILE_NAME)
+        parts.hear(Part.RECORDER, log)  # a folder that has a log is refused before anything else begins
+        self._recorder = Recorder(RemoteLog(log))
+        parts.start_watchdog(folder / WATCHDOG_FILE, self._silence)
+        parts.start(
+            Part.STATION,
+            run_station,
+            self._pictures,
+            self._setup,
+            self._outside_view,
+            self._silence,
+            folder / STATION_FILE,
+        )
+        thoughts = parts.start(Part.INFERENCE, run_inference, self._make_policy, self._setup, self._patience)
+        self.policy = RemotePolicy(parts.hear(Part.INFERENCE, thoughts), thoughts)
+        parts.await_beat(Part.STATION)
+        parts.await_beat(Part.WATCHDOG)
+
+    def _end(self) -> None:
+        """The arms first, then the log, then everybody."""
+        self._robot.close()
+        if self._recorder is not None:
+            self._parts.kill_if_deaf(Part.RECORDER)
+            self._recorder.close()
+        self._parts.end()
+        self._board.close()
+        self._pictures.close()

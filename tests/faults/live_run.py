@@ -1,0 +1,55 @@
+"""A live run of the demonstrator as a process of its own: `live_run.py FOLDER STRETCH`.
+
+Everything that ages may be STRETCH times older: 1 on a machine that keeps time. Says "moving" when the arms do, and at
+the end how it went.
+"""
+
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from forearm.cell.tasks import task_named
+from forearm.events import Event
+from forearm.policy.choice import policy_named
+from forearm.runtime.interruption import Interruption
+from forearm.runtime.live.run import Live
+from forearm.runtime.live.watchdog import Silence
+from forearm.runtime.watchdog import Patience
+from forearm.safety.freshness import AGES
+
+MOVING_RAD_S = 0.3
+SECONDS = 6.0  # the clean run's length; faults come earlier
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+class Teller:
+    def __init__(self) -> None:
+        self._told = False
+
+    def __call__(self, event: Event) -> None:
+        if not self._told and event.kind == "observed":
+            self._told = bool(np.abs(event.observation.velocities).max() > MOVING_RAD_S)
+            if self._told:
+                say("moving")
+
+
+def main(folder: Path, stretch: float) -> None:
+    images_s = {camera: seconds * stretch for camera, seconds in AGES.images_s.items()}
+    ages = replace(AGES, images_s=images_s, depth_s=AGES.depth_s * stretch, state_s=AGES.state_s * stretch)
+    silence = Silence(**{part: seconds * stretch for part, seconds in asdict(Silence()).items()})
+    setup = replace(task_named("put-in-box").sample(0), time_limit_s=SECONDS * max(1.0, stretch / 4.0))
+    patience = Patience(patience_s=2.0 * stretch, warm_up_s=10.0 * stretch)
+    live = Live(setup, policy_named("demonstrator"), folder, ages=ages, silence=silence, patience=patience)
+    with Interruption() as interruption, live:
+        ended = live.run(seed=0, emit=Teller(), interrupted=lambda: interruption.reason)
+    say(f"{ended.outcome}: {ended.reason}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), float(sys.argv[2]))

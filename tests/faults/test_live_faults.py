@@ -1,0 +1,279 @@
+"""Real processes, really killed and stopped in the middle of a motion."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forearm.runtime.live.board import Part
+from forearm.runtime.live.diary import read_diary
+from forearm.runtime.live.watchdog import HOLD_S
+from forearm.telemetry.log import read_run
+
+SCRIPT = Path(__file__).parent / "live_run.py"
+MARK = "FOREARM_TEST_RUN"  # in the environment of every process of a run, and so how the last of them is found
+PUNCTUAL_S = 0.02  # s, a machine that wakes a sleeper within it keeps time: half of the slack in the limits
+BUSY = 20.0  # times: the least that a machine that does not keep time is given
+PATIENCE_S = 240.0  # s, for whatever takes as long as the machine is busy
+
+WRITTEN_BYTES = 50_000  # of a log that has its first images
+
+pytestmark = pytest.mark.slow
+
+
+def stretch() -> float:
+    """How many times longer than on a punctual machine everything may take: by the worst wake-up in a second."""
+    worst_s, until_s = 0.0, time.monotonic() + 1.0
+    while (begun_s := time.monotonic()) < until_s:
+        time.sleep(0.001)
+        worst_s = max(worst_s, time.monotonic() - begun_s)
+    return 1.0 if worst_s <= PUNCTUAL_S else max(BUSY, 4.0 * worst_s / PUNCTUAL_S)
+
+
+def processes_of(mark: str) -> list[int]:
+    """The processes of a run that are still there."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                if f"{MARK}={mark}".encode() in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:  # it ended while we looked, or is not ours
+                continue
+    return found
+
+
+class Pauses(threading.Thread):
+    """How late this process is woken up, meanwhile: what the machine adds to every part's time."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.over = threading.Event()
+        self.late_ms: list[tuple[int, float]] = []
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            begun_ns = time.monotonic_ns()
+            time.sleep(0.002)
+            self.late_ms.append((begun_ns, (time.monotonic_ns() - begun_ns) / 1e6 - 2.0))
+
+    def worst_ms(self, since_ns: int, until_ns: int) -> float:
+        return max((late for at_ns, late in self.late_ms if since_ns - 1e9 <= at_ns <= until_ns + 1e9), default=0.0)
+
+
+class Run:
+    """A live run under way."""
+
+    def __init__(self, folder: Path, stretch: float) -> None:
+        self.folder, self.stretch, self.mark = folder, stretch, uuid.uuid4().hex
+        folder.mkdir()
+        environment = {**os.environ, MARK: self.mark, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, str(SCRIPT), str(folder), str(self.stretch)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+        self.pids: dict[str, int] = {}
+        self.pauses = Pauses()
+
+    def is_moving(self) -> bool:
+        """Waits until the arms move; False for a run that was held before, as it must be on a machine that pauses."""
+        assert self.process.stdout is not None
+        self.pauses.start()
+        if self.process.stdout.readline() != "moving\n":
+            return False
+        self.until(lambda: bool(self.watchdog()) and (self.folder / "run.mcap").stat().st_size > WRITTEN_BYTES)
+        self.pids = self.watchdog()[0]["pids"]
+        return not self.station()
+
+    def watchdog(self) -> list[dict[str, Any]]:
+        return read_diary(self.folder / "watchdog.jsonl")
+
+    def station(self) -> list[dict[str, Any]]:
+        return read_diary(self.folder / "station.jsonl")
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        until_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < until_s, (self.watchdog(), self.station())
+            time.sleep(0.01)
+
+    def has(self, kind: str) -> Callable[[], bool]:
+        return lambda: kind in [line["kind"] for line in self.station()]
+
+    def left(self) -> list[int]:
+        return processes_of(self.mark)
+
+    def end(self) -> str:
+        """Waits until nothing of the run is left, and returns what it said last."""
+        said, _ = self.process.communicate(timeout=PATIENCE_S)
+        self.until(lambda: not self.left())
+        return said
+
+    def assert_held_in_time(self, signalled_ns: int) -> None:
+        """Within what is promised, and twice the machine's worst pause about then: the watchdog's and the station's."""
+        held = next(line for line in self.station() if line["kind"] == "held")
+        standing = next(line for line in self.station() if line["kind"] == "standing")
+        after_ms = (held["stamp_ns"] - signalled_ns) / 1e6
+        stood_ms = (standing["stamp_ns"] - signalled_ns) / 1e6
+        allowed_ms, pause_ms = HOLD_S * self.stretch * 1e3, self.pauses.worst_ms(signalled_ns, held["stamp_ns"])
+        sys.stdout.write(
+            f"\nheld {after_ms:.0f} ms after the signal, {allowed_ms:.0f} ms promised, worst pause {pause_ms:.0f} ms; "
+            f"standing after {stood_ms:.0f} ms: {held['reason']}\n"
+        )
+        assert standing["stamp_ns"] >= held["stamp_ns"]
+        assert 0 < after_ms <= allowed_ms + 2.0 * pause_ms
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    shared, factor = set(Path("/dev/shm").iterdir()), stretch()
+    for attempt in range(3):
+        begun = Run(tmp_path / f"run{attempt}", factor)
+        try:
+            if begun.is_moving():
+                yield begun
+                break
+        finally:
+            begun.pauses.over.set()
+            for pid in begun.left():
+                os.kill(pid, signal.SIGKILL)
+            begun.process.communicate()
+        factor = max(BUSY, 2.0 * factor)
+    else:
+        pytest.fail("three runs in a row were held before anything was done to them")
+    assert set(Path("/dev/shm").iterdir()) <= shared
+
+
+SIGNALS = [signal.SIGKILL, signal.SIGSTOP]
+
+
+@pytest.mark.parametrize("sent", SIGNALS)
+@pytest.mark.parametrize("part", [Part.INFERENCE, Part.RECORDER, Part.WATCHDOG])
+def test_a_part_that_is_killed_or_stopped_has_the_arms_held_in_time_and_a_log_says_why(
+    part: Part, sent: signal.Signals, run: Run
+) -> None:
+    signalled_ns = time.monotonic_ns()
+    os.kill(run.pids[str(part)], sent)
+    assert run.end().startswith(f"stopped: The {part} ")
+    run.assert_held_in_time(signalled_ns)
+    assert str(part) in run.station()[0]["reason"]
+    if part is not Part.WATCHDOG:
+        kinds = [line["kind"] for line in run.watchdog()]
+        assert kinds == ["watching", "tripped", "held", "standing", "ended"]
+        assert run.watchdog()[1]["part"] == str(part)
+    log = read_run(run.folder / "run.mcap")
+    assert len(log.positions) > 0
+    if part is not Part.RECORDER:
+        assert log.end is not None
+        assert str(part) in log.end.reason
+
+
+@pytest.mark.parametrize("sent", SIGNALS)
+def test_a_loop_that_is_killed_or_stopped_leaves_arms_that_stand_and_a_log_that_opens(
+    sent: signal.Signals, run: Run
+) -> None:
+    signalled_ns = time.monotonic_ns()
+    os.kill(run.pids["loop"], sent)
+    run.until(run.has("standing"))
+    run.assert_held_in_time(signalled_ns)
+    assert "loop" in run.station()[0]["reason"]
+    os.kill(run.pids["loop"], signal.SIGKILL)  # the one that was stopped cannot end, and nobody ends before it
+    run.end()
+    kinds = [line["kind"] for line in run.watchdog()]
+    assert kinds == ["watching", "tripped", "held", "standing", "ended"]
+    log = read_run(run.folder / "run.mcap")
+    assert log.complete  # its writer outlived the loop
+    assert log.end is None
+    assert len(log.positions) > 0
+
+
+@pytest.mark.parametrize("sent", SIGNALS)
+def test_a_station_that_is_killed_or_stopped_is_unknown_and_never_standing(sent: signal.Signals, run: Run) -> None:
+    os.kill(run.pids["station"], sent)
+    assert "station" in run.end()
+    kinds = [line["kind"] for line in run.watchdog()]
+    assert kinds == ["watching", "tripped", "unknown", "ended"]
+    assert run.watchdog()[1]["part"] == "station"
+    assert not run.station()
+
+
+def test_a_disk_that_is_full_has_the_arms_held_and_the_watchdog_say_so(run: Run) -> None:
+    size = (run.folder / "run.mcap").stat().st_size
+    resource.prlimit(run.pids["recorder"], resource.RLIMIT_FSIZE, (size, size))  # the next write fails, as when full
+    assert run.end().startswith("stopped: The recorder failed: ")
+    tripped = next(line for line in run.watchdog() if line["kind"] == "tripped")
+    assert tripped["part"] == "recorder"
+    assert "File too large" in tripped["reason"]
+    assert run.station()[0]["reason"] == tripped["reason"]
+    run.assert_held_in_time(tripped["stamp_ns"])  # a disk is found full at the next flush, not when it becomes so
+    assert not read_run(run.folder / "run.mcap").complete
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_asked_to_end_does_so_without_a_trip(sent: signal.Signals, run: Run) -> None:
+    if sent is signal.SIGINT:  # as a terminal does, to every process
+        for pid in run.left():
+            os.kill(pid, sent)
+    else:
+        run.process.send_signal(sent)
+    assert sent.name in run.end()
+    assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"]
+    log = read_run(run.folder / "run.mcap")
+    assert log.complete
+    assert log.end is not None
+
+
+def test_a_run_in_which_nothing_fails_ends_without_a_trip(run: Run) -> None:
+    assert "The task" in run.end()
+    assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"]
+    assert not run.station()
+    assert read_run(run.folder / "run.mcap").complete
+
+
+def test_forearm_run_in_real_time_leaves_a_log_a_report_and_the_diaries(tmp_path: Path) -> None:
+    folder, mark = tmp_path / "run", uuid.uuid4().hex
+    sentence = "lift the tray with both arms"
+    command = [sys.executable, "-m", "forearm", "run", sentence, "--real-time", "--policy", "demonstrator"]
+    environment = {**os.environ, MARK: mark, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(
+        [*command, "--out", str(folder)], capture_output=True, text=True, env=environment, timeout=PATIENCE_S
+    )
+    assert ended.stdout.strip() == str(folder), ended.stderr
+    assert sentence in ended.stderr
+    kinds = [line["kind"] for line in read_diary(folder / "watchdog.jsonl")]
+    log = read_run(folder / "run.mcap")
+    assert log.complete
+    assert log.end is not None
+    # A machine that pauses must have had it stopped; one that keeps time has not.
+    assert (ended.returncode, log.end.outcome) in [(0, "done"), (1, "failed"), (3, "stopped")]
+    assert kinds[-1] == "ended"
+    assert ("held" in kinds) == ("held" in [line["kind"] for line in read_diary(folder / "station.jsonl")])
+    assert (folder / "report.html").is_file()
+    assert not processes_of(mark)
+
+
+def test_a_folder_that_has_a_log_is_refused_in_real_time_too(tmp_path: Path) -> None:
+    (tmp_path / "run.mcap").touch()
+    command = [
+        sys.executable,
+        "-m",
+        "forearm",
+        "run",
+        "lift the tray with both arms",
+        "--real-time",
+        "--policy",
+        "hold",
+    ]
+    ended = subprocess.run(
+        [*command, "--out", str(tmp_path)], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert ended.returncode == 2
+    assert "choose another folder" in ended.stderr
+    assert "Traceback" not in ended.stderr
