@@ -10,7 +10,19 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from forearm.events import Commanded, Decided, Judged, ModeChanged, Observed, SelfTested, SessionEnded, SessionStarted
+from forearm.events import (
+    Commanded,
+    Decided,
+    Judged,
+    ModeChanged,
+    Observed,
+    OperatorActed,
+    RecoveryBegan,
+    RecoveryEnded,
+    SelfTested,
+    SessionEnded,
+    SessionStarted,
+)
 from forearm.messages import ActionChunk, Decision, DepthImage, Finding, Image, Observation, Outcome, Plan
 
 stamps = st.integers(0, 2**62)
@@ -121,6 +133,27 @@ events = st.one_of(
     ),
     _tagged(Commanded, "commanded", sequence=counts, positions=st.lists(numbers, max_size=14).map(tuple)),
     _tagged(ModeChanged, "mode_changed", before=words, after=words, trigger=words, reason=words),
+    _tagged(
+        RecoveryBegan,
+        "recovery_began",
+        condition=words,
+        arm=words,
+        rung=words,
+        attempt=counts,
+        evidence=st.dictionaries(words, numbers, max_size=3),
+        reason=words,
+    ),
+    _tagged(
+        RecoveryEnded,
+        "recovery_ended",
+        condition=words,
+        rung=words,
+        attempt=counts,
+        recovered=st.booleans(),
+        proof=words,
+        duration_s=numbers,
+    ),
+    _tagged(OperatorActed, "operator_acted", who=words, act=words, details=words, accepted=st.booleans()),
     _tagged(
         SessionEnded,
         "session_ended",

@@ -19,7 +19,9 @@ from forearm.policy.interface import Policy
 from forearm.robot.interface import Robot
 from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.inference import Inference
-from forearm.runtime.loop import Loop, Reviews
+from forearm.runtime.loop import Loop, Reviews, Tick
+from forearm.runtime.override import Override
+from forearm.runtime.recovery import Recovery
 from forearm.runtime.watchdog import Concern, Patience, Watchdog
 from forearm.safety.limits import TICK_S
 from forearm.safety.mode import Mode, Trigger, step
@@ -81,6 +83,8 @@ class Session:
         clock: the session's time.
         emit: takes every event.
         patience: how long what goes wrong is borne with.
+        recovery: what is tried when the task goes wrong; None for nothing.
+        override: what a person does meanwhile; None where there is nobody.
         interrupted: why the session must end now, in words; empty while it need not.
         dropped: events that the log had no room for.
     """
@@ -99,6 +103,8 @@ class Session:
         clock: Clock,
         emit: Emit,
         patience: Patience | None = None,
+        recovery: Recovery | None = None,
+        override: Override | None = None,
         interrupted: Callable[[], str] = str,
         dropped: Callable[[], int] = int,
     ) -> None:
@@ -113,6 +119,8 @@ class Session:
         self._emit = emit
         self._loop = Loop(robot=robot, clock=clock, inference=inference, chunks=chunks, guard=guard, emit=emit)
         self._watchdog = Watchdog(patience or Patience())
+        self._recovery = recovery
+        self._override = override
         self._interrupted = interrupted
         self._dropped = dropped
         self._mode = Mode.IDLE
@@ -153,7 +161,7 @@ class Session:
             self._clock.sleep_until(due_ns)
             self._lateness.add((self._clock.now_ns() - due_ns) / NANOSECONDS)
             tick = self._loop.tick()
-            concern = self._watchdog.judge(tick)
+            concern = self._reconsider(tick, self._watchdog.judge(tick))
             self._change_mode(concern)
             if concern.outcome is Outcome.STOP:
                 return "stopped", concern.reason
@@ -184,6 +192,20 @@ class Session:
         )
         refuse_unproven(proofs)
         self._chunks.start(observation)
+
+    def _reconsider(self, tick: Tick, concern: Concern) -> Concern:
+        """What remains of the concern when a person overrides it, or what can be tried is tried."""
+        order = None if self._override is None else self._override.judge(tick, concern, self._mode)
+        if self._recovery is not None:
+            if order is None:
+                order = self._recovery.judge(tick, concern, self._mode)
+            else:
+                self._recovery.watch(tick, "A person steers.")
+        if order is None:
+            return concern
+        if order.trigger is not None:
+            self._step(order.trigger, order.reason)
+        return order.concern
 
     def _change_mode(self, concern: Concern) -> None:
         """Takes the step that the concern asks for; a hold that begins brakes to rest within the limits."""
@@ -228,6 +250,8 @@ class Session:
 
     def _end(self, outcome: Ended, reason: str) -> SessionEnded:
         """Stops first, then closes, then says so; a step that fails does not keep the next from being taken."""
+        if self._recovery is not None:
+            self._recovery.close(self._clock.now_ns(), outcome == "done")
         progress = self._goal.progress() if self._lateness.count else 0.0
         for last_step in (self._robot.stop, self._inference.close, self._robot.close):
             try:

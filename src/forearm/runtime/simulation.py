@@ -5,17 +5,22 @@ Invariant: with equal arguments and equal code the events are equal, but for mea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from forearm.cell.faults import Fault
 from forearm.cell.setup import Setup
 from forearm.cell.simulator import CellRobot
 from forearm.clock import NANOSECONDS, SimulatedClock
 from forearm.events import Emit, SessionEnded
 from forearm.policy.choice import MakePolicy
 from forearm.runtime.chunks import ChunkBuffer
+from forearm.runtime.helm import Helm
 from forearm.runtime.inference import SimulatedInference
+from forearm.runtime.operator import Operator, TraceDesk
+from forearm.runtime.override import Override
+from forearm.runtime.recovery import Recovery
 from forearm.runtime.session import Charge, Session
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
@@ -27,11 +32,15 @@ LATENCY_S = 0.05  # s, simulated, from observation to decision: twice the small 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
-    """How a simulated session went: its last event, s of session time, and the object first taken, empty if none."""
+    """How a simulated session went.
+
+    Its last event, s of session time, the object first taken, empty if none, and the kinds of fault that happened.
+    """
 
     ended: SessionEnded
     duration_s: float
     taken: str
+    faults: tuple[str, ...] = ()
 
 
 class Simulation:
@@ -42,17 +51,32 @@ class Simulation:
         make_policy: makes the policy for the scene.
         latency_s: simulated s from observation to decision.
         outside_view: whether a camera for people is captured too.
+        faults: what is to go wrong on purpose.
+        recovers: whether the ladder is climbed when something goes wrong.
+        operator: who may act during the run; None for nobody.
+        desk: where the operator's edits of the trace go; the policy must have been made with it.
 
     Raises:
         CheckpointError: when the policy's weights are missing or corrupt.
     """
 
     def __init__(
-        self, setup: Setup, make_policy: MakePolicy, *, latency_s: float = LATENCY_S, outside_view: bool = False
+        self,
+        setup: Setup,
+        make_policy: MakePolicy,
+        *,
+        latency_s: float = LATENCY_S,
+        outside_view: bool = False,
+        faults: Sequence[Fault] = (),
+        recovers: bool = True,
+        operator: Operator | None = None,
+        desk: TraceDesk | None = None,
     ) -> None:
         self._clock = SimulatedClock()
-        self._robot = CellRobot(setup=setup, clock=self._clock, outside_view=outside_view)
+        self._robot = CellRobot(setup=setup, clock=self._clock, outside_view=outside_view, faults=faults)
         self._latency_s = latency_s
+        self._recovers = recovers
+        self._operator, self._desk = operator, desk
         self.policy = make_policy(self._robot)
 
     def run(
@@ -82,20 +106,30 @@ class Simulation:
         charge = Charge(
             instruction=setup.instruction, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
         )
-        vetting, guard = Vetting(limits), Guard(limits)
+        vetting, guard, chunks = Vetting(limits), Guard(limits), ChunkBuffer(limits)
+        helm = Helm(SimulatedInference(self.policy, vetting, latency_s=self._latency_s), vetting)
+        override = None
+        if self._operator is not None:
+            override = Override(operator=self._operator, helm=helm, chunks=chunks, emit=emit, desk=self._desk)
         session = Session(
             charge=charge,
             robot=self._robot,
             policy=self.policy,
-            inference=SimulatedInference(self.policy, vetting, latency_s=self._latency_s),
-            chunks=ChunkBuffer(limits),
-            guard=guard,
-            prove=partial(prove, vetting, guard, model_digest=self.policy.model_digest),
+            inference=helm,
+            chunks=chunks,
+            guard=Guard(limits),
             goal=self._robot,
             clock=self._clock,
             emit=emit,
+            recovery=Recovery(helm=helm, chunks=chunks, emit=emit) if self._recovers else None,
+            override=override,
             interrupted=interrupted,
             dropped=dropped,
         )
         ended = session.run()
-        return Simulated(ended=ended, duration_s=self._clock.now_ns() / NANOSECONDS, taken=self._robot.taken() or "")
+        return Simulated(
+            ended=ended,
+            duration_s=self._clock.now_ns() / NANOSECONDS,
+            taken=self._robot.taken() or "",
+            faults=self._robot.faults(),
+        )

@@ -21,7 +21,19 @@ from mcap.writer import MCAP0_MAGIC
 
 from forearm.clock import NANOSECONDS
 from forearm.errors import LogError
-from forearm.events import Commanded, Decided, Event, Judged, ModeChanged, Observed, SessionEnded, SessionStarted
+from forearm.events import (
+    Commanded,
+    Decided,
+    Event,
+    Judged,
+    ModeChanged,
+    Observed,
+    OperatorActed,
+    RecoveryBegan,
+    RecoveryEnded,
+    SessionEnded,
+    SessionStarted,
+)
 from forearm.messages import DepthImage, Floats
 from forearm.telemetry import encoding
 from forearm.telemetry.images import LoggedImage, depth_image, logged_image
@@ -46,6 +58,8 @@ class RunLog:
         decisions: what the policy answered.
         verdicts: what vetting answered, and the guard where it did not just allow.
         mode_changes: every change of mode.
+        recoveries: every beginning and end of a recovery, in order.
+        operator_acts: everything a person did.
         images: each colour camera's captures, oldest first, still encoded.
         depths: each depth camera's captures, oldest first.
         end: how the run ended; None when it did not get to say so.
@@ -64,6 +78,8 @@ class RunLog:
     decisions: tuple[Decided, ...]
     verdicts: tuple[Judged, ...]
     mode_changes: tuple[ModeChanged, ...]
+    recoveries: tuple[RecoveryBegan | RecoveryEnded, ...]
+    operator_acts: tuple[OperatorActed, ...]
     images: Mapping[str, tuple[LoggedImage, ...]]
     depths: Mapping[str, tuple[DepthImage, ...]]
     end: SessionEnded | None
@@ -222,6 +238,10 @@ def read_run(path: Path) -> RunLog:
         decisions=tuple(events[Decided]),
         verdicts=tuple(events[Judged]),
         mode_changes=tuple(events[ModeChanged]),
+        recoveries=tuple(
+            sorted(events[RecoveryBegan] + events[RecoveryEnded], key=lambda event: (event.stamp_ns, event.attempt))
+        ),
+        operator_acts=tuple(events[OperatorActed]),
         images={camera: tuple(captures) for camera, captures in images.items()},
         depths={camera: tuple(captures) for camera, captures in depths.items()},
         end=events[SessionEnded][-1] if events[SessionEnded] else None,

@@ -29,6 +29,9 @@ _SHARES: Mapping[str, float] = MappingProxyType(
         "decided": 0.8,
         "judged": 1.0,
         "mode_changed": 1.0,
+        "recovery_began": 1.0,
+        "recovery_ended": 1.0,
+        "operator_acted": 1.0,
         "session_started": 1.0,
         "session_ended": 1.0,
     }
