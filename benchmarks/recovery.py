@@ -87,9 +87,9 @@ def main() -> None:
                     trials.append(done)
                     if done["happened"]:
                         pairs[recovers].append(done)
+                    if chosen.json:
+                        chosen.json.write_text(json.dumps(trials, indent=1))
             print(f"{kind:20}{task:12}{share(pairs[False]):28}{share(pairs[True])}", flush=True)
-            if chosen.json:
-                chosen.json.write_text(json.dumps(trials, indent=1))
 
 
 if __name__ == "__main__":

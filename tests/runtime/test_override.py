@@ -1,5 +1,6 @@
 import io
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,8 +8,9 @@ from recovery_bench import RecoveryBench
 from runtime_stubs import HOME, LIMITS
 
 from forearm.cell.tasks import task_named
-from forearm.events import Commanded, OperatorActed
+from forearm.events import Commanded, Decided, Event, OperatorActed
 from forearm.policy.choice import policy_named
+from forearm.policy.reasoning import Intervention
 from forearm.robot.kinematics import tool_poses
 from forearm.runtime.operator import (
     Act,
@@ -151,3 +153,29 @@ def test_a_person_takes_over_in_the_cell_jogs_three_centimetres_hands_back_and_t
     run = simulation.run(seed=1, emit=lambda event: seen.append(event) if isinstance(event, OperatorActed) else None)
     assert [event.accepted for event in seen] == [True] * 4
     assert run.ended.outcome == "done"
+
+
+@pytest.mark.slow
+def test_an_edited_trace_is_what_the_next_decision_says_and_where_the_arms_go() -> None:
+    ended_at: list[np.ndarray] = []
+    stated: list[np.ndarray] = []
+    for edits in ([], [(0.6, EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.04)))]):
+        desk = TraceDesk()
+        script = Script([(0.3, Hold(who=ME)), *edits, (0.8, StepOnce(who=ME))])
+        policy = policy_named("model", intervene=lambda robot, desk=desk: Intervention(trace=desk))
+        setup = replace(task_named("put-in-box").sample(1), time_limit_s=2.6)
+        plans: list[np.ndarray] = []
+        sent_last = [np.empty(0)]
+
+        def see(event: Event, plans: list[np.ndarray] = plans, sent_last: list[np.ndarray] = sent_last) -> None:
+            if isinstance(event, Decided) and event.decision.plan is not None:
+                plans.append(event.decision.plan.trace)
+            elif isinstance(event, Commanded):
+                sent_last[0] = np.array(event.positions)
+
+        Simulation(setup, policy, operator=script, desk=desk).run(seed=1, emit=see)
+        stated.append(plans[-1])
+        ended_at.append(tool_poses(sent_last[0])[0][0])
+    assert stated[1][0] - stated[0][0] == pytest.approx(np.tile([0.0, 0.0, 0.04], (5, 1)), abs=1e-6)
+    assert stated[1][1] == pytest.approx(stated[0][1], abs=1e-6)
+    assert ended_at[1][2] - ended_at[0][2] > 0.015
