@@ -135,10 +135,10 @@ def test_an_arm_that_something_else_holds_is_waited_for_and_then_goes_on() -> No
     assert bench.ended()[-1].recovered
 
 
-@pytest.mark.parametrize("budget", [{"attempts": 0}, {"ask_s": -1.0}])
-def test_a_budget_that_means_nothing_is_refused(budget: dict[str, float]) -> None:
+@pytest.mark.parametrize(("attempts", "ask_s"), [(0, 0.0), (1, -1.0)])
+def test_a_budget_that_means_nothing_is_refused(attempts: int, ask_s: float) -> None:
     with pytest.raises(ConfigError, match="budget"):
-        Budget(**budget)
+        Budget(attempts=attempts, ask_s=ask_s)
 
 
 def travelled() -> np.ndarray:

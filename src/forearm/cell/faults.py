@@ -6,7 +6,7 @@ or frozen, a camera repeats itself; MuJoCo decides the rest. Equal setups, comma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar, Literal, Protocol
@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 
 from forearm.cell.physics import Physics
+from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.shutter import Views
 from forearm.errors import InputError, unknown
@@ -87,17 +88,26 @@ class Nudge:
     seconds: float = 0.0
 
     def begins(self, stage: Stage) -> bool:
-        for arm in BIMANUAL_YAM.arms:
-            tool = stage.physics.tool_pose(arm.name)
-            for name in stage.things:
-                if stage.closing(arm) and stage.physics.surrounds(name, tool.translation, AMID_M):
-                    along = tool.rotation[:, 0]
-                    away = float((stage.physics.object_pose(name).translation - tool.translation) @ along)
-                    # Outwards where the tool is off the centre; for a block, held in its middle, either way.
-                    sign = np.sign(away) if abs(away) > AMID_M else stage.rng.choice([-1.0, 1.0])
-                    stage.physics.shift(name, along * sign * self.shift_m)
-                    return True
-        return False
+        ways = [(name, by) for arm in BIMANUAL_YAM.arms if stage.closing(arm) for name, by in self._ways(stage, arm)]
+        if not ways:
+            return False
+        # A tray, taken by both arms at once, goes towards the middle: further out no arm could take it again.
+        heres = [stage.physics.object_pose(name).translation for name, _ in ways]
+        offs = [abs(float(here[1] + by[1]) - MIDLINE_Y_M) for here, (_, by) in zip(heres, ways, strict=True)]
+        name, by = ways[int(np.argmin(offs))]
+        stage.physics.shift(name, by)
+        return True
+
+    def _ways(self, stage: Stage, arm: Arm) -> Iterator[tuple[str, Floats]]:
+        """Each object that the arm is about to take, and the shift m (3,) that keeps it from it."""
+        tool = stage.physics.tool_pose(arm.name)
+        along = tool.rotation[:, 0]
+        for name in stage.things:
+            if stage.physics.surrounds(name, tool.translation, AMID_M):
+                away = float((stage.physics.object_pose(name).translation - tool.translation) @ along)
+                # Outwards where the tool is off the centre; for a block, held in its middle, either way.
+                sign = np.sign(away) if abs(away) > AMID_M else stage.rng.choice([-1.0, 1.0])
+                yield name, along * sign * self.shift_m
 
     def ends(self, stage: Stage) -> None:
         """What was shifted stays."""
