@@ -1,6 +1,7 @@
 """Sessions in the real cell without a picture: for policies that look at nothing, a hundred times cheaper."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from forearm.runtime.inference import SimulatedInference
 from forearm.runtime.session import Charge, Session
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
+from forearm.safety.selftest import prove
 from forearm.safety.vetting import Vetting
 
 BLACK = np.zeros((2, 2, 3), dtype=np.uint8)
@@ -55,13 +57,15 @@ class BlindRun:
     def play(self, see: Callable[[Event], None]) -> SessionEnded:
         """Runs it; `see` is called with every event as it happens."""
         policy, limits = Demonstrator.rehearse(self._setup), Limits.of()
+        vetting, guard = Vetting(limits), Guard(limits)
         session = Session(
             charge=Charge(instruction=self._setup.instruction, seed=0, time_limit_s=self._time_limit_s),
             robot=self.robot,
             policy=policy,
-            inference=SimulatedInference(policy, Vetting(limits)),
+            inference=SimulatedInference(policy, vetting),
             chunks=ChunkBuffer(limits),
-            guard=Guard(limits),
+            guard=guard,
+            prove=partial(prove, vetting, guard),
             goal=self.robot,
             clock=self.clock,
             emit=see,

@@ -1,6 +1,7 @@
 """A robot whose grippers meet something or nothing, a policy that grasps, and a session that recovers."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from runtime_stubs import HOME, LIMITS, Elapsed, J, ObedientRobot, ns
@@ -17,6 +18,7 @@ from forearm.runtime.override import Override
 from forearm.runtime.recovery import Budget, Recovery
 from forearm.runtime.session import Charge, Session
 from forearm.safety.guard import Guard
+from forearm.safety.selftest import prove
 from forearm.safety.vetting import Vetting
 
 GRIPPERS = BIMANUAL_YAM.grippers
@@ -101,6 +103,7 @@ class RecoveryBench:
         recovers: bool = True,
     ) -> None:
         clock, policy, chunks = SimulatedClock(), Grasps(), ChunkBuffer(LIMITS)
+        guard = Guard(LIMITS)
         self.robot = GrippingRobot(clock, thing, blind, stuck)
         self.events: list[Event] = []
         helm = Helm(SimulatedInference(policy, Vetting(LIMITS)), vetting or Vetting(LIMITS))
@@ -111,7 +114,8 @@ class RecoveryBench:
             policy=policy,
             inference=helm,
             chunks=chunks,
-            guard=Guard(LIMITS),
+            guard=guard,
+            prove=partial(prove, Vetting(LIMITS), guard),
             goal=Elapsed(clock, goal_s),
             clock=clock,
             emit=emit,
