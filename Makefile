@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTRUCTION ?= put the red block in the box
 export MUJOCO_GL ?= egl
+# One thread a process: tests run in two, and threads that wait for each other take turns at being late.
+export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: run test check coverage mutants setup dev format clean

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -129,6 +129,49 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RecoveryBegan:
+    """Something went wrong and rung number `attempt` (from 1) for it is tried.
+
+    `evidence` is what was measured, each value's unit in its name; `reason` says it in words.
+    """
+
+    kind: Literal["recovery_began"] = "recovery_began"
+    stamp_ns: int
+    condition: str
+    arm: str
+    rung: str
+    attempt: int
+    evidence: Mapping[str, float]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RecoveryEnded:
+    """What became of it: `recovered` only where it was measured that the condition is gone; `proof` says how."""
+
+    kind: Literal["recovery_ended"] = "recovery_ended"
+    stamp_ns: int
+    condition: str
+    rung: str
+    attempt: int
+    recovered: bool
+    proof: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OperatorActed:
+    """A person did something: who, what, and the details in words; `accepted` is False where it was not the time."""
+
+    kind: Literal["operator_acted"] = "operator_acted"
+    stamp_ns: int
+    who: str
+    act: str
+    details: str
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SessionEnded:
     """The run ended: `outcome` done, failed, refused, stopped or error; `progress` 0..1 of the task."""
 
@@ -143,5 +186,18 @@ class SessionEnded:
     dropped: int
 
 
-Event = SessionStarted | SelfTested | Observed | Decided | Judged | Commanded | ModeChanged | Stopped | SessionEnded
+Event = (
+    SessionStarted
+    | SelfTested
+    | Observed
+    | Decided
+    | Judged
+    | Commanded
+    | ModeChanged
+    | Stopped
+    | RecoveryBegan
+    | RecoveryEnded
+    | OperatorActed
+    | SessionEnded
+)
 Emit = Callable[[Event], None]

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-_TYPES = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "null": type(None)}
+_TYPES = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "null": type(None),
+}
 
 
 def conforms(value: Any, schema: dict[str, Any]) -> bool:

@@ -11,12 +11,17 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from forearm.cell.scene import OBJECT_FRICTION
 from forearm.cell.setup import Setup
 from forearm.cell.variation import Placement
 from forearm.geometry import Pose
 from forearm.robot.embodiment import BIMANUAL_YAM, GRIPPER_STROKE_M
 
 Array = NDArray[np.float64]
+
+GREASED = 0.01  # coefficient of friction of a surface that fingers cannot hold
+RIGID = 0.9999  # impedance of that friction: MuJoCo's usual 0.9 lets a pushed joint creep
+JAMMED = 200.0  # N m, friction in a jammed joint: more than three times what its motor gives
 
 
 class Physics:
@@ -106,6 +111,41 @@ class Physics:
         """Whether the two arms' hands touch each other now."""
         pairs = self.data.contact.geom.tolist()
         return any({self._geom_arm[one], self._geom_arm[other]} == {"left", "right"} for one, other in pairs)
+
+    def is_free(self, name: str) -> bool:
+        """Whether the object `name` can be moved."""
+        return bool(self.model.body(name).jntnum[0])
+
+    def surrounds(self, name: str, point: Array, margin: float) -> bool:
+        """Whether `point` m (3,) is in one of the object's boxes, each grown by `margin` m."""
+        inside = self.object_pose(name).inverse().apply(point)
+        body = self.model.body(name)
+        boxes = range(body.geomadr[0], body.geomadr[0] + body.geomnum[0])
+        return any(
+            bool(np.all(np.abs(inside - self.model.geom_pos[geom]) <= self.model.geom_size[geom] + margin))
+            for geom in boxes
+        )
+
+    def shift(self, name: str, by: Array) -> None:
+        """Moves the free object `name` by m (3,) at once."""
+        start = self.model.jnt_qposadr[self.model.body(name).jntadr[0]]
+        self.data.qpos[start : start + 3] += by
+        mujoco.mj_forward(self.model, self.data)
+
+    def grease(self, name: str, greased: bool) -> None:
+        """Takes nearly all friction from the object `name`, or gives it back."""
+        body = self.model.body(name)
+        for geom in range(body.geomadr[0], body.geomadr[0] + body.geomnum[0]):
+            # Of two surfaces MuJoCo takes the greater friction, unless one has priority.
+            self.model.geom_priority[geom] = int(greased)
+            self.model.geom_friction[geom, 0] = GREASED if greased else OBJECT_FRICTION[0]
+
+    def jam(self, arm: str, jammed: bool) -> None:
+        """Jams the six joints of arm "left" or "right", or frees them."""
+        for number in range(1, 7):
+            dof = self.model.joint(f"{arm}_joint{number}").dofadr[0]
+            self.model.dof_frictionloss[dof] = JAMMED if jammed else 0.0
+            self.model.dof_solimp[dof, :2] = RIGID  # only friction uses it, and only a jammed joint has any
 
     def _against(self, name: str) -> list[int]:
         """The geoms in contact with the object `name`."""

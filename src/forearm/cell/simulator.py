@@ -6,9 +6,12 @@ latter, equal setups and commands give equal bytes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from forearm.cell import scene
+from forearm.cell.faults import Fault, Faults
 from forearm.cell.physics import Physics
 from forearm.cell.setup import Setup
 from forearm.cell.shutter import InlineShutter, Shutter
@@ -34,6 +37,7 @@ class CellRobot:
         outside_view: whether images hold "outside" too, a view for people (about 20 ms a capture).
         camera_period_s: s between captures, a multiple of the physics step; captures fall on multiples of it.
         shutter: takes the pictures; at once in this thread by default, which is what repeats byte by byte.
+        faults: what is to go wrong on purpose, each once.
 
     Raises:
         ConfigError: for a camera period that is not a positive multiple of the physics step.
@@ -48,6 +52,7 @@ class CellRobot:
         outside_view: bool = False,
         camera_period_s: float = TICK_S,
         shutter: Shutter | None = None,
+        faults: Sequence[Fault] = (),
     ) -> None:
         period_ns = round(camera_period_s * NANOSECONDS)
         if period_ns <= 0 or period_ns % STEP_NS:
@@ -59,6 +64,8 @@ class CellRobot:
         self._views = [camera.name for camera in BIMANUAL_YAM.cameras] + [scene.OUTSIDE] * outside_view
         self._physics = Physics(task_model(setup.task), setup)
         self._shutter: Shutter = InlineShutter() if shutter is None else shutter
+        self._wanted_faults = tuple(faults)
+        self._faults = Faults((), self._physics, setup)
         self._connected = False
 
     @property
@@ -73,6 +80,7 @@ class CellRobot:
     def connect(self, epoch: int) -> None:
         self.close()
         self._physics = Physics(task_model(self._setup.task), self._setup)
+        self._faults = Faults(self._wanted_faults, self._physics, self._setup)
         self._epoch, self._sequence = epoch, 0
         self._start_ns, self._elapsed_ns = self._clock.now_ns(), 0
         self._command = np.array(self._setup.start)
@@ -86,7 +94,7 @@ class CellRobot:
         now_ns = self._clock.now_ns()
         self._follow(now_ns - self._start_ns)
         self._sequence += 1
-        views = self._shutter.newest()
+        views = self._faults.seen(self._shutter.newest())
         return Observation(
             stamp_ns=now_ns,
             sequence=self._sequence,
@@ -136,6 +144,14 @@ class CellRobot:
         """How far the task is, 0..1."""
         return self._task.progress(self._setup, self._physics)
 
+    def faults(self) -> tuple[str, ...]:
+        """The kinds of fault that have begun, in order."""
+        return tuple(self._faults.happened)
+
+    def holders(self, name: str) -> frozenset[str]:
+        """The arms that have both fingers on the object `name`, the truth."""
+        return self._physics.holders(name)
+
     def taken(self) -> str | None:
         """The name of the object that was first held between two fingers, None so far."""
         return self._taken
@@ -150,7 +166,7 @@ class CellRobot:
 
     def _set(self, positions: Floats) -> None:
         self._command = np.array(positions)
-        self._physics.target(self._command)
+        self._physics.target(self._faults.pass_to(self._elapsed_ns / NANOSECONDS, self._command))
 
     def _follow(self, until_ns: int) -> None:
         """Moves the physics on to `until_ns` after the start, watching and capturing on the way."""

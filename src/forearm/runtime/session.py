@@ -22,6 +22,8 @@ from forearm.runtime.brakes import TICK_NS, Brakes
 from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.inference import Inference
 from forearm.runtime.loop import Loop, Reviews, Tick
+from forearm.runtime.override import Override
+from forearm.runtime.recovery import Recovery
 from forearm.runtime.trail import Trail
 from forearm.runtime.watchdog import Concern, Patience, Watchdog
 from forearm.safety.mode import Mode, Trigger, step
@@ -82,6 +84,8 @@ class Session:
         clock: the session's time.
         emit: takes every event.
         patience: how long what goes wrong is borne with.
+        recovery: what is tried when the task goes wrong; None for nothing.
+        override: what a person does meanwhile; None where there is nobody.
         interrupted: why the session must end now, in words; empty while it need not.
         dropped: events that the log had no room for.
         external_stop: why the cell wants the arms to stop, in words; empty while it does not. One that fails stops.
@@ -102,6 +106,8 @@ class Session:
         clock: Clock,
         emit: Emit,
         patience: Patience | None = None,
+        recovery: Recovery | None = None,
+        override: Override | None = None,
         interrupted: Callable[[], str] = str,
         dropped: Callable[[], int] = int,
         external_stop: Callable[[], str] = str,
@@ -119,10 +125,13 @@ class Session:
         self._loop = Loop(robot=robot, clock=clock, inference=inference, chunks=chunks, guard=guard, emit=emit)
         self._watchdog = Watchdog(patience or Patience())
         self._brakes = Brakes(chunks=chunks, embodiment=robot.embodiment, emit=emit, trail=trail)
+        self._recovery = recovery
+        self._override = override
         self._interrupted = interrupted
         self._external_stop = external_stop
         self._dropped = dropped
         self._mode = Mode.IDLE
+        self._returning = False  # whether the brakes have sent an arm back the way it came
         self._cause = Cause.FAULT
         self._lateness = Histogram()
 
@@ -162,7 +171,7 @@ class Session:
             self._lateness.add((self._clock.now_ns() - due_ns) / NANOSECONDS)
             tick = self._loop.tick()
             self._brakes.note(tick)
-            concern = self._watchdog.judge(tick)
+            concern = self._reconsider(tick, self._watchdog.judge(tick))
             self._change_mode(concern, tick)
             if self._mode is Mode.PROTECTIVE_STOP:
                 return "stopped", concern.reason
@@ -206,16 +215,32 @@ class Session:
             return f"The external stop input failed: {type(error).__name__}: {error}"
         return f"External stop: {reason}" if reason else ""
 
+    def _reconsider(self, tick: Tick, concern: Concern) -> Concern:
+        """What remains of the concern when a person overrides it, or what can be tried is tried."""
+        order = None if self._override is None else self._override.judge(tick, concern, self._mode)
+        if self._recovery is not None:
+            if order is None:
+                order = self._recovery.judge(tick, concern, self._mode)
+            else:
+                self._recovery.watch(tick, "A person steers.")
+        if order is None:
+            return concern
+        if order.trigger is not None:
+            self._step(order.trigger, order.reason)
+        return order.concern
+
     def _change_mode(self, concern: Concern, tick: Tick) -> None:
         """Takes the step that the concern asks for; a hold that begins does with both arms what the table says."""
         if concern.outcome is Outcome.STOP:
             self._step(Trigger.FAULT, concern.reason)
-        elif concern.outcome is Outcome.HOLD and self._mode in (Mode.ENGAGED, Mode.RECOVERING):
-            each = self._brakes.stop(tick, concern.reason, may_retreat=self._mode is Mode.ENGAGED)
+        elif concern.outcome is Outcome.HOLD and (self._mode is Mode.ENGAGED or self._returning):
+            each = self._brakes.stop(tick, concern.reason, may_retreat=not self._returning)
+            self._returning = self._brakes.retreating
             self._step(Trigger.FAULT if each.hardest is StopKind.PROTECTIVE else Trigger.HOLD, concern.reason)
-            if self._brakes.retreating:
+            if self._returning:
                 self._step(Trigger.RECOVER, "An arm goes back the way it came.")
-        elif concern.outcome is Outcome.ALLOW and self._mode is Mode.RECOVERING and not self._brakes.retreating:
+        elif concern.outcome is Outcome.ALLOW and self._returning and not self._brakes.retreating:
+            self._returning = False
             self._step(Trigger.RECOVERED, "The way back is done, and a vetted chunk is here.")
         elif concern.outcome is Outcome.ALLOW and self._mode is Mode.IDLE:
             self._step(Trigger.ENGAGE, "The first vetted chunk is here.")
@@ -253,6 +278,8 @@ class Session:
 
     def _end(self, outcome: Ended, reason: str) -> SessionEnded:
         """Stops, measures that, closes, says so; a step that fails does not keep the next from being taken."""
+        if self._recovery is not None:
+            self._recovery.close(self._clock.now_ns(), outcome == "done")
         progress = self._goal.progress() if self._lateness.count else 0.0
         cause = self._cause if outcome in ("stopped", "error") else None
         measure = partial(self._brakes.end, reason, cause, self._robot, self._clock)

@@ -5,17 +5,22 @@ Invariant: with equal arguments and equal code the events are equal, but for mea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from forearm.cell.faults import Fault
 from forearm.cell.setup import Setup
 from forearm.cell.simulator import CellRobot
 from forearm.clock import NANOSECONDS, SimulatedClock
 from forearm.events import Emit, SessionEnded
 from forearm.policy.choice import MakePolicy
 from forearm.runtime.chunks import ChunkBuffer
+from forearm.runtime.helm import Helm
 from forearm.runtime.inference import SimulatedInference
+from forearm.runtime.operator import Operator, TraceDesk
+from forearm.runtime.override import Override
+from forearm.runtime.recovery import Recovery
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.trail import Trail
 from forearm.safety.guard import Guard
@@ -28,11 +33,15 @@ LATENCY_S = 0.05  # s, simulated, from observation to decision: twice the small 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
-    """How a simulated session went: its last event, s of session time, and the object first taken, empty if none."""
+    """How a simulated session went.
+
+    Its last event, s of session time, the object first taken, empty if none, and the kinds of fault that happened.
+    """
 
     ended: SessionEnded
     duration_s: float
     taken: str
+    faults: tuple[str, ...] = ()
 
 
 class Simulation:
@@ -43,17 +52,32 @@ class Simulation:
         make_policy: makes the policy for the scene.
         latency_s: simulated s from observation to decision.
         outside_view: whether a camera for people is captured too.
+        faults: what is to go wrong on purpose.
+        recovers: whether the ladder is climbed when something goes wrong; else the pair is stopped as its table says.
+        operator: who may act during the run; None for nobody.
+        desk: where the operator's edits of the trace go; the policy must have been made with it.
 
     Raises:
         CheckpointError: when the policy's weights are missing or corrupt.
     """
 
     def __init__(
-        self, setup: Setup, make_policy: MakePolicy, *, latency_s: float = LATENCY_S, outside_view: bool = False
+        self,
+        setup: Setup,
+        make_policy: MakePolicy,
+        *,
+        latency_s: float = LATENCY_S,
+        outside_view: bool = False,
+        faults: Sequence[Fault] = (),
+        recovers: bool = False,
+        operator: Operator | None = None,
+        desk: TraceDesk | None = None,
     ) -> None:
         self._clock = SimulatedClock()
-        self._robot = CellRobot(setup=setup, clock=self._clock, outside_view=outside_view)
+        self._robot = CellRobot(setup=setup, clock=self._clock, outside_view=outside_view, faults=faults)
         self._latency_s = latency_s
+        self._recovers = recovers
+        self._operator, self._desk = operator, desk
         self.policy = make_policy(self._robot)
 
     def run(
@@ -86,21 +110,38 @@ class Simulation:
             instruction=setup.instruction, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
         )
         vetting, guard = Vetting(limits, model_digest=self.policy.model_digest), Guard(limits)
+        chunks = ChunkBuffer(limits)
+        helm = Helm(SimulatedInference(self.policy, vetting, latency_s=self._latency_s), vetting)
         session = Session(
             charge=charge,
             robot=self._robot,
             policy=self.policy,
-            inference=SimulatedInference(self.policy, vetting, latency_s=self._latency_s),
-            chunks=ChunkBuffer(limits),
+            inference=helm,
+            chunks=chunks,
             guard=guard,
             prove=partial(prove, vetting, guard, model_digest=self.policy.model_digest),
             goal=self._robot,
             clock=self._clock,
             emit=emit,
+            recovery=Recovery(helm=helm, chunks=chunks, emit=emit) if self._recovers else None,
+            override=self._override(helm, chunks, emit),
             interrupted=interrupted,
             dropped=dropped,
             external_stop=external_stop,
-            trail=Trail(vetting, self._robot.embodiment, model_digest=self.policy.model_digest),
+            trail=None if self._recovers else self._trail(vetting),
         )
         ended = session.run()
-        return Simulated(ended=ended, duration_s=self._clock.now_ns() / NANOSECONDS, taken=self._robot.taken() or "")
+        return Simulated(
+            ended=ended,
+            duration_s=self._clock.now_ns() / NANOSECONDS,
+            taken=self._robot.taken() or "",
+            faults=self._robot.faults(),
+        )
+
+    def _override(self, helm: Helm, chunks: ChunkBuffer, emit: Emit) -> Override | None:
+        if self._operator is None:
+            return None
+        return Override(operator=self._operator, helm=helm, chunks=chunks, emit=emit, desk=self._desk)
+
+    def _trail(self, vetting: Vetting) -> Trail:
+        return Trail(vetting, self._robot.embodiment, model_digest=self.policy.model_digest)

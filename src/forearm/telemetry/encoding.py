@@ -149,4 +149,4 @@ def schema(annotation: Any) -> Json:
     if is_dataclass(annotation):
         hints = _annotations(cast(type, annotation))
         return {"type": "object", "properties": {name: schema(hint) for name, hint in hints.items()}}
-    return {str: {"type": "string"}, int: {"type": "integer"}, float: _NUMBER}[annotation]
+    return {str: {"type": "string"}, bool: {"type": "boolean"}, int: {"type": "integer"}, float: _NUMBER}[annotation]

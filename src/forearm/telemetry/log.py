@@ -28,6 +28,9 @@ from forearm.events import (
     Judged,
     ModeChanged,
     Observed,
+    OperatorActed,
+    RecoveryBegan,
+    RecoveryEnded,
     SessionEnded,
     SessionStarted,
     Stopped,
@@ -57,6 +60,8 @@ class RunLog:
         verdicts: what vetting answered, and the guard where it did not just allow.
         mode_changes: every change of mode.
         stops: what was measured of every stop.
+        recoveries: every beginning and end of a recovery, in order.
+        operator_acts: everything a person did.
         images: each colour camera's captures, oldest first, still encoded.
         depths: each depth camera's captures, oldest first.
         end: how the run ended; None when it did not get to say so.
@@ -76,6 +81,8 @@ class RunLog:
     verdicts: tuple[Judged, ...]
     mode_changes: tuple[ModeChanged, ...]
     stops: tuple[Stopped, ...]
+    recoveries: tuple[RecoveryBegan | RecoveryEnded, ...]
+    operator_acts: tuple[OperatorActed, ...]
     images: Mapping[str, tuple[LoggedImage, ...]]
     depths: Mapping[str, tuple[DepthImage, ...]]
     end: SessionEnded | None
@@ -235,6 +242,10 @@ def read_run(path: Path) -> RunLog:
         verdicts=tuple(events[Judged]),
         mode_changes=tuple(events[ModeChanged]),
         stops=tuple(events[Stopped]),
+        recoveries=tuple(
+            sorted(events[RecoveryBegan] + events[RecoveryEnded], key=lambda event: (event.stamp_ns, event.attempt))
+        ),
+        operator_acts=tuple(events[OperatorActed]),
         images={camera: tuple(captures) for camera, captures in images.items()},
         depths={camera: tuple(captures) for camera, captures in depths.items()},
         end=events[SessionEnded][-1] if events[SessionEnded] else None,

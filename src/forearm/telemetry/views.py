@@ -24,6 +24,9 @@ from forearm.events import (
     Judged,
     ModeChanged,
     Observed,
+    OperatorActed,
+    RecoveryBegan,
+    RecoveryEnded,
     SelfTested,
     SessionEnded,
     SessionStarted,
@@ -104,6 +107,13 @@ def _sentences(event: Event) -> Iterator[tuple[str, str, Outcome]]:
             yield "mode", f"{event.before} → {event.after}: {event.reason}", Outcome.LIMIT
         case Stopped():
             yield "stop", f"{event.text}: {event.cause}", Outcome.ALLOW if event.verdict == "standing" else Outcome.STOP
+        case RecoveryBegan():
+            yield "recovery", f"{event.reason} Trying: {event.rung} ({event.attempt}).", Outcome.LIMIT
+        case RecoveryEnded():
+            how = "recovered" if event.recovered else "not recovered"
+            yield "recovery", f"{event.condition}, {event.rung}: {how}. {event.proof}", Outcome.LIMIT
+        case OperatorActed():
+            yield "operator", f"{event.who}: {event.act}. {event.details}", Outcome.LIMIT
         case SessionEnded():
             yield "session", f"{event.outcome}: {event.reason}", Outcome.ALLOW
         case Observed() | Decided() | Commanded():

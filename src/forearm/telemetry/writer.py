@@ -33,9 +33,17 @@ FILE_NAME = "run.mcap"
 PROFILE = f"forearm.v{SCHEMA}"  # names the schema of the events in the file's header and in their schema names
 CHUNK_BYTES = 256 * 1024  # uncompressed; 3–4 chunks a second with three small cameras at 10 Hz
 FLUSH_NS = 250_000_000  # ns of event time after which a chunk is written out even if it is not full
-FLUSH_KINDS = frozenset(
-    {"session_started", "mode_changed", "stopped_motion", "session_ended"}
-)  # never lost once appended
+FLUSH_KINDS = frozenset(  # never lost once appended
+    {
+        "session_started",
+        "mode_changed",
+        "stopped_motion",
+        "recovery_began",
+        "recovery_ended",
+        "operator_acted",
+        "session_ended",
+    }
+)
 
 
 def event_record(event: Event) -> dict[str, Any]:

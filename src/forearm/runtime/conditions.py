@@ -1,0 +1,260 @@
+"""What can go wrong with a task, each told by a pure function of the last seconds, with the evidence for it.
+
+Invariant: a condition is only what was measured. Nothing in here guesses, remembers or acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from forearm.clock import NANOSECONDS
+from forearm.messages import Finding, Floats, Outcome, Verdict
+from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.runtime.grasp import Felt, Grasp
+
+HISTORY_S = 5.0  # s that are looked back at the most; no stretch of a task goes without a gripper event for longer
+CONFIRM_S = 0.15  # s that a grasp must be felt before it is believed
+TOGETHER_S = 2.0  # s back in which two arms held at once, so that one thing went from hand to hand
+STALE_S = 0.4  # s; images come every 0.1 s, and the guard holds at 0.5 s
+OFF_RAD = (
+    0.08  # rad between set-point and measurement: five times what a standing arm sags, a fifth of the guard's limit
+)
+OFF_FOR_S = 0.4  # s of that without moving: a step of 0.1 s is followed within 0.2
+NOT_MOVING_RAD = 0.02  # rad
+PUSHING_NM = 3.0  # N m; 0.08 rad off, a wrist pushes with 3 and a shoulder with 32, a joint without its motor with 0
+REFUSED = 3  # decisions in a row
+STANDING_RAD = 0.15  # rad; about 4 cm of a tool: hovering is no progress either
+LOOKS = 20  # moments of the history that are compared, to see whether anything moved
+
+_ARMS = BIMANUAL_YAM.arms
+_JOINTS = [joint.name for joint in BIMANUAL_YAM.joints]
+
+
+class Condition(Enum):
+    """What went wrong, in the words of events and reports."""
+
+    FAILED_GRASP = "failed grasp"
+    DROPPED_OBJECT = "dropped object"
+    SLIPPED_HAND_OVER = "slipped hand-over"
+    INTERRUPTED = "interrupted"
+    BLOCKED_PATH = "blocked path"
+    STALE_PERCEPTION = "stale perception"
+    NO_PROGRESS = "no progress"
+
+
+GRASPS = frozenset({Condition.FAILED_GRASP, Condition.DROPPED_OBJECT, Condition.SLIPPED_HAND_OVER})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Moment:
+    """One tick as the conditions look at it.
+
+    Attributes:
+        stamp_ns: when it was.
+        commanded: (J,) the set-points last sent.
+        measured: (J,) the positions.
+        efforts: (J,) N m and N.
+        grasps: (A,) what each gripper has.
+        oldest_image_ns: stamp of the oldest of the newest images.
+        guarded: the guard's verdict.
+        vetted: vetting's verdict, where one came in this tick.
+    """
+
+    stamp_ns: int
+    commanded: Floats
+    measured: Floats
+    efforts: Floats
+    grasps: tuple[Felt, ...]
+    oldest_image_ns: int
+    guarded: Verdict
+    vetted: Verdict | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Detected:
+    """A condition that holds now: of which arm (empty for none in particular), what was measured, and in words."""
+
+    condition: Condition
+    arm: str
+    evidence: Mapping[str, float]
+    text: str
+
+
+History = Sequence[Moment]
+
+
+def detect(history: History) -> Detected | None:
+    """The first condition that holds at the history's end, its causes before its consequences. At most about 0.2 ms."""
+    for look in DETECTORS:
+        if (found := look(history)) is not None:
+            return found
+    return None
+
+
+def stale_perception(history: History) -> Detected | None:
+    """A camera's newest image is older than images get."""
+    now = history[-1]
+    age_s = (now.stamp_ns - now.oldest_image_ns) / NANOSECONDS
+    if age_s <= STALE_S:
+        return None
+    return Detected(
+        condition=Condition.STALE_PERCEPTION,
+        arm="",
+        evidence={"age_s": age_s, "limit_s": STALE_S},
+        text=f"A camera's newest image is {age_s * 1e3:.0f} ms old; {STALE_S * 1e3:.0f} ms is usual at the most.",
+    )
+
+
+def blocked_path(history: History) -> Detected | None:
+    """An arm pushes and does not get there, or every way on is refused for want of clearance."""
+    now = history[-1]
+    joint = _stuck_joint(history)
+    if joint is not None and abs(now.efforts[joint]) >= PUSHING_NM:
+        return _stuck(Condition.BLOCKED_PATH, now, joint, "it pushes in vain")
+    if (near := _clearance(now.guarded)) is not None:
+        return _too_near(near)
+    if now.vetted is None:
+        return None
+    answers = [moment.vetted for moment in history if moment.vetted is not None][-REFUSED:]
+    refusals = [_clearance(answer) for answer in answers if answer.vetted is None]
+    near = refusals[-1] if len(refusals) == REFUSED and None not in refusals else None
+    return None if near is None else _too_near(near)
+
+
+def interrupted(history: History) -> Detected | None:
+    """An arm stays where it is without pushing: something else has its motors."""
+    joint = _stuck_joint(history)
+    if joint is None or abs(history[-1].efforts[joint]) >= PUSHING_NM:
+        return None
+    return _stuck(Condition.INTERRUPTED, history[-1], joint, "something else holds it")
+
+
+def slipped_hand_over(history: History) -> Detected | None:
+    """An arm has nothing any more that it shared with the other one until that let go."""
+    now = history[-1]
+    for index, arm in enumerate(_ARMS):
+        if not _confirmed(history, index, Grasp.LOST):
+            continue
+        givers = [other for other in range(len(_ARMS)) if other != index and now.grasps[other].grasp is Grasp.OPEN]
+        since_ns = now.stamp_ns - TOGETHER_S * NANOSECONDS
+        for giver in givers:
+            if any(
+                moment.stamp_ns >= since_ns
+                and {moment.grasps[each].grasp for each in (index, giver)} == {Grasp.HOLDING}
+                for moment in history
+            ):
+                text = f"The {arm.name} gripper is shut on nothing after the {_ARMS[giver].name} one let go."
+                return _about_grip(Condition.SLIPPED_HAND_OVER, now, index, text)
+    return None
+
+
+def dropped_object(history: History) -> Detected | None:
+    """A gripper that held something is shut on nothing, and was not told to open."""
+    now = history[-1]
+    for index, arm in enumerate(_ARMS):
+        if _confirmed(history, index, Grasp.LOST):
+            text = f"The {arm.name} gripper held something and is shut on nothing now; it was not told to open."
+            return _about_grip(Condition.DROPPED_OBJECT, now, index, text)
+    return None
+
+
+def failed_grasp(history: History) -> Detected | None:
+    """A gripper closed and met nothing. One that was shut all along has not failed."""
+    now = history[-1]
+    for index, arm in enumerate(_ARMS):
+        was_open = any(moment.grasps[index].grasp is not Grasp.CLOSED_EMPTY for moment in history)
+        if was_open and _confirmed(history, index, Grasp.CLOSED_EMPTY):
+            text = f"The {arm.name} gripper closed and met nothing."
+            return _about_grip(Condition.FAILED_GRASP, now, index, text)
+    return None
+
+
+def no_progress(history: History) -> Detected | None:
+    """Nothing has moved for a whole history, though the way was free."""
+    now = history[-1]
+    if (now.stamp_ns - history[0].stamp_ns) / NANOSECONDS < HISTORY_S - 0.1:
+        return None
+    if any(moment.grasps != now.grasps for moment in history if moment.grasps is not now.grasps):
+        return None
+    looks = np.array([history[at].measured for at in range(0, len(history), max(1, len(history) // LOOKS))])
+    moved = float(np.delete(np.ptp(looks, axis=0), BIMANUAL_YAM.grippers).max())
+    if moved > STANDING_RAD:
+        return None
+    return Detected(
+        condition=Condition.NO_PROGRESS,
+        arm="",
+        evidence={"moved_rad": moved, "over_s": HISTORY_S},
+        text=f"No joint has moved by more than {moved:.2f} rad for {HISTORY_S:g} s.",
+    )
+
+
+# Causes first: an old image or a jammed arm makes everything after it fail too.
+DETECTORS = (
+    stale_perception,
+    blocked_path,
+    interrupted,
+    slipped_hand_over,
+    dropped_object,
+    failed_grasp,
+    no_progress,
+)
+
+
+def _confirmed(history: History, arm: int, grasp: Grasp) -> bool:
+    """Whether the gripper has been felt to have this for `CONFIRM_S` without a break."""
+    now_ns = history[-1].stamp_ns
+    for moment in reversed(history):
+        if moment.grasps[arm].grasp is not grasp:
+            return False
+        if now_ns - moment.stamp_ns >= CONFIRM_S * NANOSECONDS:
+            return True
+    return False
+
+
+def _about_grip(condition: Condition, now: Moment, index: int, text: str) -> Detected:
+    gripper = _ARMS[index].gripper
+    evidence = {
+        "opening": float(now.measured[gripper]),
+        "set_point": float(now.commanded[gripper]),
+        "effort_n": float(now.efforts[gripper]),
+    }
+    return Detected(condition=condition, arm=_ARMS[index].name, evidence=evidence, text=text)
+
+
+def _stuck_joint(history: History) -> int | None:
+    """The joint that is off its set-point without moving, None if each follows or stands where it was told to."""
+    now = history[-1]
+    off = np.abs(now.commanded - now.measured) > OFF_RAD
+    if not np.delete(off, BIMANUAL_YAM.grippers).any():
+        return None
+    recent = [moment for moment in history if now.stamp_ns - moment.stamp_ns <= OFF_FOR_S * NANOSECONDS]
+    if (now.stamp_ns - recent[0].stamp_ns) < 0.9 * OFF_FOR_S * NANOSECONDS:
+        return None
+    for moment in recent:
+        off = off & (np.abs(moment.commanded - moment.measured) > OFF_RAD)
+    off = off & (np.ptp(np.array([moment.measured for moment in recent]), axis=0) < NOT_MOVING_RAD)
+    off[BIMANUAL_YAM.grippers] = False  # a gripper that holds something is off its set-point on purpose
+    return int(np.flatnonzero(off)[0]) if off.any() else None
+
+
+def _stuck(condition: Condition, now: Moment, joint: int, why: str) -> Detected:
+    off, effort = abs(float((now.commanded - now.measured)[joint])), abs(float(now.efforts[joint]))
+    name = _JOINTS[joint]
+    text = f"{name} stays {off:.2f} rad off its set-point with {effort:.1f} N m: {why}."
+    arm = next(arm.name for arm in _ARMS if arm.joints.start <= joint < arm.joints.stop)
+    return Detected(condition=condition, arm=arm, evidence={"off_rad": off, "effort_nm": effort}, text=text)
+
+
+def _clearance(verdict: Verdict) -> Finding | None:
+    """The objection that something is too near, where that held."""
+    holds = [each for each in verdict.findings if each.outcome is Outcome.HOLD]
+    return next((each for each in holds if each.check.startswith(("clearance", "zone"))), None)
+
+
+def _too_near(near: Finding) -> Detected:
+    evidence = {"clearance_m": near.measured, "limit_m": near.limit}
+    return Detected(condition=Condition.BLOCKED_PATH, arm="", evidence=evidence, text=near.text)

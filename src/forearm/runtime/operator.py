@@ -1,0 +1,180 @@
+"""What a person may do during a run, and where it comes from: a script, keys, a console.
+
+Invariant: an act is a wish with a name on it. It moves nothing by itself, and asking for the next one never waits.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, TextIO
+
+from numpy.typing import NDArray
+
+from forearm.clock import NANOSECONDS
+from forearm.messages import Floats, Observation
+from forearm.robot.embodiment import BIMANUAL_YAM
+
+Vector = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Stand; the policy is not followed until `Resume`."""
+
+    who: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """The policy decides anew and is followed again."""
+
+    who: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOnce:
+    """Follow one decision of the policy to its end, then stand again."""
+
+    who: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeOver:
+    """The person steers until `HandBack`."""
+
+    who: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandBack:
+    """The policy decides anew, from where the arms are."""
+
+    who: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JogTool:
+    """Move an arm's tool by `by_m` m in the cell frame."""
+
+    who: str
+    arm: Literal["left", "right"]
+    by_m: Vector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JogJoint:
+    """Move the joint of that name by rad, a gripper by a fraction of its opening."""
+
+    who: str
+    joint: str
+    by: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditTrace:
+    """Shift the planned tool path of the next decision by `by_m` m, before the arms follow it."""
+
+    who: str
+    arm: Literal["left", "right"]
+    by_m: Vector
+
+
+Act = Hold | Resume | StepOnce | TakeOver | HandBack | JogTool | JogJoint | EditTrace
+
+
+class Operator(Protocol):
+    """A person, or what stands in for one."""
+
+    def poll(self, now_ns: int) -> Act | None:
+        """The next act that is due, if there is one. Never blocks."""
+        ...
+
+
+class Script:
+    """Acts at set times: teleoperation that repeats itself.
+
+    Args:
+        acts: s after the first poll, and what is done then, in order.
+    """
+
+    def __init__(self, acts: Sequence[tuple[float, Act]]) -> None:
+        self._acts = list(acts)
+        self._begun_ns: int | None = None
+
+    def poll(self, now_ns: int) -> Act | None:
+        self._begun_ns = now_ns if self._begun_ns is None else self._begun_ns
+        if not self._acts or now_ns - self._begun_ns < self._acts[0][0] * NANOSECONDS:
+            return None
+        return self._acts.pop(0)[1]
+
+
+JOG_M = 0.01  # m per key
+
+
+def keys(who: str, arm: Literal["left", "right"]) -> Mapping[str, Act]:
+    """What each key does."""
+    jogs: dict[str, Vector] = {
+        "w": (JOG_M, 0.0, 0.0), "x": (-JOG_M, 0.0, 0.0), "a": (0.0, JOG_M, 0.0), "d": (0.0, -JOG_M, 0.0),
+        "e": (0.0, 0.0, JOG_M), "c": (0.0, 0.0, -JOG_M),
+    }  # fmt: skip
+    acts: dict[str, Act] = {
+        " ": Hold(who=who),
+        "r": Resume(who=who),
+        "s": StepOnce(who=who),
+        "t": TakeOver(who=who),
+        "b": HandBack(who=who),
+        "o": JogJoint(who=who, joint=f"{arm}_gripper", by=1.0),
+        "p": JogJoint(who=who, joint=f"{arm}_gripper", by=-1.0),
+    }
+    return MappingProxyType(acts | {key: JogTool(who=who, arm=arm, by_m=by) for key, by in jogs.items()})
+
+
+class Keyboard:
+    """Keys as acts, read on a thread of its own; keys that mean nothing are left out.
+
+    Args:
+        stream: where the keys come from, one character each; a terminal has to be unbuffered by whoever opens it.
+        acts: what each key does, `keys` for instance.
+    """
+
+    def __init__(self, stream: TextIO, acts: Mapping[str, Act]) -> None:
+        self._stream, self._meaning = stream, acts
+        self._acts: queue.SimpleQueue[Act] = queue.SimpleQueue()
+        threading.Thread(target=self._read, name="keyboard", daemon=True).start()
+
+    def poll(self, now_ns: int) -> Act | None:
+        try:
+            return self._acts.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _read(self) -> None:
+        while key := self._stream.read(1):
+            if key in self._meaning:
+                self._acts.put(self._meaning[key])
+
+
+class TraceDesk:
+    """Where edits wait for the next decision; give it to the policy as its intervention on the trace."""
+
+    def __init__(self) -> None:
+        self._edits: queue.SimpleQueue[EditTrace] = queue.SimpleQueue()
+
+    def put(self, edit: EditTrace) -> None:
+        """The next decision's trace is to be shifted so."""
+        self._edits.put(edit)
+
+    def __call__(self, observation: Observation, traces: Floats) -> Floats:
+        """The waypoints (A, W, 4), m and opening, with every waiting edit made."""
+        edited: NDArray[Any] = traces.copy()
+        names = [arm.name for arm in BIMANUAL_YAM.arms]
+        while True:
+            try:
+                edit = self._edits.get_nowait()
+            except queue.Empty:
+                return edited
+            edited[names.index(edit.arm), :, :3] += edit.by_m

@@ -1,0 +1,174 @@
+"""A person's acts during a run: carried out where it is the time for them, and always written down.
+
+Invariant: whatever a person does goes through vetting and the guard; and whenever the policy takes over again, the
+set-point goes on from where it stands and the policy is asked anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import Enum
+
+import numpy as np
+
+from forearm.events import Emit, OperatorActed
+from forearm.messages import Floats, Outcome
+from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.robot.kinematics import tool_jacobian, tool_poses
+from forearm.runtime.chunks import ChunkBuffer
+from forearm.runtime.helm import Helm, Motion
+from forearm.runtime.loop import Tick
+from forearm.runtime.operator import (
+    Act,
+    EditTrace,
+    HandBack,
+    Hold,
+    JogJoint,
+    JogTool,
+    Operator,
+    Resume,
+    StepOnce,
+    TakeOver,
+    TraceDesk,
+)
+from forearm.runtime.recovery import Order, patient_again
+from forearm.runtime.watchdog import Concern
+from forearm.safety.mode import Mode, Trigger
+
+PERIOD_S = 0.1  # s, between rows
+JOG_M_S = 0.08  # m/s, of a tool that a person moves
+JOG_RAD_S = 0.5  # rad/s, of a joint that a person moves
+JOG_GRIPPER_S = 2.0  # 1/s
+MOST_ROWS = 64  # of one chunk: a longer way is gone in several jogs
+DAMPING_M = 1e-3  # m/rad, of the least-squares step: a stretched arm must not whirl
+ROUNDS = 8  # of Newton's method; 3 cm converge in 3
+
+
+class _Stance(Enum):
+    FREE = "the policy steers"
+    HELD = "the operator holds"
+    STEPPING = "the operator lets one decision through"
+    STEERING = "the operator steers"
+
+
+class Override:
+    """Polls one operator each tick. Used by the control thread alone.
+
+    Args:
+        operator: who.
+        helm: taken over while the person holds or steers.
+        chunks: told to brake then.
+        emit: takes the events.
+        desk: where edits of the trace go; None where the policy has no trace, and edits are not accepted.
+    """
+
+    def __init__(
+        self, *, operator: Operator, helm: Helm, chunks: ChunkBuffer, emit: Emit, desk: TraceDesk | None = None
+    ) -> None:
+        self._operator, self._helm, self._chunks, self._emit, self._desk = operator, helm, chunks, emit, desk
+        self._stance = _Stance.FREE
+        self._told: Floats | None = None
+        self._handed_back_ns: int | None = None
+
+    def judge(self, tick: Tick, concern: Concern, mode: Mode) -> Order | None:
+        """What this tick comes to while a person overrides; None while the policy is free."""
+        if tick.verdict.command is not None:
+            self._told = tick.verdict.command.positions
+        act = self._operator.poll(tick.stamp_ns)
+        trigger = None if act is None else self._do(act, tick, mode)
+        why = "" if act is None else f"{act.who}: {type(act).__name__}"
+        if self._stance is _Stance.STEPPING and trigger is None:
+            trigger = self._step(tick)
+        if self._stance is _Stance.FREE or _stopped(tick):
+            return self._freed(tick, concern, trigger, why)
+        if self._stance is _Stance.STEPPING and tick.dry:  # the decision is being made
+            return Order(concern=Concern(outcome=Outcome.HOLD, reason=self._stance.value), trigger=trigger, reason=why)
+        outcome = Outcome.HOLD if self._stance is _Stance.HELD else Outcome.ALLOW
+        return Order(concern=Concern(outcome=outcome, reason=self._stance.value), trigger=trigger, reason=why)
+
+    def _freed(self, tick: Tick, concern: Concern, trigger: Trigger | None, why: str) -> Order | None:
+        if self._handed_back_ns is not None:
+            concern = patient_again(concern, self._handed_back_ns, tick)
+            if not tick.dry or concern.outcome is Outcome.STOP:
+                self._handed_back_ns = None
+            return Order(concern=concern, trigger=trigger, reason=why)
+        return None if trigger is None else Order(concern=concern, trigger=trigger, reason=why)
+
+    def _do(self, act: Act, tick: Tick, mode: Mode) -> Trigger | None:
+        """Carries it out where it is the time for it, says so, and gives the change of mode it means."""
+        stance, trigger, accepted = self._stance, None, True
+        match act:
+            case Hold() if stance is not _Stance.STEERING and mode is not Mode.PROTECTIVE_STOP:
+                trigger = self._take(_Stance.HELD, Trigger.HOLD)
+            case TakeOver() if stance is not _Stance.STEERING and mode is not Mode.PROTECTIVE_STOP:
+                trigger = self._take(_Stance.STEERING, Trigger.TAKE_OVER)
+            case Resume() if stance in (_Stance.HELD, _Stance.STEPPING):
+                self._give(_Stance.FREE, tick)
+            case StepOnce() if stance is _Stance.HELD:
+                self._give(_Stance.STEPPING, tick)
+            case HandBack() if stance is _Stance.STEERING:
+                self._give(_Stance.FREE, tick)
+                trigger = Trigger.HAND_BACK
+            case JogTool() | JogJoint() if stance is _Stance.STEERING and self._told is not None:
+                self._helm.steer(_motion(act, self._told))
+            case EditTrace() if self._desk is not None:
+                self._desk.put(act)
+            case _:
+                accepted = False
+        details = ", ".join(f"{name} {value}" for name, value in asdict(act).items() if name != "who")
+        if not accepted:
+            details = f"Not now: {stance.value}. {details}".strip()
+        name = type(act).__name__
+        self._emit(OperatorActed(stamp_ns=tick.stamp_ns, who=act.who, act=name, details=details, accepted=accepted))
+        return trigger
+
+    def _take(self, stance: _Stance, trigger: Trigger) -> Trigger:
+        self._stance = stance
+        self._chunks.hold()
+        self._helm.take_over()
+        return trigger
+
+    def _give(self, stance: _Stance, tick: Tick) -> None:
+        self._stance, self._handed_back_ns = stance, tick.stamp_ns
+        self._chunks.hold()
+        self._helm.hand_back(tick.stamp_ns)
+
+    def _step(self, tick: Tick) -> Trigger | None:
+        """Lets nothing more through once a decision is followed, and holds when that is spent."""
+        if not self._helm.taken:
+            if tick.answer is not None and tick.answer.verdict.vetted is not None:
+                self._helm.take_over()
+            return None
+        return self._take(_Stance.HELD, Trigger.HOLD) if tick.dry else None
+
+
+def _stopped(tick: Tick) -> bool:
+    """Whether a gate itself says stop; a person does not overrule that."""
+    answered = tick.answer is not None and tick.answer.verdict.outcome is Outcome.STOP
+    return answered or tick.verdict.outcome is Outcome.STOP
+
+
+def _motion(act: JogTool | JogJoint, told: Floats) -> Motion:
+    """From the set-point to where the person wants it, in rows of even speed."""
+    if isinstance(act, JogTool):
+        target = _moved(told, [arm.name for arm in BIMANUAL_YAM.arms].index(act.arm), np.array(act.by_m))
+        seconds = float(np.linalg.norm(act.by_m)) / JOG_M_S
+    else:
+        target, index = told.copy(), [joint.name for joint in BIMANUAL_YAM.joints].index(act.joint)
+        target[index] = np.clip(told[index] + act.by, BIMANUAL_YAM.lower[index], BIMANUAL_YAM.upper[index])
+        speed = JOG_GRIPPER_S if index in BIMANUAL_YAM.grippers else JOG_RAD_S
+        seconds = abs(float(target[index] - told[index])) / speed
+    count = max(2, int(np.ceil(seconds / PERIOD_S)))
+    shares = np.arange(1, count + 1)[:, None] / count
+    return Motion(rows=(told + shares * (target - told))[:MOST_ROWS], period_s=PERIOD_S)
+
+
+def _moved(told: Floats, arm: int, by_m: Floats) -> Floats:
+    """(J,) with that arm's tool `by_m` from where it was told to be, by damped least squares; it may turn a little."""
+    target, joints = told.copy(), BIMANUAL_YAM.arms[arm].joints
+    goal = tool_poses(told)[0][arm] + by_m
+    for _ in range(ROUNDS):
+        lever = tool_jacobian(target)[arm]
+        missing = goal - tool_poses(target)[0][arm]
+        target[joints] += lever.T @ np.linalg.solve(lever @ lever.T + DAMPING_M**2 * np.eye(3), missing)
+    return target

@@ -1,0 +1,181 @@
+import io
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from recovery_bench import RecoveryBench
+from runtime_stubs import HOME, LIMITS
+
+from forearm.cell.tasks import task_named
+from forearm.events import Commanded, Decided, Event, OperatorActed
+from forearm.policy.choice import policy_named
+from forearm.policy.reasoning import Intervention
+from forearm.robot.kinematics import tool_poses
+from forearm.runtime.operator import (
+    Act,
+    EditTrace,
+    HandBack,
+    Hold,
+    JogJoint,
+    JogTool,
+    Keyboard,
+    Resume,
+    Script,
+    StepOnce,
+    TakeOver,
+    TraceDesk,
+    keys,
+)
+from forearm.runtime.simulation import Simulation
+from forearm.safety.limits import TICK_S
+
+ME = "Ada"
+ANYTHING = object()
+
+
+def played(*acts: tuple[float, Act], goal_s: float = 8.0) -> RecoveryBench:
+    bench = RecoveryBench(operator=Script(acts), goal_s=goal_s)
+    ended = bench.session.run()
+    assert ended.outcome == "done", ended.reason
+    return bench
+
+
+def sent(bench: RecoveryBench, begin_s: float = 0.0, end_s: float = np.inf) -> np.ndarray:
+    """(T, J) set-points between those times."""
+    events = [event for event in bench.events if isinstance(event, Commanded)]
+    return np.array([event.positions for event in events if begin_s <= event.stamp_ns / 1e9 < end_s])
+
+
+def acts(bench: RecoveryBench) -> list[OperatorActed]:
+    return [event for event in bench.events if isinstance(event, OperatorActed)]
+
+
+def test_a_hold_stands_for_as_long_as_the_person_wants_and_then_goes_on() -> None:
+    bench = played((1.0, Hold(who=ME)), (6.0, Resume(who=ME)))
+    assert np.ptp(sent(bench, 1.6, 6.0), axis=0).max() < 1e-6
+    assert np.ptp(sent(bench, 6.0)[:, 0]) > 0.1
+    assert bench.modes() == ["engaged", "holding", "engaged", "idle"]
+    assert [(event.who, event.act, event.accepted) for event in acts(bench)] == [
+        (ME, "Hold", True),
+        (ME, "Resume", True),
+    ]
+
+
+def test_a_step_follows_one_decision_and_stands_again() -> None:
+    bench = played((1.0, Hold(who=ME)), (2.0, StepOnce(who=ME)))
+    assert np.ptp(sent(bench, 2.0, 3.6)[:, 0]) > 0.05
+    assert np.ptp(sent(bench, 4.3, 8.0), axis=0).max() < 1e-6
+    assert bench.modes() == ["engaged", "holding", "engaged", "holding", "idle"]
+
+
+def test_a_person_jogs_the_tool_where_it_should_be_and_hands_back_without_a_jump() -> None:
+    by = (0.0, 0.02, 0.02)
+    bench = played(
+        (1.0, TakeOver(who=ME)), (2.0, JogTool(who=ME, arm="right", by_m=by)), (4.0, HandBack(who=ME)), goal_s=6.0
+    )
+    before, after = (tool_poses(sent(bench, at, at + 0.02)[0])[0][1] for at in (1.9, 3.9))
+    assert after - before == pytest.approx(by, abs=1e-3)
+    assert (np.abs(np.diff(sent(bench), axis=0)) / TICK_S <= LIMITS.velocity * 1.001).all()
+    assert bench.modes() == ["engaged", "operator", "holding", "engaged", "idle"]
+
+
+def test_a_person_moves_one_joint_within_its_range() -> None:
+    bench = played(
+        (1.0, TakeOver(who=ME)),
+        (2.0, JogJoint(who=ME, joint="right_joint1", by=0.2)),
+        (3.0, JogJoint(who=ME, joint="right_gripper", by=9.0)),
+    )
+    last = sent(bench)[-1]
+    assert last[7] == pytest.approx(HOME[7] + 0.2, abs=1e-3)
+    assert last[13] == 1.0
+
+
+def test_what_it_is_not_the_time_for_is_refused_and_written_down() -> None:
+    bench = played(
+        (1.0, JogTool(who=ME, arm="left", by_m=(0.1, 0.0, 0.0))),
+        (1.1, Resume(who=ME)),
+        (1.2, HandBack(who=ME)),
+        (1.3, StepOnce(who=ME)),
+        (1.4, EditTrace(who=ME, arm="left", by_m=(0.1, 0.0, 0.0))),
+        goal_s=3.0,
+    )
+    assert [event.accepted for event in acts(bench)] == [False] * 5
+    assert all("Not now" in event.details for event in acts(bench))
+    assert bench.modes() == ["engaged", "idle"]
+
+
+def test_the_ladder_leaves_a_person_alone() -> None:
+    bench = RecoveryBench(
+        thing=lambda seconds: 0.0, operator=Script([(0.5, TakeOver(who=ME)),
+        (1.0, JogJoint(who=ME, joint="left_gripper", by=-1.0))]), goal_s=9.0,
+    )  # fmt: skip
+    assert bench.session.run().outcome == "done"
+    assert bench.began() == []
+
+
+def test_a_way_that_vetting_refuses_is_not_gone_though_a_person_wants_it() -> None:
+    bench = played((1.0, TakeOver(who=ME)), (2.0, JogTool(who=ME, arm="left", by_m=(0.0, 0.0, -0.6))), goal_s=5.0)
+    assert tool_poses(sent(bench)[-1])[0][0, 2] > -0.01
+
+
+def test_keys_are_acts_and_other_keys_are_nothing() -> None:
+    keyboard = Keyboard(io.StringIO(" ?tw"), keys(ME, "left"))
+    found: list[Act] = []
+    until = time.monotonic() + 5.0
+    while len(found) < 3 and time.monotonic() < until:
+        if (act := keyboard.poll(0)) is not None:
+            found.append(act)
+    assert found == [Hold(who=ME), TakeOver(who=ME), JogTool(who=ME, arm="left", by_m=(0.01, 0.0, 0.0))]
+
+
+def test_an_edit_is_made_to_one_trace_alone() -> None:
+    desk, traces = TraceDesk(), np.zeros((2, 5, 4))
+    desk.put(EditTrace(who=ME, arm="right", by_m=(0.0, 0.0, 0.03)))
+    edited = desk(ANYTHING, traces)  # pyright: ignore[reportArgumentType]  # it looks at the trace alone
+    assert (edited[1, :, 2] == 0.03).all()
+    assert edited.sum() == pytest.approx(5 * 0.03)
+    assert (desk(ANYTHING, traces) == traces).all()  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.slow
+def test_a_person_takes_over_in_the_cell_jogs_three_centimetres_hands_back_and_the_task_is_done() -> None:
+    script = Script(
+        [
+            (0.5, Hold(who=ME)),
+            (1.0, TakeOver(who=ME)),
+            (1.5, JogTool(who=ME, arm="left", by_m=(0.0, 0.03, 0.0))),
+            (2.5, HandBack(who=ME)),
+        ]
+    )
+    setup, seen = task_named("put-in-box").sample(1), list[OperatorActed]()
+    simulation = Simulation(setup, policy_named("model"), operator=script)
+    run = simulation.run(seed=1, emit=lambda event: seen.append(event) if isinstance(event, OperatorActed) else None)
+    assert [event.accepted for event in seen] == [True] * 4
+    assert run.ended.outcome == "done"
+
+
+@pytest.mark.slow
+def test_an_edited_trace_is_what_the_next_decision_says_and_where_the_arms_go() -> None:
+    ended_at: list[np.ndarray] = []
+    stated: list[np.ndarray] = []
+    for edits in ([], [(0.6, EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.04)))]):
+        desk = TraceDesk()
+        script = Script([(0.3, Hold(who=ME)), *edits, (0.8, StepOnce(who=ME))])
+        policy = policy_named("model", intervene=lambda robot, desk=desk: Intervention(trace=desk))
+        setup = replace(task_named("put-in-box").sample(1), time_limit_s=2.6)
+        plans: list[np.ndarray] = []
+        sent_last = [np.empty(0)]
+
+        def see(event: Event, plans: list[np.ndarray] = plans, sent_last: list[np.ndarray] = sent_last) -> None:
+            if isinstance(event, Decided) and event.decision.plan is not None:
+                plans.append(event.decision.plan.trace)
+            elif isinstance(event, Commanded):
+                sent_last[0] = np.array(event.positions)
+
+        Simulation(setup, policy, operator=script, desk=desk).run(seed=1, emit=see)
+        stated.append(plans[-1])
+        ended_at.append(tool_poses(sent_last[0])[0][0])
+    assert stated[1][0] - stated[0][0] == pytest.approx(np.tile([0.0, 0.0, 0.04], (5, 1)), abs=1e-6)
+    assert stated[1][1] == pytest.approx(stated[0][1], abs=1e-6)
+    assert ended_at[1][2] - ended_at[0][2] > 0.015
