@@ -13,6 +13,7 @@ from forearm.model.checkpoint import Checkpoint
 from forearm.model.flow import sample
 from forearm.model.reactive import Reactive
 from forearm.policy.continuation import known_rows
+from forearm.policy.noise import noise_for
 from forearm.policy.reasoning import PERIOD_S
 from forearm.policy.seeing import see
 
@@ -40,9 +41,7 @@ class ReactivePolicy:
         observation, model, scales = request.observation, self._checkpoint.model, self._checkpoint.scales
         started = time.perf_counter()
         sight, positions, _ = see(observation, self._checkpoint.words, scales)
-        expert = model.config.expert
-        rng = np.random.default_rng((self._seed, observation.sequence, request.attempt))
-        noise = torch.from_numpy(rng.standard_normal((1, expert.horizon, expert.action_dim), dtype=np.float32))
+        noise = noise_for(request, self._seed, model.config.expert)
         known = known_rows(request, scales, positions, period_s=PERIOD_S)
         actions = sample(model.expert, model.context(sight), noise, model.config.flow.steps, known=known).numpy()
         chunk = scales.decode(actions, positions)[0].astype(np.float64)

@@ -21,6 +21,7 @@ from forearm.model.depth_codes import code_metres
 from forearm.model.flow import sample
 from forearm.model.reasoner import Reading, Reasoner
 from forearm.policy.continuation import known_rows
+from forearm.policy.noise import noise_for
 from forearm.policy.seeing import see
 
 PERIOD_S = 0.1  # s, between rows of a chunk: what the demonstrations were recorded at
@@ -115,7 +116,7 @@ class ReasoningPolicy:
             model.commit(traces, tools, cache, erased=edit.erase_plan)
             context = model.context(cache)
         with _timed(timings, "flow"):
-            noise = self._noise(observation.sequence, request.attempt)
+            noise = noise_for(request, self._seed, model.config.expert)
             known = known_rows(request, self._checkpoint.scales, positions, period_s=PERIOD_S)
             actions = sample(model.expert, context, noise, self._steps, known=known).numpy()
         chunk = self._checkpoint.scales.decode(actions, positions)[0].astype(np.float64)
@@ -132,12 +133,6 @@ class ReasoningPolicy:
             model_digest=self.model_digest,
             timings_s=timings,
         )
-
-    def _noise(self, sequence: int, attempt: int) -> torch.Tensor:
-        """Other noise for every observation, and for every attempt at one: a refused answer is not given twice."""
-        expert = self._checkpoint.model.config.expert
-        rng = np.random.default_rng((self._seed, sequence, attempt))
-        return torch.from_numpy(rng.standard_normal((1, expert.horizon, expert.action_dim), dtype=np.float32))
 
     def _plan(self, reading: Reading, codes: torch.Tensor, points: torch.Tensor, traces: torch.Tensor) -> Plan:
         chances = torch.cat([reading.depth.softmax(-1).amax(-1)[0], reading.points.softmax(-1).amax(-1)[0]])
