@@ -23,6 +23,20 @@ def dies_on_seed_one(robot: CellRobot) -> Policy:
     raise InputError("policy: got none, one is needed; this test only counts errors")
 
 
+def says_its_threads(robot: CellRobot) -> Policy:
+    raise InputError(f"{os.environ['OMP_NUM_THREADS']} thread")
+
+
+def test_a_worker_computes_with_one_thread_and_its_parent_as_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    for parents in ("7", None):
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        if parents is not None:
+            monkeypatch.setenv("OMP_NUM_THREADS", parents)
+        (result,) = run_suite([Trial(task="lift", seed=1)], says_its_threads, workers=1)
+        assert "1 thread" in result.reason
+        assert os.environ.get("OMP_NUM_THREADS") == parents
+
+
 def test_summaries_count_errors_apart_from_failures() -> None:
     results = [DONE, replace(DONE, seed=2, outcome="failed", success=False), replace(DONE, seed=3, outcome="error")]
     summary = summarize(results)["lift"]

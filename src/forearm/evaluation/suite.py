@@ -9,7 +9,8 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -20,6 +21,7 @@ from forearm.evaluation.statistics import wilson_interval
 from forearm.evaluation.trial import Trial, TrialResult, run_trial
 from forearm.policy.choice import MakePolicy
 
+THREADS = "OMP_NUM_THREADS"
 SPAWN = multiprocessing.get_context("spawn")  # a forked child would share the parent's renderer and thread pools
 
 
@@ -164,7 +166,8 @@ class _Worker:
     def __init__(self, make_policy: MakePolicy) -> None:
         self.line, theirs = SPAWN.Pipe()
         self._process = SPAWN.Process(target=_serve, args=(theirs, make_policy), daemon=True)
-        self._process.start()
+        with _single_threaded():
+            self._process.start()
         theirs.close()  # so that its death closes the line
 
     def begin(self, trial: Trial) -> None:
@@ -186,10 +189,26 @@ class _Worker:
         self.line.close()
 
 
+@contextmanager
+def _single_threaded() -> Generator[None]:
+    """Processes started meanwhile compute with one thread: workers share the cores among themselves.
+
+    Told through the environment, because what a worker is sent may load torch before anything here could be called.
+    """
+    before = os.environ.get(THREADS)
+    os.environ[THREADS] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[THREADS]
+        else:
+            os.environ[THREADS] = before
+
+
 def _serve(line: Connection, make_policy: MakePolicy) -> None:
     """The worker's whole life: a trial in, a result out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers itself
-    os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded: workers share the cores among themselves
     while True:
         try:
             trial: Trial = line.recv()
