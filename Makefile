@@ -8,7 +8,7 @@ export MUJOCO_GL ?= egl
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check coverage mutants setup dev format clean
+.PHONY: run test check fast lint graphics coverage mutants setup dev format clean
 
 run: setup  ## one sentence becomes a reasoned, vetted, recorded motion; leaves runs/<time>/report.html
 	$(BIN)/forearm run "$(INSTRUCTION)"
@@ -19,7 +19,9 @@ test: dev  ## everything that CI runs
 	$(MAKE) --no-print-directory coverage
 
 check: dev  ## what to run before every commit, under a minute
-	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint fast
+
+fast:
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 coverage: dev  ## fails where a branch of safety/ is not tested by its own tests

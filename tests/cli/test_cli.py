@@ -61,6 +61,7 @@ def test_an_unknown_instruction_is_refused_before_anything_starts(tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_leaves_a_log_and_a_report_and_says_where(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     ended = forearm("run", "lift the tray with both arms", "--policy", "demonstrator", "--out", str(folder))
@@ -98,6 +99,7 @@ def test_sigterm_in_the_middle_ends_safely_with_a_complete_log(tmp_path: Path) -
     assert "SIGTERM" in log.end.reason
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_a_log_that_opens_and_reports(tmp_path: Path) -> None:
     process = begin(tmp_path / "run")
     process.kill()
@@ -109,6 +111,7 @@ def test_a_killed_run_leaves_a_log_that_opens_and_reports(tmp_path: Path) -> Non
     assert forearm("report", str(tmp_path / "run")).returncode == 0
 
 
+@pytest.mark.slow
 def test_an_evaluation_writes_its_counts_and_exits_zero_however_the_trials_went(tmp_path: Path) -> None:
     file = tmp_path / "results" / "out.json"
     arguments = ("--policy", "demonstrator", "--workers", "1", "--json", str(file))

@@ -22,6 +22,7 @@ def test_the_demonstrator_takes_the_block_that_swapped_words_name() -> None:
     assert result.taken == result.asked
 
 
+@pytest.mark.slow
 def test_doing_nothing_fails_and_is_not_an_error() -> None:
     result = run_trial(Trial(task="lift", seed=5), hold)
     assert (result.outcome, result.success, result.is_error) == ("failed", False, False)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import pytest
 
 from bad_commands import CHUNKS, COMMANDS, Places, corpus
 from escape_oracle import Oracle
@@ -22,6 +23,7 @@ def tried(limits: Limits, chunks: int, commands: int) -> Score:
     return ours(corpus(places, 2, chunks=chunks, commands=commands), Chain(limits), oracle)[0]
 
 
+@pytest.mark.slow
 def test_nothing_that_is_known_to_be_bad_reaches_the_robot() -> None:
     score = tried(LIMITS, CHUNK_COUNT, COMMAND_COUNT)
     assert dict(score.wrong) == {}
@@ -44,6 +46,7 @@ def test_what_escapes_from_gates_that_were_opened_is_seen() -> None:
     assert {"speed", "acceleration", "jerk", "clearance"} <= wrong
 
 
+@pytest.mark.slow
 def test_demonstrations_are_not_held() -> None:
     holds = false_holds(3, LIMITS)
     assert holds["ticks"] > 1000

@@ -9,6 +9,7 @@ from functools import cache
 
 import mujoco
 import numpy as np
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -183,6 +184,7 @@ def chunks_are_vetted_safely(seed: int) -> None:
             judged_safe(start, verdict.vetted.chunk)
 
 
+@pytest.mark.slow
 def test_no_chunk_that_passes_vetting_violates_a_limit_or_a_clearance() -> None:
     chunks_are_vetted_safely()
     assert passed["chunks"] > 0.15 * BATCH * EXAMPLES  # the property was not empty
@@ -232,6 +234,7 @@ def commands_are_guarded_safely(seed: int) -> None:
         spare = after
 
 
+@pytest.mark.slow
 def test_no_command_that_passes_the_guard_violates_a_limit_or_nears_a_clearance() -> None:
     commands_are_guarded_safely()
     assert passed["commands"] > 0.5 * TICKS * RIDES  # the property was not empty

@@ -18,6 +18,7 @@ from forearm.training.report import write_report
 SHORT = Recipe(name="short", recording=Recording(counts={"lift": 1}), steps=6, batch=4, processes=1, warmup=1)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_run_that_was_never_stopped(lessons: Lessons) -> None:
     straight = Trainer(lessons, SHORT, rank=0)
     for _ in range(4):
@@ -34,6 +35,7 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(lessons: Lessons) -> No
         torch.testing.assert_close(resumed.average[name], straight.average[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
+@pytest.mark.slow
 def test_learning_lowers_every_loss_of_one_small_batch(lessons: Lessons) -> None:
     torch.manual_seed(0)
     trainer = Trainer(lessons, SHORT, rank=0)
