@@ -18,7 +18,7 @@ test: dev  ## everything that CI runs
 	$(BIN)/pytest -n 2 --dist worksteal
 	$(MAKE) --no-print-directory coverage
 
-check: dev  ## what to run before every commit, under a minute
+check: dev  ## what to run before every commit, about a minute
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint fast
 
 fast:
