@@ -35,6 +35,7 @@ SPEEDS = (0.9, 1.15)  # factor on both, drawn per demonstration
 NOISE_RAD = 0.035  # rad, largest standard deviation drawn per demonstration
 NOISE_MEMORY = 0.8  # of one tick's noise in the next
 PRECISE_NOISE = 0.25  # of the noise near contact
+TURN_NOISE = 5.0  # times that, standard deviation of how far an open hand is turned, so that things are taken askew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,20 +125,29 @@ def targets(setup: Setup, physics: Physics, speed: float) -> Iterator[Tick]:
 
 
 class _Noise:
-    """First-order smooth noise on the arms that move, weaker near contact, none on grippers."""
+    """First-order smooth noise on the arms that move, weaker near contact, none on grippers.
+
+    Open hands are also turned by an angle of their own, which goes when they have closed: what was taken then lies
+    askew in the hand.
+    """
 
     def __init__(self, rng: np.random.Generator, amplitude_rad: float) -> None:
         self._rng, self._amplitude = rng, amplitude_rad
         self._state = np.zeros(len(BIMANUAL_YAM.joints))
+        self._turned = np.zeros(len(BIMANUAL_YAM.arms))
+        self._turn = rng.normal(size=self._turned.size) * amplitude_rad * TURN_NOISE
 
     def draw(self, tick: Tick) -> Array:
         fresh = self._rng.normal(size=self._state.size) * np.sqrt(1.0 - NOISE_MEMORY**2)
         self._state = NOISE_MEMORY * self._state + fresh
+        open_hands = tick.target[BIMANUAL_YAM.grippers] > 0.5
+        self._turned = NOISE_MEMORY * self._turned + (1.0 - NOISE_MEMORY) * np.where(open_hands, self._turn, 0.0)
         added = np.zeros_like(self._state)
         strength = self._amplitude * (PRECISE_NOISE if tick.precise else 1.0)
-        for arm in BIMANUAL_YAM.arms:
+        for number, arm in enumerate(BIMANUAL_YAM.arms):
             if arm.name in tick.moving:
                 added[arm.joints] = self._state[arm.joints] * strength
+                added[arm.joints.stop - 1] += self._turned[number]  # the last joint turns the hand
         return added
 
 

@@ -50,20 +50,28 @@ def points(actions: NDArray[np.float32]) -> Floats:
     return result
 
 
+def clear_of_table(actions: NDArray[np.float32], *, horizon: int, clearance: float = 0.05) -> NDArray[np.bool_]:
+    """(T, A) ticks from which an arm's tool stays ≥ `clearance` m above the table for `horizon` ticks."""
+    tools, _ = tool_poses(actions.astype(np.float64))
+    return _throughout(tools[..., 2] >= clearance, horizon)
+
+
 def free_space(
     actions: NDArray[np.float32], *, horizon: int, margin: int = 4, clearance: float = 0.05
 ) -> NDArray[np.bool_]:
-    """(T, A) ticks from which an arm moves free of contact for `horizon` ticks: there a trace may be shifted.
+    """(T, A) ticks from which an arm moves free of contact for `horizon` ticks.
 
-    Free means: no gripper event within `margin` ticks of the window, and the tool ≥ `clearance` m above the table.
+    Free means: clear of the table, and no gripper event within `margin` ticks of the window.
     """
-    tools, _ = tool_poses(actions.astype(np.float64))
-    steps = len(actions)
-    result = np.ones((steps, len(BIMANUAL_YAM.arms)), dtype=bool)
+    away = np.ones((len(actions), len(BIMANUAL_YAM.arms)), dtype=bool)
     for arm, events in enumerate(gripper_events(actions)):
-        blocked = tools[:, arm, 2] < clearance
         for event in events:
-            blocked[max(0, event - margin) : event + margin] = True
-        reach = np.minimum(np.arange(steps)[:, None] + np.arange(horizon), steps - 1)
-        result[:, arm] = ~blocked[reach].any(axis=1)
-    return result
+            away[max(0, event - margin) : event + margin, arm] = False
+    return _throughout(away, horizon) & clear_of_table(actions, horizon=horizon, clearance=clearance)
+
+
+def _throughout(holds: NDArray[np.bool_], horizon: int) -> NDArray[np.bool_]:
+    """(T, A) ticks from which `holds` (T, A) is true for `horizon` ticks; past the end, the last one counts."""
+    steps = len(holds)
+    ahead = holds[np.minimum(np.arange(steps)[:, None] + np.arange(horizon), steps - 1)]
+    return np.asarray(ahead.all(axis=1))

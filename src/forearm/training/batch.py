@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forearm.data.dataset import Dataset
-from forearm.data.labels import free_space, gripper_events, points, traces
+from forearm.data.labels import clear_of_table, free_space, gripper_events, points, traces
 from forearm.model.depth_codes import depth_codes
 from forearm.model.reasoner import Sight
 from forearm.model.sight import Scales, pixels, tools_at
 from forearm.model.words import Words
 from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.robot.kinematics import tool_jacobian
 from forearm.robot.mirror import mirror_points, mirror_positions
+from forearm.training import shifts
 from forearm.training.alternatives import alternative
 
 Array = NDArray[np.float32]
@@ -28,12 +28,8 @@ SHIFT_PX = {"top": 1, "left": 2, "right": 2}  # px, largest image shift: camera 
 GAIN = 0.15  # largest change of brightness, share
 TINT = 0.06  # largest change of one colour channel, share of full scale
 JOINT_NOISE_RAD = 0.01  # rad, of measured positions: calibration is not exact
-TRACE_SHIFT_M = (0.01, 0.06)  # m, how far an edited trace may lie from the demonstrated one
-TRACE_SHIFT_SHARE = 0.5  # of the arms that are free
 FIRST_TICKS = 10  # 1 s
 BEFORE_GRIP_TICKS = 8
-RAMP_ROWS = 3  # rows over which an arm moves onto a shifted trace: 0.3 s
-DAMPING = 1e-4  # m², of the position pseudo-inverse
 
 
 class Batch(NamedTuple):
@@ -50,6 +46,11 @@ class Batch(NamedTuple):
     followed: Tensor  # (B, A, W, 4) the same with shifts: what the actions below follow
     subtask: Tensor  # (B,), -1 where the words are not the demonstration's own
     actions: Tensor  # (B, H, J) network units
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device; it need not have arrived when this returns."""
+        sight = Sight(*(each.to(device, non_blocking=True) for each in self.sight))
+        return Batch(sight, *(each.to(device, non_blocking=True) for each in self[1:]))  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,8 +73,8 @@ class Lessons:
     mirrored_other_sentence: Index
     other_points: Array  # (N, A, 2) where it would lead
     traces: Array  # (N, A, W, 4)
-    free: NDArray[np.bool_]  # (N, A)
-    inverse: Array  # (N, A, 6, 3) rad/m: joint moves that move a target's tool
+    free: NDArray[np.bool_]  # (N, A) away from grips and the table
+    clear: NDArray[np.bool_]  # (N, A) away from the table
     weight: NDArray[np.float64]  # (N,) chance of being drawn
 
     @classmethod
@@ -97,8 +98,6 @@ class Lessons:
         rows = np.minimum(np.arange(len(dataset))[:, None] + np.arange(horizon), last[:, None])
         chunks = dataset.actions[rows]
         both = np.concatenate([dataset.positions, _mirror(dataset.positions)])
-        jacobian = tool_jacobian(dataset.actions.astype(np.float64))
-        square = jacobian @ jacobian.swapaxes(-1, -2) + DAMPING * np.eye(3)
         kinds = np.array([_kind(each) for each in dataset.instructions])
         episodes_of_kind = {kind: int(lengths[kinds == kind].sum()) for kind in np.unique(kinds)}
         weight = np.repeat([episodes_of_kind[kind] ** -0.5 for kind in kinds], lengths)
@@ -127,7 +126,7 @@ class Lessons:
             other_points=np.repeat([nowhere if each is None else each.points for each in others], lengths, axis=0),
             traces=np.concatenate([traces(dataset.actions[a:b]) for a, b in spans]).astype(np.float32),
             free=np.concatenate([free_space(dataset.actions[a:b], horizon=horizon) for a, b in spans]),
-            inverse=(jacobian.swapaxes(-1, -2) @ np.linalg.inv(square)).astype(np.float32),
+            clear=np.concatenate([clear_of_table(dataset.actions[a:b], horizon=horizon) for a, b in spans]),
             weight=weight / weight.sum(),
         )
 
@@ -176,22 +175,11 @@ class Lessons:
         )
 
     def _shift_traces(self, index: Index, rows: Index, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Chunks and traces; where an arm is free, some moved together by up to a few centimetres."""
-        chunks, traced = self.dataset.actions[rows], self.traces[index].copy()
-        share = np.minimum((np.arange(self.horizon) + 1) / RAMP_ROWS, 1.0).astype(np.float32)
-        for arm, joints in enumerate(BIMANUAL_YAM.arms):
-            direction = rng.normal(size=(len(index), 3))
-            direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-            shift = direction * rng.uniform(*TRACE_SHIFT_M, (len(index), 1))
-            shift[:, 2] = np.abs(shift[:, 2])  # never into the table
-            moves = self.free[index, arm] & (rng.random(len(index)) < TRACE_SHIFT_SHARE)
-            shift = (shift * moves[:, None]).astype(np.float32)
-            turned = np.einsum("bhjc,bc->bhj", self.inverse[rows, arm], shift) * share[:, None]
-            wanted = chunks[:, :, joints.joints] + turned
-            lower, upper = BIMANUAL_YAM.lower[joints.joints], BIMANUAL_YAM.upper[joints.joints]
-            possible = ((wanted >= lower) & (wanted <= upper)).all((1, 2)) & (np.abs(turned) < 0.5).all((1, 2))
-            chunks[:, :, joints.joints] = np.where(possible[:, None, None], wanted, chunks[:, :, joints.joints])
-            traced[:, arm, :, :3] += np.where(possible[:, None], shift, 0.0)[:, None]
+        """Chunks and the traces they follow; some moved together by up to a few centimetres."""
+        shift = shifts.draw(self.free[index], self.clear[index], rng)
+        chunks, possible = shifts.follow(self.dataset.actions[rows], shift)
+        traced = self.traces[index].copy()
+        traced[..., :3] += np.where(possible[..., None], shift, 0.0)[:, :, None]
         return chunks, traced
 
     def _images(

@@ -18,7 +18,7 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> None:
     partial.replace(folder / STATE)
 
 
-def load_state(folder: Path) -> dict[str, Any] | None:
-    """What `save_state` wrote, or None where nothing was."""
+def load_state(folder: Path, device: torch.device) -> dict[str, Any] | None:
+    """What `save_state` wrote, on `device`, or None where nothing was."""
     path = folder / STATE
-    return torch.load(path, weights_only=True) if path.is_file() else None
+    return torch.load(path, weights_only=True, map_location=device) if path.is_file() else None

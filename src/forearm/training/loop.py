@@ -1,7 +1,7 @@
-"""Training on a few CPU cores: one single-threaded process a core, gradients averaged between them, resumable.
+"""Training, resumable: on an accelerator where there is one, else on a few CPU cores.
 
-Single-threaded processes beat one multi-threaded one here by a third: the model is too small to share a step out. The
-dataset is read once and shared between them by fork.
+On CPU cores it is one single-threaded process a core, gradients averaged between them: they beat one multi-threaded one
+by a third, because the model is too small to share a step out. The dataset is read once and shared by fork.
 """
 
 from __future__ import annotations
@@ -10,38 +10,31 @@ import json
 import multiprocessing
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
-from forearm.data.dataset import Dataset, load
+from forearm.data.dataset import load
 from forearm.errors import ForearmError
 from forearm.model import checkpoint
 from forearm.model.reasoner import ReasonerConfig
 from forearm.training.batch import Lessons
 from forearm.training.checkpoint import load_state, save_state
+from forearm.training.feed import Feed
 from forearm.training.learners import learner_named
 from forearm.training.recipe import Recipe
 
 SAVE_EVERY = 250  # steps between resumable states: a few minutes of work
 SHOW_EVERY = 10
 METRICS = "metrics.jsonl"
-HELD_OUT = 40  # every so many episodes one is kept from training, for the open-loop figures
+CPU = torch.device("cpu")
 BETAS = (0.9, 0.95)
 HORIZON = 16  # rows of a chunk: 1.6 s
-
-
-def split(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Ticks to learn from, and ticks of the held-out episodes."""
-    episodes = np.repeat(np.arange(len(dataset.seeds)), np.diff(dataset.starts))
-    held_out = episodes % HELD_OUT == HELD_OUT - 1
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 def rate_at(recipe: Recipe, step: int) -> float:
@@ -71,8 +64,22 @@ def train(dataset: Path, out: Path, recipe: Recipe, *, provenance: Mapping[str, 
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # before the fork: the processes must not inherit a thread pool
-    lessons = Lessons.of(load(dataset), horizon=HORIZON)
+    learn(Lessons.of(load(dataset), horizon=HORIZON), out, recipe, provenance=provenance)
+
+
+def learn(lessons: Lessons, out: Path, recipe: Recipe, *, provenance: Mapping[str, Any]) -> None:
+    """`train` from lessons already made.
+
+    Raises:
+        ForearmError: when a process died.
+    """
     rendezvous = out / "rendezvous"
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")
+        device = torch.device("cuda")
+        made = {**provenance, "device": torch.cuda.get_device_name(device)}
+        _work(0, lessons, out, replace(recipe, processes=1), made, rendezvous, device)
+        return
     rendezvous.unlink(missing_ok=True)
     context = multiprocessing.get_context("fork")
     ranks = [
@@ -89,12 +96,20 @@ def train(dataset: Path, out: Path, recipe: Recipe, *, provenance: Mapping[str, 
         raise ForearmError(f"training: processes {died} died, see above; run the same command to resume")
 
 
-def _work(rank: int, lessons: Lessons, out: Path, recipe: Recipe, provenance: dict[str, Any], rendezvous: Path) -> None:
+def _work(
+    rank: int,
+    lessons: Lessons,
+    out: Path,
+    recipe: Recipe,
+    provenance: dict[str, Any],
+    rendezvous: Path,
+    device: torch.device = CPU,
+) -> None:
     torch.set_num_threads(1)
     if recipe.processes > 1:
         dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=recipe.processes)
-    trainer = Trainer(lessons, recipe, rank)
-    state = load_state(out)
+    trainer = Trainer(lessons, recipe, rank, device)
+    state = load_state(out, device)
     if state is not None:
         trainer.restore(state)
     started, first = time.monotonic(), trainer.step
@@ -107,7 +122,8 @@ def _work(rank: int, lessons: Lessons, out: Path, recipe: Recipe, provenance: di
         if rank == 0 and (step % SAVE_EVERY == 0 or step == recipe.steps):
             save_state(out, trainer.state())
             made = {**provenance, "recipe": asdict(recipe), "step": step}
-            parts = (trainer.average, trainer.model.config, lessons.words, lessons.scales, made)
+            weights = {name: tensor.cpu() for name, tensor in trainer.average.items()}
+            parts = (weights, trainer.model.config, lessons.words, lessons.scales, made)
             checkpoint.write(out, *parts, kind=trainer.learner.kind)
     if recipe.processes > 1:
         dist.destroy_process_group()
@@ -127,20 +143,21 @@ def _shown(trainer: Trainer, rank: int) -> Iterator[tuple[int, dict[str, Tensor]
         bar = progress.add_task("", total=trainer.recipe.steps, completed=trainer.step)
         while trainer.step < trainer.recipe.steps:
             figures = trainer.advance()
-            progress.update(bar, advance=1, description=f"loss {float(figures['total']):.3f}")
+            progress.update(bar, advance=1)
+            if trainer.step % SHOW_EVERY == 0:
+                progress.update(bar, description=f"loss {float(figures['total']):.3f}")
             yield trainer.step, figures
 
 
 class Trainer:
     """One process's share of a run: weights, optimiser and running average. Deterministic in (recipe, step, rank)."""
 
-    def __init__(self, lessons: Lessons, recipe: Recipe, rank: int) -> None:
-        self.recipe, self.step, self._lessons, self._rank = recipe, 0, lessons, rank
-        self._ticks, _ = split(lessons.dataset)
-        chance = lessons.weight[self._ticks]
-        self._chance = chance / chance.sum()
+    def __init__(self, lessons: Lessons, recipe: Recipe, rank: int, device: torch.device = CPU) -> None:
+        self.recipe, self.step, self._rank, self._device = recipe, 0, rank, device
+        self._feed = Feed(lessons, recipe, rank)
+        self._batches = self._feed.batches(0, device)
         self.learner = learner_named(recipe.learner)
-        self.model = self.learner.build(config_for(lessons), recipe.seed)
+        self.model = self.learner.build(config_for(lessons), recipe.seed).to(device)
         matrices = [parameter for parameter in self.model.parameters() if parameter.ndim > 1]
         vectors = [parameter for parameter in self.model.parameters() if parameter.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
@@ -150,11 +167,8 @@ class Trainer:
     def advance(self) -> dict[str, Tensor]:
         """One optimiser step on this process's share of the batch; answers the losses."""
         recipe = self.recipe
-        rng = np.random.default_rng((recipe.seed, self.step, self._rank))
-        generator = torch.Generator().manual_seed(hash((recipe.seed, self.step, self._rank)) % 2**63)
-        index = rng.choice(self._ticks, recipe.batch // recipe.processes, p=self._chance)
-        batch = self._lessons.batch(index, rng, other_words=recipe.other_words)
-        figures = self.learner.losses(self.model, batch, recipe.weights, generator)
+        generator = torch.Generator(self._device).manual_seed(hash((recipe.seed, self.step, self._rank)) % 2**63)
+        figures = self.learner.losses(self.model, next(self._batches), recipe.weights, generator)
         figures["total"].backward()
         self._average_gradients()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
@@ -179,8 +193,8 @@ class Trainer:
     @torch.no_grad()
     def _move_average(self) -> None:
         keep = min(self.recipe.average, self.step / (self.step + 10))  # short at first, so that it forgets the start
-        for name, tensor in self.model.state_dict().items():
-            self.average[name].lerp_(tensor, 1 - keep)
+        averages, weights = list(self.average.values()), list(self.model.state_dict().values())
+        torch._foreach_lerp_(averages, weights, 1 - keep)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 
     def state(self) -> dict[str, Any]:
         """Everything `restore` needs."""
@@ -197,3 +211,4 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.average = {name: tensor.clone() for name, tensor in state["average"].items()}
+        self._batches = self._feed.batches(self.step, self._device)

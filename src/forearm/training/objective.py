@@ -54,8 +54,14 @@ def _either(first: Tensor, second: Tensor, choose_first: Tensor) -> Tensor:
 
 def losses(model: Reasoner, batch: Batch, weights: Weights, generator: torch.Generator) -> dict[str, Tensor]:
     """Every loss by name, unweighted, and their weighted sum as "total"; "chunk" etc. are figures for people."""
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not bf16_is_emulated()):
+    with _precision(batch):
         return _losses(model, batch, weights, generator)
+
+
+def _precision(batch: Batch) -> torch.autocast:
+    """bf16 where a CPU multiplies it: there it saves time; an accelerator waits for the next kernel in any case."""
+    on_cpu = batch.actions.device.type == "cpu"
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=on_cpu and not bf16_is_emulated())
 
 
 def _losses(model: Reasoner, batch: Batch, weights: Weights, generator: torch.Generator) -> dict[str, Tensor]:
@@ -70,7 +76,7 @@ def _losses(model: Reasoner, batch: Batch, weights: Weights, generator: torch.Ge
     ) + 0.25 * F.smooth_l1_loss(error[..., 3], torch.zeros_like(error[..., 3]), beta=0.05)
     model.commit(_given_traces(traces.detach(), batch, generator), batch.tools, cache)
     found["flow"] = _flow_loss(model, model.context(cache), batch.actions, weights.noises, generator)
-    found["total"] = sum((getattr(weights, name) * value for name, value in found.items()), torch.zeros(()))
+    found["total"] = sum((getattr(weights, name) * value for name, value in found.items()), batch.actions.new_zeros(()))
     with torch.no_grad():
         found["trace_mm"] = error[..., :3].norm(dim=-1).mean() * 1e3
     return found
@@ -83,7 +89,7 @@ def reactive_losses(model: Reactive, batch: Batch, weights: Weights, generator: 
     """
     own = batch.subtask >= 0
     sight = type(batch.sight)(*(each[own] for each in batch.sight))
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not bf16_is_emulated()):
+    with _precision(batch):
         flow = _flow_loss(model, model.context(sight), batch.actions[own], weights.noises, generator)
     return {"flow": flow, "total": flow}
 
@@ -107,18 +113,18 @@ def _reading_losses(model: Reasoner, reading: Reading, batch: Batch) -> dict[str
 
 @torch.no_grad()
 def _given_points(model: Reasoner, reading: Reading, batch: Batch, generator: torch.Generator) -> Tensor:
-    truth = batch.points + POINT_BLUR * torch.randn(batch.points.shape, generator=generator)
+    truth = batch.points + POINT_BLUR * torch.randn(batch.points.shape, generator=generator, device=batch.points.device)
     decided = model.points(reading, reading.points.argmax(-1))
     apart = (decided - batch.points).abs().amax(-1)
     agrees = torch.where(batch.points.isnan().any(-1), decided.isnan().any(-1), apart < POINT_TRUST)
-    use = agrees & (torch.rand(len(truth), 1, generator=generator) < 0.5)
+    use = agrees & (torch.rand(len(truth), 1, generator=generator, device=truth.device) < 0.5)
     return _either(decided, truth, use)
 
 
 @torch.no_grad()
 def _given_codes(reading: Reading, batch: Batch, generator: torch.Generator) -> Tensor:
     decided = reading.depth.argmax(-1)
-    use_truth = (torch.rand(len(decided), 1, generator=generator) < 0.5) & (batch.codes >= 0)
+    use_truth = (torch.rand(len(decided), 1, generator=generator, device=decided.device) < 0.5) & (batch.codes >= 0)
     return torch.where(use_truth, batch.codes, decided)
 
 
@@ -126,12 +132,12 @@ def _given_codes(reading: Reading, batch: Batch, generator: torch.Generator) -> 
 def _given_traces(decided: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:
     shift = batch.followed - batch.traces
     for_arm, for_waypoint = TRACE_BLUR_M
-    shape = batch.followed.shape
-    blur = torch.randn(shape, generator=generator) * for_waypoint
-    blur[..., :3] += torch.randn((*shape[:2], 1, 3), generator=generator) * for_arm
+    shape, device = batch.followed.shape, batch.followed.device
+    blur = torch.randn(shape, generator=generator, device=device) * for_waypoint
+    blur[..., :3] += torch.randn((*shape[:2], 1, 3), generator=generator, device=device) * for_arm
     blur[..., 3] *= OPENING_BLUR / for_waypoint
     apart = (decided - batch.traces)[..., :3].norm(dim=-1).amax(-1)
-    use = (apart < TRACE_TRUST_M) & (torch.rand(shape[0], 1, generator=generator) < 0.5)
+    use = (apart < TRACE_TRUST_M) & (torch.rand(shape[0], 1, generator=generator, device=device) < 0.5)
     return _either(decided + shift, batch.followed + blur, use)
 
 
@@ -139,7 +145,7 @@ def _flow_loss(
     model: Reasoner | Reactive, context: Context, actions: Tensor, noises: int, generator: torch.Generator
 ) -> Float[Tensor, ""]:
     actions = actions.repeat_interleave(noises, 0)
-    noise = torch.randn(actions.shape, generator=generator)
-    times = sample_times((len(actions),), model.config.flow, generator)
+    noise = torch.randn(actions.shape, generator=generator, device=actions.device)
+    times = sample_times((len(actions),), model.config.flow, generator, actions.device)
     x, velocity = path(actions, noise, times)
     return F.mse_loss(model.expert.velocity(x, times, context).float(), velocity)

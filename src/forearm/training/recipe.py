@@ -56,7 +56,7 @@ def nano() -> Recipe:
     return Recipe(
         name="nano",
         recording=Recording(counts={"put-in-box": 560, "hand-over": 440, "lift": 150}),
-        steps=8500,
+        steps=11_000,
     )
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from forearm.data.dataset import load
 from forearm.training.batch import Lessons
+from forearm.training.feed import split
 from forearm.training.learners import learner_named
-from forearm.training.loop import HORIZON, METRICS, split, train
+from forearm.training.loop import HORIZON, METRICS, train
 from forearm.training.recipe import Recipe
 from forearm.training.recording import record_dataset
 from forearm.training.report import write_report
