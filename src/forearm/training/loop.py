@@ -23,7 +23,8 @@ from forearm.data.dataset import load
 from forearm.errors import ForearmError
 from forearm.model import checkpoint
 from forearm.model.reasoner import ReasonerConfig
-from forearm.training.batch import Lessons
+from forearm.training.batch import Batch, Lessons
+from forearm.training.captured import CapturedStep
 from forearm.training.checkpoint import load_state, save_state
 from forearm.training.feed import Feed
 from forearm.training.learners import learner_named
@@ -155,7 +156,6 @@ class Trainer:
     def __init__(self, lessons: Lessons, recipe: Recipe, rank: int, device: torch.device = CPU) -> None:
         self.recipe, self.step, self._rank, self._device = recipe, 0, rank, device
         self._feed = Feed(lessons, recipe, rank)
-        self._batches = self._feed.batches(0, device)
         self.learner = learner_named(recipe.learner)
         self.model = self.learner.build(config_for(lessons), recipe.seed).to(device)
         matrices = [parameter for parameter in self.model.parameters() if parameter.ndim > 1]
@@ -163,21 +163,36 @@ class Trainer:
         groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         self._optimizer = torch.optim.AdamW(groups, lr=recipe.rate, betas=BETAS, fused=True)
         self.average = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        self._generator = torch.Generator(device)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Makes what belongs to one stretch of steps: the batches from here on, and how a step is done."""
+        self._batches = self._feed.batches(self.step, self._device)
+        self._learn = self._one_step
+        if self._device.type == "cuda":
+            for group in self._optimizer.param_groups:
+                group |= {"lr": torch.tensor(self.recipe.rate, device=self._device), "capturable": True}
+            self._learn = CapturedStep(self._one_step, self._generator)
 
     def advance(self) -> dict[str, Tensor]:
         """One optimiser step on this process's share of the batch; answers the losses."""
-        recipe = self.recipe
-        generator = torch.Generator(self._device).manual_seed(hash((recipe.seed, self.step, self._rank)) % 2**63)
-        figures = self.learner.losses(self.model, next(self._batches), recipe.weights, generator)
-        figures["total"].backward()
-        self._average_gradients()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
+        recipe, rate = self.recipe, rate_at(self.recipe, self.step)
+        self._generator.manual_seed(hash((recipe.seed, self.step, self._rank)) % 2**63)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate_at(recipe, self.step)
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+            group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
+        figures = self._learn(next(self._batches))
         self.step += 1
         self._move_average()
+        return figures
+
+    def _one_step(self, batch: Batch) -> dict[str, Tensor]:
+        figures = self.learner.losses(self.model, batch, self.recipe.weights, self._generator)
+        figures["total"].backward()
+        self._average_gradients()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
         return {**{name: value.detach() for name, value in figures.items()}, "gradient": norm}
 
     def _average_gradients(self) -> None:
@@ -211,4 +226,4 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.average = {name: tensor.clone() for name, tensor in state["average"].items()}
-        self._batches = self._feed.batches(self.step, self._device)
+        self._begin()

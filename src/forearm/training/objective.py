@@ -75,7 +75,8 @@ def _losses(model: Reasoner, batch: Batch, weights: Weights, generator: torch.Ge
         error[..., :3] / LENGTH_M, torch.zeros_like(error[..., :3]), beta=0.02
     ) + 0.25 * F.smooth_l1_loss(error[..., 3], torch.zeros_like(error[..., 3]), beta=0.05)
     model.commit(_given_traces(traces.detach(), batch, generator), batch.tools, cache)
-    found["flow"] = _flow_loss(model, model.context(cache), batch.actions, weights.noises, generator)
+    errors = _flow_errors(model, model.context(cache), batch.actions, weights.noises, generator)
+    found["flow"] = errors.mean()
     found["total"] = sum((getattr(weights, name) * value for name, value in found.items()), batch.actions.new_zeros(()))
     with torch.no_grad():
         found["trace_mm"] = error[..., :3].norm(dim=-1).mean() * 1e3
@@ -85,12 +86,13 @@ def _losses(model: Reasoner, batch: Batch, weights: Weights, generator: torch.Ge
 def reactive_losses(model: Reactive, batch: Batch, weights: Weights, generator: torch.Generator) -> dict[str, Tensor]:
     """The flow's loss alone, which is also the "total": there is no reasoning to teach.
 
-    A sample with another sentence than its demonstration's is left out: nothing was demonstrated for it.
+    A sample with another sentence than its demonstration's does not count: nothing was demonstrated for it.
     """
-    own = batch.subtask >= 0
-    sight = type(batch.sight)(*(each[own] for each in batch.sight))
     with _precision(batch):
-        flow = _flow_loss(model, model.context(sight), batch.actions[own], weights.noises, generator)
+        own = (batch.subtask >= 0).repeat_interleave(weights.noises)
+        context = model.context(batch.sight)
+        apart = _flow_errors(model, context, batch.actions, weights.noises, generator).mean((1, 2))
+        flow = (apart * own).sum() / own.sum().clamp(min=1)
     return {"flow": flow, "total": flow}
 
 
@@ -141,11 +143,12 @@ def _given_traces(decided: Tensor, batch: Batch, generator: torch.Generator) -> 
     return _either(decided + shift, batch.followed + blur, use)
 
 
-def _flow_loss(
+def _flow_errors(
     model: Reasoner | Reactive, context: Context, actions: Tensor, noises: int, generator: torch.Generator
-) -> Float[Tensor, ""]:
+) -> Float[Tensor, "N H J"]:
+    """Squared errors of the velocities at `noises` points for each sample."""
     actions = actions.repeat_interleave(noises, 0)
     noise = torch.randn(actions.shape, generator=generator, device=actions.device)
     times = sample_times((len(actions),), model.config.flow, generator, actions.device)
     x, velocity = path(actions, noise, times)
-    return F.mse_loss(model.expert.velocity(x, times, context).float(), velocity)
+    return F.mse_loss(model.expert.velocity(x, times, context).float(), velocity, reduction="none")
