@@ -39,6 +39,7 @@ def test_an_arm_with_nothing_to_do_keeps_still_and_open() -> None:
     assert made.actions[0, BIMANUAL_YAM.grippers[idle]] == 1.0
 
 
+@pytest.mark.slow
 def test_noise_is_executed_but_the_clean_target_is_recorded() -> None:
     setup = task_named("lift").sample(100_002)
     quiet = demonstrate(setup, seed=1, speed=1.0, noise_amplitude=0.0)
@@ -48,6 +49,7 @@ def test_noise_is_executed_but_the_clean_target_is_recorded() -> None:
     assert np.abs(noisy.positions[reaching] - quiet.positions[reaching]).max() > 0.005
 
 
+@pytest.mark.slow
 def test_the_target_is_followed_to_within_a_few_hundredths_of_a_radian() -> None:
     made = demonstrate(task_named("put-in-box").sample(100_003), seed=1, noise_amplitude=0.0)
     joints = [index for arm in BIMANUAL_YAM.arms for index in range(arm.joints.start, arm.joints.stop)]

@@ -87,6 +87,7 @@ def test_a_report_of_no_run_is_one_clear_line(tmp_path: Path) -> None:
     assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_sigterm_in_the_middle_ends_safely_with_a_complete_log(tmp_path: Path) -> None:
     process = begin(tmp_path / "run")
     process.send_signal(signal.SIGTERM)

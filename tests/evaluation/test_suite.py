@@ -27,6 +27,7 @@ def says_its_threads(robot: CellRobot) -> Policy:
     raise InputError(f"{os.environ['OMP_NUM_THREADS']} thread")
 
 
+@pytest.mark.slow
 def test_a_worker_computes_with_one_thread_and_its_parent_as_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
     for parents in ("7", None):
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -52,6 +53,7 @@ def test_which_object_was_taken_is_counted_where_there_is_a_choice() -> None:
     assert (summary.took_asked, summary.took_other) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_and_a_trial_that_raises_are_errors_and_the_others_go_on() -> None:
     trials = [Trial(task="lift", seed=seed) for seed in (1, 2, 3)]
     results = {result.seed: result for result in run_suite(trials, dies_on_seed_one, workers=1)}

@@ -6,6 +6,7 @@ The judge is another one than the accused: spheres strung along every capsule, a
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -106,6 +107,7 @@ def a_scene_is_vetted_safely(seed: int) -> None:
             assert (apart >= np.where(apart[0] < 0, -np.inf, needed) - 1e-9).all()
 
 
+@pytest.mark.slow
 def test_nothing_that_passes_vetting_comes_nearer_to_what_stands_there_than_its_margin() -> None:
     a_scene_is_vetted_safely()
     assert min(passed.values()) > 20  # whole, changed and refused: the property was not empty

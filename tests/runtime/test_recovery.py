@@ -114,6 +114,7 @@ def test_no_set_point_breaks_a_limit_when_the_recovery_begins_or_ends() -> None:
     assert (np.abs(np.diff(sent, axis=0)) / TICK_S <= LIMITS.velocity * 1.001).all()
 
 
+@pytest.mark.slow
 def test_stale_images_are_waited_for_longer_than_a_hold_may_last() -> None:
     bench = RecoveryBench(blind=(4.0, 8.0), goal_s=12.0)
     assert bench.session.run().outcome == "done"

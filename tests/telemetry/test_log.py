@@ -182,6 +182,7 @@ def test_other_readers_decode_what_is_there_to_be_shown(tmp_path: Path) -> None:
     assert shown["/log"].message == "done: the block is in the box"
 
 
+@pytest.mark.slow
 @given(st.data())
 @quick
 def test_a_log_cut_at_any_byte_reads_as_a_prefix_or_says_why_not(data: st.DataObject) -> None:

@@ -77,6 +77,7 @@ def test_shards_never_share_a_seed() -> None:
     assert min(other) > max(starts) + 100
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_measured_and_reported(lessons: Lessons, tmp_path: Path) -> None:
     trainer = Trainer(lessons, SHORT, rank=0)
     rows = [{name: float(value) for name, value in trainer.advance().items()} for _ in range(2)]

@@ -38,6 +38,7 @@ def folder(lessons: Lessons, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_it_learns_what_was_demonstrated(lessons: Lessons) -> None:
     trainer = Trainer(lessons, SHORT, rank=0)
     batch = lessons.batch(np.arange(4), np.random.default_rng(0))
