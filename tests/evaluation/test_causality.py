@@ -6,6 +6,7 @@ import pytest
 
 from forearm.evaluation.interventions import INTERVENTIONS
 from forearm.evaluation.suite import TaskSummary, run_suite, summarize
+from forearm.evaluation.trace_response import SHIFT_M, probe_named
 from forearm.evaluation.trial import Trial
 from forearm.policy.choice import MakePolicy, policy_named
 
@@ -38,3 +39,10 @@ def test_the_arm_takes_the_block_that_a_moved_point_points_at() -> None:
 
 def test_without_its_trace_the_model_does_nothing_useful() -> None:
     assert outcome(intervened("erase"), seeds=SEEDS[:3]).successes == 0
+
+
+def test_tools_go_as_far_aside_as_their_trace_is_shifted() -> None:
+    trials = [Trial(task=task, seed=seed) for task in ("put-in-box", "hand-over") for seed in SEEDS[:2]]
+    moved = [result.path_shift_mm for result in run_suite(trials, probe_named("model"), workers=1)]
+    mean = sum(each for each in moved if each is not None) / len(trials)
+    assert abs(mean - SHIFT_M * 1e3) < 0.1 * SHIFT_M * 1e3
