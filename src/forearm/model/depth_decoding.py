@@ -70,12 +70,12 @@ def rewrite(model: MolmoAct2, prompt: Prompt, before: Int[Tensor, "B N"], change
     codes = before.to(device).clone()
     stream = _begin(model, prompt, None)
     passes, logits = 1, list[Tensor]()
+    mask = torch.tensor(changed, device=device)
     for start, end, anew in runs(np.asarray(anywhere)):
         for cells in [slice(i, i + 1) for i in range(start, end)] if anew else [slice(start, end)]:
             if anew:
                 scores = _code_logits(stream)[:, -1:]
-                mask = torch.tensor(changed[:, cells], device=device)
-                codes[:, cells] = torch.where(mask, scores.argmax(-1), codes[:, cells])
+                codes[:, cells] = torch.where(mask[:, cells], scores.argmax(-1), codes[:, cells])
                 logits.append(scores)
             stream.feed(codes[:, cells] + layout.first)
             passes += 1
