@@ -64,7 +64,7 @@ def rms(x: Float[Tensor, "... d"], eps: float = 1e-6) -> Float[Tensor, "... d"]:
 def fused_rms(
     x: Float[Tensor, "... d"], weight: Float[Tensor, " d"] | None, eps: float = 1e-6
 ) -> Float[Tensor, "... d"]:
-    """`rms` times `weight` in one kernel: on a GPU, starting each of the five that `rms` takes costs more than its work."""
+    """`rms` times `weight` in one kernel: on a GPU, to start one costs more than a short row's work in it."""
     return functional.rms_norm(x, x.shape[-1:], weight, eps).to(x.dtype)  # autocast may have widened it
 
 
