@@ -94,10 +94,10 @@ class FixedDecision:
         self._keep = meant.float()[None, None]
         self._flow = FusedFlow(self._expert, config.flow.steps, rows)
         self._load(prompt, None if self._map is None else torch.zeros((1, self._map.count), dtype=torch.long))
-        self._stages = {"read": record(self._read)}
+        self.stages = {"read": record(self._read)}
         if self._map is not None:
-            self._stages["read map"] = record(self._read_map)
-        self._stages["act"] = record(self._act)
+            self.stages["read map"] = record(self._read_map)
+        self.stages["act"] = record(self._act)
 
     @torch.no_grad()
     def decide(
@@ -124,8 +124,8 @@ class FixedDecision:
         self._load(prompt, draft)
         self._noise.copy_(noise)
         if self._map is None:
-            self._stages["read"]()
-            self._stages["act"]()
+            self.stages["read"]()
+            self.stages["act"]()
             return Decided(chunk=self._chunk.clone(), codes=None, passes=1)
         self._doubted.copy_(torch.ones_like(self._doubted) if doubted is None else doubted)
         passes, stage = 0, "read"
@@ -134,12 +134,12 @@ class FixedDecision:
         codes = self._codes(self._map).clone()
         if judged != [self._map.count, 1]:
             return self._decide_on(prompt, noise, codes, passes + 1)
-        self._stages["act"]()
+        self.stages["act"]()
         return Decided(chunk=self._chunk.clone(), codes=codes, passes=passes + 1)
 
     def _judged_by(self, stage: str) -> list[int]:
         """How many codes a pass settles, and whether the map closes behind them: its one wait for the device."""
-        self._stages[stage]()
+        self.stages[stage]()
         return cast(list[int], self._judged.tolist())  # pyright: ignore[reportUnknownMemberType]
 
     def _decide_on(self, prompt: Prompt, noise: Tensor, codes: Tensor, passes: int) -> Decided:

@@ -84,7 +84,8 @@ class FusedFlow:
             _Block.of(cast(ExpertBlock, block), each)
             for block, each in zip(expert.blocks, modulation.blocks, strict=True)
         ]
-        self._last = _Folded.of(*modulation.final.unbind(1), expert.final_layer.linear)
+        shift, scale = modulation.final.unbind(1)
+        self._last = _Folded.of(shift, scale, expert.final_layer.linear)
         places = torch.arange(rows, device=weight.device)
         self._rotation = Rotation(places, config.head_dim, 1e4) if config.rope else None  # base: released
         self._mask = additive(causal_mask(rows, device=weight.device), weight.dtype) if config.causal else None

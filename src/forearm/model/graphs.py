@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
@@ -17,7 +17,7 @@ _KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBacke
 
 
 @contextmanager
-def attention_kernels() -> Iterator[None]:
+def attention_kernels() -> Generator[None]:
     """Uses the attention kernels that graphs are made of: rounding is then the same with and without a graph."""
     with sdpa_kernel(_KERNELS):
         yield
