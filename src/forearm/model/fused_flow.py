@@ -34,7 +34,8 @@ class _Folded:
     @classmethod
     def of(cls, shift: Float[Tensor, "N 1 d"], scale: Float[Tensor, "N 1 d"], *layers: Linear) -> _Folded:
         """Of one layer, or of several that read the same."""
-        weight = torch.cat([each.weight for each in layers]) if len(layers) > 1 else layers[0].weight
+        weights = [each.weight for each in layers]
+        weight = weights[0] if len(weights) == 1 else torch.cat(weights)
         bias = torch.cat([each.bias for each in layers])
         shifted = functional.linear(shift[:, 0].float(), weight.float(), bias.float())
         return cls((1 + scale[:, 0]).contiguous(), weight, shifted.to(weight.dtype))

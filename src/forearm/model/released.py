@@ -48,6 +48,11 @@ def one_of(ids: Int[Tensor, "*shape"], wanted: Sequence[int]) -> Bool[Tensor, "*
     return reduce(torch.logical_or, [ids == each for each in wanted], torch.zeros_like(ids, dtype=torch.bool))
 
 
+def _hidden(x: Tensor) -> bool:
+    """Whether `x` has no values yet: on the meta device, and while a CUDA graph is captured."""
+    return x.is_meta or (x.is_cuda and torch.cuda.is_current_stream_capturing())
+
+
 class MolmoAct2(nn.Module):
     """Vision backbone, decoder, action expert, depth gate and output head of one checkpoint."""
 
@@ -72,15 +77,14 @@ class MolmoAct2(nn.Module):
         """Token vectors, with image features added (not put in their place) at the image patches.
 
         Raises:
-            InputError: when there are not as many windows as patch tokens. While a CUDA graph is captured, when nobody
-                may wait for the device, it is not looked.
+            InputError: when there are not as many windows as patch tokens, where values can be looked at.
         """
         x = self.transformer.embed(prompt.ids)
         made = prompt.windows.shape[0]
         if made == 0:
             return x
         places = prompt.ids == self.config.tokens.image_patch
-        if not (places.is_cuda and torch.cuda.is_current_stream_capturing()) and int(places.sum()) != made:
+        if not _hidden(places) and int(places.sum()) != made:
             raise InputError(
                 f"image tokens: got {int(places.sum())} in the prompt, allowed are as many as the images make, "
                 f"{made}; expand every image placeholder with its own grid"
