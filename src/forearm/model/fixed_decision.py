@@ -131,7 +131,7 @@ class FixedDecision:
         passes, stage = 0, "read"
         while (judged := self._judged_by(stage))[0] < self._map.count and passes < self._map.count:
             passes, stage = passes + 1, "read map"
-        codes = self._codes(self._map).clone()
+        codes = self._codes(self._map)
         if judged != [self._map.count, 1]:
             return self._decide_on(prompt, noise, codes, passes + 1)
         self.stages["act"]()
