@@ -82,10 +82,18 @@ def attend(
         q, k, v = q.float(), k.float(), v.float()
         mask = mask.float() if mask is not None and mask.is_floating_point() else mask
     grouped = q.shape[2] != k.shape[2]
+    if grouped and mask is not None and q.is_cuda:  # fused kernels there take a mask or shared key heads, not both
+        k, v = (repeated(each, q.shape[2]) for each in (k, v))
+        grouped = False
     out = functional.scaled_dot_product_attention(
         q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask, dropout_p=dropout, enable_gqa=grouped
     )
     return out.transpose(1, 2).flatten(2).to(kind)
+
+
+def repeated(x: Float[Tensor, "B T kv_heads d"], heads: int) -> Float[Tensor, "B T heads d"]:
+    """Each key head once for every query head that shares it."""
+    return x.unsqueeze(3).expand(*x.shape[:3], heads // x.shape[2], x.shape[3]).flatten(2, 3)
 
 
 def _attend_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None, dropout: float) -> Float[Tensor, "B S width"]:

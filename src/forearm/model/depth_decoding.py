@@ -48,7 +48,7 @@ class Depth:
 
 def write(model: MolmoAct2, prompt: Prompt) -> Depth:
     """Every code greedily, one after the other."""
-    count = _layout(model).count
+    count = layout_of(model).count
     nothing = torch.zeros((prompt.ids.shape[0], count), dtype=torch.long)
     return rewrite(model, prompt, nothing, np.ones(count, dtype=np.bool_))
 
@@ -63,19 +63,19 @@ def rewrite(model: MolmoAct2, prompt: Prompt, before: Int[Tensor, "B N"], change
         ConfigError: for a checkpoint without depth tokens.
         ModelError: when the map is not closed in time.
     """
-    layout = _layout(model)
+    layout = layout_of(model)
     rows, device = prompt.ids.shape[0], prompt.ids.device
     anywhere = changed.reshape(-1, layout.count).any(0)
     changed = np.broadcast_to(changed, (rows, layout.count))
     codes = before.to(device).clone()
     stream = _begin(model, prompt, None)
     passes, logits = 1, list[Tensor]()
+    mask = torch.tensor(changed, device=device)
     for start, end, anew in runs(np.asarray(anywhere)):
         for cells in [slice(i, i + 1) for i in range(start, end)] if anew else [slice(start, end)]:
             if anew:
-                scores = _code_logits(stream)[:, -1:]
-                mask = torch.tensor(changed[:, cells], device=device)
-                codes[:, cells] = torch.where(mask, scores.argmax(-1), codes[:, cells])
+                scores = code_logits(stream.model, stream.hidden)[:, -1:]
+                codes[:, cells] = torch.where(mask[:, cells], scores.argmax(-1), codes[:, cells])
                 logits.append(scores)
             stream.feed(codes[:, cells] + layout.first)
             passes += 1
@@ -91,7 +91,7 @@ def write_freely(model: MolmoAct2, prompt: Prompt) -> Depth:
         ConfigError: for a checkpoint without depth tokens.
         ModelError: when the map does not close, or has not as many codes as it should.
     """
-    layout = _layout(model)
+    layout = layout_of(model)
     limit = max(layout.count + 8, WRITTEN_PER_ROW * _horizon(model), 1)
     stream = read(model, prompt, room=limit, tail=1)
     written = write_until(stream, layout.end, limit, "depth map")
@@ -173,7 +173,7 @@ def verify(
         InputError: for a draft of another shape.
         ModelError: when the map is not closed in time.
     """
-    layout = _layout(model)
+    layout = layout_of(model)
     count, first = layout.count, layout.first
     pace = Pace() if pace is None else pace
     hints = [False] * (count + 1) if changed is None else [*changed.tolist(), False]
@@ -206,7 +206,7 @@ def verify(
     return _depth(stream, prompt, codes, logits, passes)
 
 
-def _likely(prompt: Prompt, draft: Int[Tensor, "B N"], layout: _Layout) -> Int[Tensor, "B N+1"]:
+def _likely(prompt: Prompt, draft: Int[Tensor, "B N"], layout: Layout) -> Int[Tensor, "B N+1"]:
     """The draft as the tokens that would be written, the closing one behind it."""
     rows, device = prompt.ids.shape[0], prompt.ids.device
     wanted = (rows, layout.count)
@@ -228,7 +228,7 @@ def _decide(
 ) -> tuple[Int[Tensor, "B n"], Float[Tensor, "B m codebook"]]:
     """The token greedy decoding writes behind each position in `hidden`, the first of which precedes token `done`."""
     cells = max(0, min(stream.hidden.shape[1], count - done))
-    scores = _code_logits(stream)[:, :cells]
+    scores = code_logits(stream.model, stream.hidden)[:, :cells]
     own = scores.argmax(-1) + first
     if cells < stream.hidden.shape[1]:
         own = torch.cat([own, stream.model.lm_head(stream.hidden[:, cells:]).argmax(-1)], dim=1)
@@ -237,7 +237,7 @@ def _decide(
 
 def _begin(model: MolmoAct2, prompt: Prompt, then: Tensor | None) -> Stream:
     """Reads prompt, start of the map and what is drafted behind it; `hidden` begins at the start token."""
-    layout = _layout(model)
+    layout = layout_of(model)
     start = torch.full((prompt.ids.shape[0], 1), layout.start, device=prompt.ids.device)
     behind = start if then is None else torch.cat([start, then], dim=1)
     room = layout.count + 2 + _closing_limit(model)
@@ -250,15 +250,15 @@ def _depth(stream: Stream, prompt: Prompt, codes: Tensor, logits: list[Tensor], 
     return Depth(stream=stream, codes=codes, tokens=tokens, logits=scores, passes=passes)
 
 
-def _code_logits(stream: Stream) -> Float[Tensor, "B n codebook"]:
-    """In fp32 whatever the weights' type: rounded to bf16 the best two codes often tie."""
-    layout = _layout(stream.model)
-    rows = stream.model.lm_head.weight[layout.first : layout.first + layout.codebook]
-    return functional.linear(stream.hidden.float(), rows.float())
+def code_logits(model: MolmoAct2, hidden: Float[Tensor, "B n d"]) -> Float[Tensor, "B n codebook"]:
+    """Of the code behind each position, in fp32 whatever the weights' type: rounded to bf16 the best two often tie."""
+    layout = layout_of(model)
+    rows = model.lm_head.weight[layout.first : layout.first + layout.codebook]
+    return functional.linear(hidden.float(), rows.float())
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class Layout:
     """How a model writes a map: `count` codes of `codebook` values from id `first` on, between `start` and `end`."""
 
     count: int
@@ -268,12 +268,17 @@ class _Layout:
     end: int
 
 
-def _layout(model: MolmoAct2) -> _Layout:
+def layout_of(model: MolmoAct2) -> Layout:
+    """How `model` writes a map.
+
+    Raises:
+        ConfigError: for a checkpoint without depth tokens.
+    """
     depth, tokens = model.config.depth, model.config.tokens
     first, start, end = tokens.depth_first, tokens.depth_start, tokens.depth_end
     if depth is None or not depth.reasoning or first is None or start is None or end is None:
         raise ConfigError("depth reasoning: got a checkpoint without it, allowed is one with; act without depth")
-    return _Layout(depth.codes, depth.codebook, first, start, end)
+    return Layout(depth.codes, depth.codebook, first, start, end)
 
 
 def _horizon(model: MolmoAct2) -> int:

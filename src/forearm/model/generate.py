@@ -173,14 +173,16 @@ def write_until(stream: Stream, end: int, limit: int, what: str) -> list[list[in
     for _ in range(limit):
         token = model.lm_head(stream.hidden[:, -1]).argmax(-1)
         token = torch.where(ended, model.config.tokens.pad, token)
-        for row, each in enumerate(cast(list[int], token.tolist())):  # pyright: ignore[reportUnknownMemberType]
-            if not ended[row]:
-                written[row].append(each)
+        anyone_ended = any(row[-1:] == [end] for row in written)
+        tokens = cast(list[int], token.tolist())  # pyright: ignore[reportUnknownMemberType]  # all that is waited for
+        for row, each in zip(written, tokens, strict=True):
+            if row[-1:] != [end]:
+                row.append(each)
         before = stream.hidden[:, -1:]
-        stream.feed(token[:, None], None if not ended.any() and stream.valid is None else ~ended[:, None])
+        stream.feed(token[:, None], None if not anyone_ended and stream.valid is None else ~ended[:, None])
         stream.hidden = torch.where(ended[:, None, None], before, stream.hidden)  # what follows an end, not its padding
         ended = ended | (token == end)
-        if bool(ended.all()):
+        if all(row[-1] == end for row in written):
             return written
     raise ModelError(
         f"{what}: got no end token {end} within {limit} tokens, allowed is one; the plan is unfinished, discard it"

@@ -141,6 +141,7 @@ def batch(samples: Sequence[Sample], pad: int, device: torch.device | None = Non
             offset += crops * sample.patches.shape[1]
     patches = np.concatenate([sample.patches for sample in samples])
     stacked = np.concatenate(windows) if windows else samples[0].windows
+    stacked = stacked[(stacked >= 0).any(-1)]  # a window without any patch makes no token
     return Prompt(
         ids=torch.tensor(ids, device=device),
         valid=None if valid.all() else torch.tensor(valid, device=device),

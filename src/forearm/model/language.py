@@ -172,4 +172,5 @@ class LanguageModel(Decoder):
 def _compute_dtype(x: Tensor) -> torch.dtype:
     """What matrix products of `x` come out as here: autocast may narrow it."""
     kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    narrowed = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.get_autocast_dtype(kind) if narrowed else x.dtype

@@ -55,8 +55,17 @@ class Linear(nn.Linear):
 
 def rms(x: Float[Tensor, "... d"], eps: float = 1e-6) -> Float[Tensor, "... d"]:
     """`x` scaled to a root mean square of one over its last axis, computed in fp32, in `x`'s dtype."""
+    if x.is_cuda:
+        return fused_rms(x, None, eps)
     wide = x.float()
     return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)).to(x.dtype)
+
+
+def fused_rms(
+    x: Float[Tensor, "... d"], weight: Float[Tensor, " d"] | None, eps: float = 1e-6
+) -> Float[Tensor, "... d"]:
+    """`rms` times `weight` in one kernel: on a GPU, to start one costs more than a short row's work in it."""
+    return functional.rms_norm(x, x.shape[-1:], weight, eps).to(x.dtype)  # autocast may have widened it
 
 
 class RMSNorm(nn.Module):
@@ -68,7 +77,8 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
-        return rms(x, self.eps) * self.weight.to(x.dtype)
+        weight = self.weight.to(x.dtype)
+        return fused_rms(x, weight, self.eps) if x.is_cuda else rms(x, self.eps) * weight
 
 
 class Rotation:
@@ -79,12 +89,23 @@ class Rotation:
         angles = positions.float()[..., None] * inverse
         self.cos = angles.cos()[..., None, :]  # one axis for the heads
         self.sin = angles.sin()[..., None, :]
+        self._wide = dict[torch.dtype, tuple[Tensor, Tensor]]()
 
     def apply(self, x: Float[Tensor, "B S heads d"]) -> Float[Tensor, "B S heads d"]:
         """`x` rotated, in its own dtype."""
+        if x.is_cuda:
+            return self.apply_whole(x)
         cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
         first, second = x.chunk(2, dim=-1)
         return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+    def apply_whole(self, x: Float[Tensor, "B S heads d"]) -> Float[Tensor, "B S heads d"]:
+        """`apply` without taking the halves apart: three kernels for seven, and tables made once for all layers."""
+        if x.dtype not in self._wide:
+            cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
+            self._wide[x.dtype] = torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
+        cos, sin = self._wide[x.dtype]
+        return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
 def inverse_frequencies(head_dim: int, theta: float, device: torch.device | None = None) -> Float[Tensor, " half"]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import cast
 
 import numpy as np
@@ -31,13 +33,24 @@ class Prompt:
         ids: (B, S) token ids.
         valid: (B, S) False at padding; None where there is none.
         patches: (N, P, pixels) RGB bytes of all crops of all images, sample after sample.
-        windows: (T, w) patches pooled for each image token, counted over all crops; -1 where there is none.
+        windows: (T, w) patches pooled for each image token, one at least, counted over all crops; -1 where there is
+            none.
     """
 
     ids: Int[Tensor, "B S"]
     valid: Bool[Tensor, "B S"] | None
     patches: UInt8[Tensor, "N P pixels"]
     windows: Int[Tensor, "T w"]
+
+
+def one_of(ids: Int[Tensor, "*shape"], wanted: Sequence[int]) -> Bool[Tensor, "*shape"]:
+    """Where `ids` is one of a few `wanted`, which need not be copied to its device for that."""
+    return reduce(torch.logical_or, [ids == each for each in wanted], torch.zeros_like(ids, dtype=torch.bool))
+
+
+def _hidden(x: Tensor) -> bool:
+    """Whether `x` has no values yet: on the meta device, and while a CUDA graph is captured."""
+    return x.is_meta or (x.is_cuda and torch.cuda.is_current_stream_capturing())
 
 
 class MolmoAct2(nn.Module):
@@ -64,24 +77,26 @@ class MolmoAct2(nn.Module):
         """Token vectors, with image features added (not put in their place) at the image patches.
 
         Raises:
-            InputError: when there are not as many features as patch tokens.
+            InputError: when there are not as many windows as patch tokens, where values can be looked at.
         """
         x = self.transformer.embed(prompt.ids)
-        if prompt.windows.shape[0] == 0:
+        made = prompt.windows.shape[0]
+        if made == 0:
             return x
-        features = self.vision_backbone(prompt.patches, prompt.windows).to(x.dtype)
         places = prompt.ids == self.config.tokens.image_patch
-        if int(places.sum()) != features.shape[0]:
+        if not _hidden(places) and int(places.sum()) != made:
             raise InputError(
                 f"image tokens: got {int(places.sum())} in the prompt, allowed are as many as the images make, "
-                f"{features.shape[0]}; expand every image placeholder with its own grid"
+                f"{made}; expand every image placeholder with its own grid"
             )
-        return x.masked_scatter(places[..., None], x[places] + features)
+        features = self.vision_backbone(prompt.patches, prompt.windows).to(x.dtype)
+        # Every token looks up the feature that it would get: unlike a scatter, this needs no count from the device.
+        nth = (places.flatten().cumsum(0) - 1).clamp(min=0).reshape(places.shape)
+        return torch.where(places[..., None], x + features[nth], x)
 
     def prompt_mask(self, prompt: Prompt) -> Bool[Tensor, "B S S"]:
         """Which position may see which: causal, image tokens both ways, nothing sees padding."""
-        typed = torch.tensor(self.config.tokens.image_typed, device=prompt.ids.device)
-        mask = image_block_mask(torch.isin(prompt.ids, typed))
+        mask = image_block_mask(one_of(prompt.ids, self.config.tokens.image_typed))
         return mask if prompt.valid is None else mask & prompt.valid[:, None, :]
 
     def positions(self, prompt: Prompt) -> Int[Tensor, "B S"] | None:
@@ -121,8 +136,11 @@ class MolmoAct2(nn.Module):
         gate, depth = self.action_expert_depth_gate, self.config.depth
         if gate is None or depth is None:
             return pairs
-        related = torch.tensor(self.config.tokens.depth_related(depth.codebook), device=ids.device)
-        return apply_gate(gate, pairs, torch.isin(ids, related), visible)
+        tokens = self.config.tokens
+        related = one_of(ids, tokens.depth_marks)
+        if tokens.depth_first is not None:
+            related = related | ((ids >= tokens.depth_first) & (ids < tokens.depth_first + depth.codebook))
+        return apply_gate(gate, pairs, related, visible)
 
     @property
     def expert(self) -> ActionExpert:

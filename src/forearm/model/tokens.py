@@ -65,11 +65,10 @@ class TokenIds:
         )
         return tuple(each for each in ids if each is not None)
 
-    def depth_related(self, codebook: int) -> tuple[int, ...]:
-        """Ids that the depth gate scales."""
-        marks = [each for each in (self.depth_output, self.depth_start, self.depth_end) if each is not None]
-        codes = range(0) if self.depth_first is None else range(self.depth_first, self.depth_first + codebook)
-        return (*marks, *codes)
+    @property
+    def depth_marks(self) -> tuple[int, ...]:
+        """Ids of tokens around a depth map, which the depth gate scales as it does codes."""
+        return tuple(each for each in (self.depth_output, self.depth_start, self.depth_end) if each is not None)
 
 
 # What surrounds a sentence without being part of it, as the released checkpoints strip it.

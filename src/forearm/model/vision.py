@@ -147,10 +147,9 @@ class VisionBackbone(nn.Module):
         Args:
             patches: of all crops of all images, RGB bytes.
             windows: for each token the patches it pools, counted over all crops; -1 where a window reaches over the
-                edge. A window without any patch makes no token.
+                edge.
         """
         unit = (patches.float() / 255.0 * 2.0 - 1.0).to(self.image_vit.patch_embedding.weight.dtype)
-        windows = windows[(windows >= 0).any(-1)]
         return self.image_projector(self.pool(self.image_vit(unit), windows))
 
     def pool(self, features: Float[Tensor, "N P taps"], windows: Int[Tensor, "T w"]) -> Float[Tensor, "T width"]:
