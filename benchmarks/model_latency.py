@@ -209,9 +209,7 @@ def table(dtype: str, result: dict[str, Any]) -> str:
     lines.append("      equal answers: " + ", ".join(f"{case} {each:.2f}" for case, each in equal.items()))
     for what, (since, until) in MEMORY.items():
         took = {name: held[until] - held[since] for name, held in result["memory_mb"].items()}
-        lines.append(
-            f"      {what:<24}{took['peer']:>6.0f} MB{took['ours']:>6.0f} MB{took['peer'] / took['ours']:>8.2f}"
-        )
+        lines.append(f"      {what:<24}{took['peer']:>6.0f} MB{took['ours']:>6.0f} MB")
     return "\n".join(lines)
 
 

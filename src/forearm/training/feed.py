@@ -14,6 +14,7 @@ from forearm.training.recipe import Recipe
 
 HELD_OUT = 40  # every so many episodes one is kept from training, for the open-loop figures
 AHEAD = 6  # processes that make batches for an accelerator: one step takes it less time than one batch takes a core
+LONGEST_S = 120.0  # s to wait for a batch; then the run ends, to be resumed, instead of waiting for ever
 
 
 def split(dataset: Demonstrations) -> tuple[np.ndarray, np.ndarray]:
@@ -42,10 +43,14 @@ class Feed(Dataset[Batch]):
         return self._lessons.batch(index, rng, other_words=recipe.other_words)
 
     def batches(self, first: int, device: torch.device) -> Iterator[Batch]:
-        """The batches from step `first` on, on `device`; for an accelerator other processes work ahead."""
+        """The batches from step `first` on, on `device`; for an accelerator other processes work ahead.
+
+        Raises:
+            RuntimeError: when one of those processes died or hangs.
+        """
         steps = range(first, len(self))
         if device.type == "cpu":
             yield from (self[step] for step in steps)
             return
-        loader = DataLoader(self, batch_size=None, sampler=steps, num_workers=AHEAD, pin_memory=True)
+        loader = DataLoader(self, batch_size=None, sampler=steps, num_workers=AHEAD, pin_memory=True, timeout=LONGEST_S)
         yield from (batch.to(device) for batch in loader)
