@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from forearm.errors import InputError
-from forearm.model.layers import emulated
+from forearm.model.layers import bf16_is_emulated, emulated
 
 Mask = Bool[Tensor, "*batch S T"] | Float[Tensor, "*batch S T"]
 
@@ -60,8 +60,9 @@ def attend(
 ) -> Float[Tensor, "B S width"]:
     """Scaled dot-product attention.
 
-    On a CPU that will need gradients this is two plain matrix products: the backward pass of torch's fused bf16 kernel
-    took 30 % of a training step of the small model there. Everywhere else it is the fused kernel.
+    On a CPU this is two plain matrix products where they are quicker than torch's fused kernel: in fp32 where gradients
+    will be needed, or a single query is in bf16, and in bf16 where there are instructions for that, which the kernel
+    does not use well. Everywhere else it is the fused kernel.
 
     Args:
         q: queries; their heads are a multiple of the keys' heads, neighbours sharing one.
@@ -75,8 +76,12 @@ def attend(
         return torch.cat(parts, dim=1)
     if mask is not None and mask.ndim == 3:
         mask = mask[:, None]
-    if q.device.type == "cpu" and torch.is_grad_enabled() and (q.requires_grad or k.requires_grad):
-        return _attend_plainly(q, k, v, mask, dropout)
+    if q.device.type == "cpu":
+        learning = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad)
+        if learning or (q.dtype == torch.bfloat16 and q.shape[1] == 1):
+            return _attend_plainly(q, k, v, mask, dropout, torch.float32)
+        if q.dtype == torch.bfloat16 and not bf16_is_emulated():
+            return _attend_plainly(q, k, v, mask, dropout, torch.bfloat16)
     kind = q.dtype
     if emulated(q):
         q, k, v = q.float(), k.float(), v.float()
@@ -96,18 +101,21 @@ def repeated(x: Float[Tensor, "B T kv_heads d"], heads: int) -> Float[Tensor, "B
     return x.unsqueeze(3).expand(*x.shape[:3], heads // x.shape[2], x.shape[3]).flatten(2, 3)
 
 
-def _attend_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None, dropout: float) -> Float[Tensor, "B S width"]:
-    """In fp32 whatever comes in: batched bf16 products are eight times slower on CPUs without bf16 instructions."""
+def _attend_plainly(
+    q: Tensor, k: Tensor, v: Tensor, mask: Mask | None, dropout: float, kind: torch.dtype
+) -> Float[Tensor, "B S width"]:
+    """In `kind` whatever comes in: batched bf16 products are slow on CPUs without bf16 instructions."""
     batch, length, heads, channels = q.shape
     shared = k.shape[2]
     groups = heads // shared
     with torch.autocast("cpu", enabled=False):
         # Query heads that share a key head become rows of one product: nothing is repeated.
-        rows = q.float().reshape(batch, length, shared, groups, channels).permute(0, 2, 3, 1, 4).flatten(2, 3)
-        keys, values = (each.float().transpose(1, 2).contiguous() for each in (k, v))
-        scores = (rows @ keys.transpose(-1, -2)).reshape(batch, shared, groups, length, -1) * channels**-0.5
+        scaled = (q.float() * channels**-0.5).to(kind)
+        rows = scaled.reshape(batch, length, shared, groups, channels).permute(0, 2, 3, 1, 4).flatten(2, 3)
+        keys, values = (each.to(kind).transpose(1, 2).contiguous() for each in (k, v))
+        scores = (rows @ keys.transpose(-1, -2)).reshape(batch, shared, groups, length, -1)
         if mask is not None:
-            bias = additive(mask, scores.dtype) if mask.dtype == torch.bool else mask.float()
+            bias = additive(mask, kind) if mask.dtype == torch.bool else mask.to(kind)
             scores = scores + (bias.unsqueeze(2) if bias.ndim == 4 else bias)
         out = functional.dropout(scores.softmax(-1), dropout).flatten(2, 3) @ values
     return out.reshape(batch, shared, groups, length, channels).permute(0, 3, 1, 2, 4).flatten(2).to(v.dtype)

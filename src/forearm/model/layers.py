@@ -39,7 +39,12 @@ def emulated(x: Tensor) -> bool:
 def product(
     x: Float[Tensor, "... i"], weight: Float[Tensor, "o i"], bias: Float[Tensor, " o"] | None = None
 ) -> Float[Tensor, "... o"]:
-    """`x @ weight.T + bias`; in fp32 from bf16 storage where bf16 is emulated and there is more than a row or two."""
+    """`x @ weight.T + bias`; in fp32 from bf16 storage where bf16 is emulated and there is more than a row or two.
+
+    A single row in bf16 is multiplied twice where it is not emulated: CPU kernels take a fifth less time over two.
+    """
+    if x.dtype == torch.bfloat16 and x.numel() == x.shape[-1] and x.device.type == "cpu" and not bf16_is_emulated():
+        return functional.linear(x.reshape(1, -1).expand(2, -1), weight, bias)[:1].reshape(*x.shape[:-1], -1)
     if not emulated(x) or x.numel() <= 2 * x.shape[-1]:
         return functional.linear(x, weight, bias)
     wide = functional.linear(x.float(), weight.float(), None if bias is None else bias.float())
