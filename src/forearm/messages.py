@@ -7,7 +7,7 @@ nanoseconds of the session's clock; `epoch` numbers the session, so that a reply
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, cast
@@ -32,15 +32,17 @@ def _freeze(value: Any) -> Any:
 class _Message:
     """Makes a dataclass's arrays and mappings read-only once it is built."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()  # of a subclass: the names of its fields
 
     def __post_init__(self) -> None:
-        for each in fields(self):  # pyright: ignore[reportArgumentType]  # every subclass is a dataclass
-            object.__setattr__(self, each.name, _freeze(getattr(self, each.name)))
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if (frozen := _freeze(value)) is not value:
+                object.__setattr__(self, name, frozen)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as a call of its class, so that it is as read-only in another process."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}  # pyright: ignore[reportArgumentType]
+        values = {name: getattr(self, name) for name in self.__slots__}
         thawed = {name: dict(value) if isinstance(value, MappingProxyType) else value for name, value in values.items()}
         return _rebuilt, (type(self), thawed)
 

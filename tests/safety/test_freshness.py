@@ -9,7 +9,17 @@ from forearm.clock import NANOSECONDS
 from forearm.errors import ConfigError
 from forearm.messages import DepthImage, Image, Observation, Outcome
 from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.safety.freshness import AGES, CLOCK_STEP_S, MOVED_RAD, REPEATS, SAMPLE, Ages, Freshness, same_model
+from forearm.safety.freshness import (
+    AGES,
+    CLOCK_STEP_S,
+    MOVED_RAD,
+    REMEMBERED,
+    REPEATS,
+    SAMPLE,
+    Ages,
+    Freshness,
+    same_model,
+)
 
 from .scenes import BOTH_HOME, NOW_NS, TICK_NS, pixels_at, seen
 
@@ -99,6 +109,18 @@ def test_the_worst_latency_is_from_tick_to_tick_and_the_poses_age() -> None:
     assert freshness.worst_latency_s == pytest.approx(0.04)
     freshness.reset()
     assert freshness.worst_latency_s == 0.0
+
+
+def test_a_late_tick_counts_for_five_seconds_and_then_no_more() -> None:
+    freshness = watching()
+    freshness.review(seen(), NOW_NS)
+    freshness.review(seen(stamp_ns=NOW_NS + TICK_NS), NOW_NS + 3 * TICK_NS)
+    stamps_ns = [NOW_NS + number * TICK_NS for number in range(4, 4 + REMEMBERED)]
+    for stamp_ns in stamps_ns[:-1]:
+        freshness.review(seen(stamp_ns=stamp_ns), stamp_ns)
+        assert freshness.worst_latency_s == pytest.approx(0.05)
+    freshness.review(seen(stamp_ns=stamps_ns[-1]), stamps_ns[-1])
+    assert freshness.worst_latency_s == pytest.approx(0.01)
 
 
 def frozen_after(camera: str, joint: int, step_rad: float, captures: int = REPEATS) -> list[str]:

@@ -92,7 +92,7 @@ def link_frames(positions: Float64[ndarray, "N 14"]) -> Float64[ndarray, "9 2 N 
     one row and 0.1 ms for 30.
     """
     arms, rows = len(_ARM_JOINTS), len(positions)
-    angles = positions.T[_ARM_JOINTS.T].reshape(CHAIN, arms * rows)
+    angles = positions.T.take(_ARM_JOINTS.T, axis=0).reshape(CHAIN, arms * rows)
     turns = np.ones((CHAIN, arms * rows, 3))
     np.sin(angles, out=turns[..., 1])
     np.cos(angles, out=turns[..., 2])
@@ -101,7 +101,7 @@ def link_frames(positions: Float64[ndarray, "N 14"]) -> Float64[ndarray, "9 2 N 
     frames[0] = _BASE_FRAMES
     for joint in range(CHAIN):
         np.matmul(frames[joint], steps[joint], out=frames[joint + 1])
-    tips = _SHUT_TIPS + positions.T[_GRIPPERS][..., None, None] * _SLIDES
+    tips = _SHUT_TIPS + positions.T.take(_GRIPPERS, axis=0)[..., None, None] * _SLIDES
     np.matmul(frames[CHAIN], tips, out=frames[CHAIN + 1 :])
     return frames
 

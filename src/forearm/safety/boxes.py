@@ -46,9 +46,11 @@ def _nearest(
     """The fraction 0..1 of each segment at which it is nearest to its box."""
     safe = np.where(np.abs(ways) < TINY, TINY, ways)
     kinks = np.concatenate([(-halves - starts) / safe, (halves - starts) / safe, np.zeros_like(ways[:1])])
-    kinks = np.sort(np.concatenate([np.clip(kinks, 0.0, 1.0), np.ones_like(ways[:1])]), axis=0)  # (8, n)
+    kinks = np.concatenate([np.minimum(np.maximum(kinks, 0.0), 1.0), np.ones_like(ways[:1])])
+    kinks.sort(axis=0)  # (8, n)
     at = starts + kinks[:, None] * ways
-    slopes = np.einsum("kin,in->kn", at - np.clip(at, -halves, halves), ways)  # half the derivative, never falling
+    at -= np.minimum(np.maximum(at, -halves), halves)
+    slopes = np.einsum("kin,in->kn", at, ways)  # half the derivative, never falling
     before = np.clip((slopes <= 0.0).sum(axis=0) - 1, 0, len(kinks) - 2)
     columns = np.arange(kinks.shape[1])
     low, high = slopes[before, columns], slopes[before + 1, columns]

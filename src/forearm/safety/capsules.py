@@ -85,7 +85,8 @@ for _link, _numbers in enumerate(_ON_LINK):
         _POINTS[_link, 0, 0, :3, 2 * _slot] = CAPSULES[_number].start
         _POINTS[_link, 0, 0, :3, 2 * _slot + 1] = CAPSULES[_number].end
 _LINK_OF = np.array([LINKS.index(capsule.link) for capsule in CAPSULES])
-_SLOT_OF = np.array([2 * _ON_LINK[link].index(number) for number, link in enumerate(_LINK_OF)])
+_START_OF = np.array([2 * _ON_LINK[link].index(number) for number, link in enumerate(_LINK_OF)])
+_SLOTS = np.stack([_START_OF, _START_OF + 1])  # (2, capsules of one arm)
 
 
 def capsule_index(number: int, arm: int) -> int:
@@ -97,7 +98,7 @@ def capsule_ends(
     positions: Float64[ndarray, "N 14"],
 ) -> tuple[Float64[ndarray, "3 C N"], Float64[ndarray, "3 C N"]]:
     """Starts and ends of both arms' capsules in the cell frame, m, for N rows; C as in `RADII`, batch last."""
-    points = (link_frames(positions)[..., :3, :] @ _POINTS).transpose(0, 4, 3, 1, 2)  # link, end, xyz, arm, row
-    shape = (3, len(RADII), len(positions))
-    starts, ends = points[_LINK_OF, _SLOT_OF], points[_LINK_OF, _SLOT_OF + 1]
-    return starts.swapaxes(0, 1).reshape(shape), ends.swapaxes(0, 1).reshape(shape)
+    points = link_frames(positions)[..., :3, :] @ _POINTS  # link, arm, row, xyz, slot
+    picked = points.transpose(0, 4, 3, 1, 2)[_LINK_OF, _SLOTS]  # start or end, capsule, xyz, arm, row
+    starts, ends = picked.swapaxes(1, 2).reshape(2, 3, len(RADII), len(positions))
+    return starts, ends

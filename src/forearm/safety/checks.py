@@ -56,8 +56,9 @@ def array_is(what: str, value: object, *, width: int, rows: int | None = None) -
         needed = f"({width},)" if rows is None else f"(1 to {rows}, {width})"
         text = f"The {what} has shape {array.shape}; {needed} is needed."
         return finding("shape", Outcome.STOP, what, array.size, width * (rows or 1), "values", text)
-    bad = int((~np.isfinite(array)).sum())
-    if bad:
+    finite = np.isfinite(array)
+    if not finite.all():
+        bad = int((~finite).sum())
         text = f"The {what} has {bad} values that are not finite numbers."
         return finding("finite", Outcome.STOP, what, bad, 0, "values", text)
     return ()
@@ -132,7 +133,7 @@ def within(
     check: str, what: str, unit: str, values: Array, limits: Array, joints: Sequence[Joint], outcome: Outcome
 ) -> tuple[Finding, ...]:
     """`outcome` for the joint whose |value| (..., J) exceeds its limit (J,) most; `unit` follows the joint's own."""
-    if np.all(np.abs(values) <= limits):
+    if (np.abs(values) <= limits).all():
         return ()
     at = _largest(np.abs(values) / limits)
     joint, measured, limit = joints[at[-1]], abs(float(values[at])), float(limits[at[-1]])
@@ -145,7 +146,7 @@ def in_range(
     what: str, values: Array, lower: Array, upper: Array, joints: Sequence[Joint], outcome: Outcome
 ) -> tuple[Finding, ...]:
     """`outcome` for the joint whose value (..., J) is farthest outside lower..upper (J,)."""
-    if np.all((values >= lower) & (values <= upper)):
+    if ((values >= lower) & (values <= upper)).all():
         return ()
     at = _largest(np.maximum(lower - values, values - upper))
     joint, measured, low, high = joints[at[-1]], float(values[at]), float(lower[at[-1]]), float(upper[at[-1]])

@@ -72,14 +72,15 @@ class Guard:
         self._required = margins(limits, arms_m=limits.arm_clearance_now_m)
         self._rates = np.stack([limits.velocity, limits.acceleration, limits.jerk]) + ROUNDING / _PERIODS
         self._contact = Contact(limits, embodiment)
-        self._sent: list[Floats] = []
+        self._believed = limits.lower - limits.position_excess, limits.upper + limits.position_excess
+        self._sent: Floats | None = None  # (HISTORY, J), the newest last
         self._measured: Floats | None = None
         self._tracked = False
         self._sequence = -1
 
     def reset(self, observation: Observation) -> None:
         """Forgets what was sent: the next command must begin at this pose, from rest."""
-        self._sent = [np.array(observation.positions)]
+        self._sent = _at_rest(observation.positions)
         self._tracked = False
         self._sequence = -1
         self._freshness.reset()
@@ -88,30 +89,30 @@ class Guard:
     def review(self, command: Command, observation: Observation, now_ns: int) -> Verdict:
         """The verdict on `command`; `verdict.command` is there exactly when it is ALLOW.
 
-        Takes about 0.2 ms. Never raises: an exception in here is a STOP.
+        Takes about 0.15 ms. Never raises: an exception in here is a STOP.
         """
         started = time.perf_counter()
         self._measured = None
         try:
-            positions, findings = self._judge(command, observation, now_ns)
+            path, findings = self._judge(command, observation, now_ns)
         except Exception as error:  # a check that fails has shown nothing, so nothing may move
-            positions, findings = None, checks.broken("guard", error)
+            path, findings = None, checks.broken("guard", error)
         safe = None
-        if positions is None or findings:  # the robot will stand where it was measured, if that is known
-            self._sent = [] if self._measured is None else [self._measured]
+        if path is None or findings:  # the robot will stand where it was measured, if that is known
+            self._sent = None if self._measured is None else _at_rest(self._measured)
             self._tracked = False
         else:
-            self._sent = [*self._sent[1 - HISTORY :], positions]
+            self._sent = path[1:]
             self._tracked, self._sequence = True, command.sequence
             safe = SafeCommand(
-                stamp_ns=command.stamp_ns, sequence=command.sequence, epoch=command.epoch, positions=positions
+                stamp_ns=command.stamp_ns, sequence=command.sequence, epoch=command.epoch, positions=path[-1]
             )
         return Verdict(
             outcome=checks.worst(findings), findings=findings, command=safe, cost_s=time.perf_counter() - started
         )
 
     def _judge(self, command: Command, observation: Observation, now_ns: int) -> tuple[Floats | None, Findings]:
-        """The positions as they may be sent, and every objection."""
+        """What was sent and then the positions as they may be sent (HISTORY + 1, J), and every objection."""
         width = len(self._embodiment.joints)
         findings = checks.array_is("measured pose", observation.positions, width=width)
         findings += checks.array_is("measured velocity", observation.velocities, width=width)
@@ -119,21 +120,21 @@ class Guard:
         findings += checks.array_is("command", command.positions, width=width)
         if findings:
             return None, findings
-        self._measured = np.array(observation.positions)
-        self._sent = self._sent or [self._measured]
+        self._measured = observation.positions
+        sent = _at_rest(self._measured) if self._sent is None else self._sent
         findings = self._timely(command, observation, now_ns)
-        lower, upper = self._range()
-        positions = np.clip(command.positions, lower, upper)
+        lower, upper = self._range(sent[-1])
+        positions = np.minimum(np.maximum(command.positions, lower), upper)
         findings += checks.in_range(
             "command", command.positions, lower - ROUNDING, upper + ROUNDING, self._embodiment.joints, Outcome.HOLD
         )
-        findings += self._followed(observation)
+        findings += self._followed(observation, sent[-1])
         findings += self._contact.review(observation)
-        rest = [self._sent[0]] * (HISTORY - len(self._sent))
-        rates = _DIFFERENCES @ np.stack([*rest, *self._sent, positions])
+        path = np.concatenate([sent, positions[None]])
+        rates = _DIFFERENCES @ path
         findings += self._smooth(rates)
-        findings += self._clear(positions, rates)
-        return positions, findings
+        findings += self._clear(sent[-1], positions, rates)
+        return path, findings
 
     def _timely(self, command: Command, observation: Observation, now_ns: int) -> Findings:
         """Of this session, new, and made from what is fresh."""
@@ -142,49 +143,42 @@ class Guard:
         findings += checks.fresh("command", command.stamp_ns, now_ns, self._ages.command_s)
         return findings + self._freshness.review(observation, now_ns)
 
-    def _range(self) -> tuple[Floats, Floats]:
+    def _range(self, sent: Floats) -> tuple[Floats, Floats]:
         """Where the joints may go: their range, and out to where they already are, so that they can come back in."""
-        return np.minimum(self._limits.lower, self._sent[-1]), np.maximum(self._limits.upper, self._sent[-1])
+        return np.minimum(self._limits.lower, sent), np.maximum(self._limits.upper, sent)
 
-    def _followed(self, observation: Observation) -> Findings:
+    def _followed(self, observation: Observation, sent: Floats) -> Findings:
         """The arms are where they can be, and where they were sent."""
-        limits, joints, measured = self._limits, self._embodiment.joints, observation.positions
-        lower, upper = limits.lower - limits.position_excess, limits.upper + limits.position_excess
-        findings = checks.in_range("measured pose", measured, lower, upper, joints, Outcome.STOP)
+        joints, measured = self._embodiment.joints, observation.positions
+        findings = checks.in_range("measured pose", measured, *self._believed, joints, Outcome.STOP)
         if self._tracked:
-            error = self._sent[-1] - measured
-            findings += checks.within(
-                "tracking", "is off its set-point by", "", error, limits.tracking_error, joints, Outcome.HOLD
-            )
+            limit, error = self._limits.tracking_error, sent - measured
+            findings += checks.within("tracking", "is off its set-point by", "", error, limit, joints, Outcome.HOLD)
         return findings
 
     def _smooth(self, rates: Floats) -> Findings:
         """Speed, acceleration and jerk (3, J) of the step from what was sent; before that the arms were at rest."""
-        if np.all(np.abs(rates) <= self._rates):
+        if (np.abs(rates) <= self._rates).all():
             return ()
         findings: Findings = ()
         for (check, what, unit), rate, limit in zip(_RATES, rates, self._rates, strict=True):
             findings += checks.within(check, what, unit, rate, limit, self._embodiment.joints, Outcome.HOLD)
         return findings
 
-    def _clear(self, positions: Floats, rates: Floats) -> Findings:
+    def _clear(self, sent: Floats, positions: Floats, rates: Floats) -> Findings:
         """Every pair as far apart as it has to be, at the set-point and where the arms would stand if stopped there.
 
         What is too near already, or would be, may leave but not come nearer.
         """
         reaction_s = self._freshness.worst_latency_s
         standing = standing_pose(positions, rates[0], rates[1], reaction_s, self._limits)
-        there = Bodies.at(np.stack([positions, standing]))
-        pairs, rows = np.nonzero(~(there.at_least() >= self._required[:, None]))
+        bodies = Bodies.at(np.concatenate([sent, positions, standing]).reshape(3, -1))
+        pairs, rows = np.nonzero(~(bodies.after(0).at_least() >= self._required[:, None]))
         if not len(pairs):
             return ()
-        spare = there.clearance(pairs, rows) - self._required[pairs]
-        close = ~(spare >= 0.0)
-        if not close.any():
-            return ()
-        pairs, rows, spare = pairs[close], rows[close], spare[close]
-        here = Bodies.at(self._sent[-1][None]).clearance(pairs, np.zeros_like(pairs)) - self._required[pairs]
-        nearing = ~(spare >= here - NEARER_M)
+        apart = bodies.clearance(np.concatenate([pairs, pairs]), np.concatenate([0 * rows, rows + 1]))
+        here, spare = apart.reshape(2, -1) - self._required[pairs]
+        nearing = ~(spare >= 0.0) & ~(spare >= here - NEARER_M)
         findings = self._nearest(pairs, spare, nearing & (rows == 0), "and nearing")
         where = f"once the arms had stopped, told so {reaction_s * 1e3:.0f} ms late"
         late = self._nearest(pairs, spare, nearing & (rows == 1), where)
@@ -198,3 +192,8 @@ class Guard:
         pair = int(pairs[worst])
         required = float(self._required[pair])
         return checks.near(Outcome.HOLD, PAIRS[pair], float(spare[worst]) + required, required, where)
+
+
+def _at_rest(positions: Floats) -> Floats:
+    """(HISTORY, J): what was sent, of a robot that has stood there all the time."""
+    return np.tile(positions, (HISTORY, 1))

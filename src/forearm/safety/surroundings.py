@@ -77,6 +77,9 @@ class Surroundings:
         self._required = np.array([margins.get(pair.kind, limits.fixture_clearance_m) for pair in self.pairs])
         over_table = np.array([pair.kind == "held object and table" for pair in self.pairs], dtype=bool)
         self._required[over_table] += workspace.table_m
+        numbers = range(len(self._held))
+        self._carried = np.array([[number in pair.held for number in numbers] for pair in self.pairs], dtype=bool)
+        self._carried = self._carried.reshape(len(self.pairs), len(numbers))
         self._openings = np.array([held.opening for held in self._held]).reshape(-1, 2)
         self._grippers = BIMANUAL_YAM.grippers[[ARMS.index(held.arm) for held in self._held]]
         self._layout = _Layout.of(self.pairs, self._held, self._boxes)
@@ -85,8 +88,8 @@ class Surroundings:
         """What each pair's clearance has to be, m, with what the grippers hold at these measured positions."""
         opened = positions[self._grippers]
         held = (opened >= self._openings[:, 0]) & (opened <= self._openings[:, 1])
-        takes_part = np.array([all(held[index] for index in pair.held) for pair in self.pairs], dtype=bool)
-        return np.where(takes_part, self._required, -inf)
+        absent = (self._carried & ~held).any(axis=1)
+        return np.where(absent, -inf, self._required)
 
     def at(self, positions: Float64[ndarray, "N 14"]) -> PlacedThings:
         """Every body at these joint positions."""
@@ -149,8 +152,7 @@ class PlacedThings:
         of = self.layout
         boxes, others = len(of.box), len(of.box) + len(of.second)
         centres = (self.starts + self.ends) / 2.0
-        local = self._in_box(centres[:, of.first[:boxes]], of.box)
-        near_box = point_box_distances(local, of.halves[of.box].T[:, :, None])
+        near_box = self._from_boxes(centres)[of.box, of.first[:boxes]]
         near_box -= of.half_lengths[of.first[:boxes], None]
         between = of.first[boxes:others]
         apart = centres[:, between] - centres[:, of.second]
@@ -177,6 +179,13 @@ class PlacedThings:
         last = pairs >= others
         result[last] = np.minimum(starts[2, last], ends[2, last])
         return result - of.radii[pairs]
+
+    def _from_boxes(self, points: Float64[ndarray, "3 C N"]) -> Float64[ndarray, "B C N"]:
+        """Signed distances m of points of the cell from every box."""
+        of = self.layout
+        local = np.tensordot(of.cell_from_box, points, axes=(1, 0))  # box, axis, body, row
+        local -= np.einsum("bij,bi->bj", of.cell_from_box, of.centres)[..., None, None]
+        return point_box_distances(local.swapaxes(0, 1), of.halves.T[..., None, None])
 
     def _in_box(self, points: Float64[ndarray, "3 k N"], boxes: ndarray) -> Float64[ndarray, "3 k N"]:
         """Points of the cell in the frame of box `boxes[k]`."""
