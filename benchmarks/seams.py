@@ -33,8 +33,8 @@ from forearm.messages import ActionChunk, Decision, Outcome, Request
 from forearm.policy.choice import policy_named
 from forearm.policy.interface import Policy
 from forearm.provenance import code_version
+from forearm.runtime.patience import SPENT
 from forearm.runtime.simulation import Simulation
-from forearm.runtime.watchdog import SPENT
 from forearm.safety.limits import TICK_S
 
 DELAYS_MS = (0, 100, 200, 300, 450, 600)

@@ -31,9 +31,9 @@ from forearm.messages import Image, Observation, VettedChunk
 from forearm.policy.baselines import Demonstrator
 from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.inference import Answer, SimulatedInference
+from forearm.runtime.patience import Patience
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.trail import Trail
-from forearm.runtime.watchdog import Patience
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
 from forearm.safety.selftest import prove

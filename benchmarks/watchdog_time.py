@@ -34,7 +34,7 @@ from forearm.runtime.live.board import Part
 from forearm.runtime.live.diary import read_diary
 from forearm.runtime.live.run import STATION_FILE, WATCHDOG_FILE, Live
 from forearm.runtime.live.watchdog import HOLD_S, Silence
-from forearm.runtime.watchdog import Patience
+from forearm.runtime.patience import Patience
 from forearm.safety.freshness import AGES
 
 PARTS = (Part.LOOP, Part.INFERENCE, Part.RECORDER, Part.WATCHDOG)

@@ -16,7 +16,7 @@ from forearm.policy.choice import policy_named
 from forearm.runtime.interruption import Interruption
 from forearm.runtime.live.run import Live
 from forearm.runtime.live.watchdog import Silence
-from forearm.runtime.watchdog import Patience
+from forearm.runtime.patience import Patience
 from forearm.safety.freshness import AGES
 
 MOVING_RAD_S = 0.3

@@ -13,9 +13,9 @@ from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.inference import Inference, SimulatedInference
 from forearm.runtime.loop import Reviews
+from forearm.runtime.patience import Patience
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.trail import Trail
-from forearm.runtime.watchdog import Patience
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
 from forearm.safety.selftest import prove

@@ -31,8 +31,8 @@ from forearm.runtime.operator import (
     TakeOver,
     TraceDesk,
 )
+from forearm.runtime.patience import Concern
 from forearm.runtime.recovery import Order, patient_again
-from forearm.runtime.watchdog import Concern
 from forearm.safety.mode import Mode, Trigger
 
 PERIOD_S = 0.1  # s, between rows

@@ -25,7 +25,7 @@ from forearm.runtime.grasp import Felt, Grasp, feel, grips
 from forearm.runtime.helm import Helm, Motion
 from forearm.runtime.ladder import LADDER, Rung
 from forearm.runtime.loop import Tick
-from forearm.runtime.watchdog import Concern, in_words
+from forearm.runtime.patience import Concern, in_words
 from forearm.safety.limits import TICK_S
 from forearm.safety.mode import Mode, Trigger
 
@@ -118,7 +118,7 @@ class Recovery:
         self.forget(tick.stamp_ns, why)
 
     def judge(self, tick: Tick, concern: Concern, mode: Mode) -> Order:
-        """What this tick means for the session, given what the watchdog says; call it after each."""
+        """What this tick means for the session, given what the monitor says; call it after each."""
         self._note(tick)
         self._mode = mode
         if self._stopped(tick):
@@ -347,7 +347,7 @@ class Recovery:
 
 
 def patient_again(concern: Concern, handed_back_ns: int, tick: Tick) -> Concern:
-    """The watchdog's concern; just after a recovery its patience has not begun to run out."""
+    """The monitor's concern; just after a recovery its patience has not begun to run out."""
     if concern.outcome is Outcome.STOP and tick.stamp_ns - handed_back_ns <= GRACE_S * NANOSECONDS:
         return Concern(outcome=Outcome.HOLD, reason=concern.reason)
     return concern

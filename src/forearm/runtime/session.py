@@ -23,9 +23,9 @@ from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.inference import Inference
 from forearm.runtime.loop import Loop, Reviews, Tick
 from forearm.runtime.override import Override
+from forearm.runtime.patience import Concern, Monitor, Patience
 from forearm.runtime.recovery import Recovery
 from forearm.runtime.trail import Trail
-from forearm.runtime.watchdog import Concern, Patience, Watchdog
 from forearm.safety.mode import Mode, Trigger, step
 from forearm.safety.selftest import Proof, refuse_unproven
 from forearm.safety.stops import Cause, StopKind
@@ -123,7 +123,7 @@ class Session:
         self._clock = clock
         self._emit = emit
         self._loop = Loop(robot=robot, clock=clock, inference=inference, chunks=chunks, guard=guard, emit=emit)
-        self._watchdog = Watchdog(patience or Patience())
+        self._monitor = Monitor(patience or Patience())
         self._brakes = Brakes(chunks=chunks, embodiment=robot.embodiment, emit=emit, trail=trail)
         self._recovery = recovery
         self._override = override
@@ -171,7 +171,7 @@ class Session:
             self._lateness.add((self._clock.now_ns() - due_ns) / NANOSECONDS)
             tick = self._loop.tick()
             self._brakes.note(tick)
-            concern = self._reconsider(tick, self._watchdog.judge(tick))
+            concern = self._reconsider(tick, self._monitor.judge(tick))
             self._change_mode(concern, tick)
             if self._mode is Mode.PROTECTIVE_STOP:
                 return "stopped", concern.reason

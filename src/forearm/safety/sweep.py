@@ -112,7 +112,7 @@ def sweep(
     """Follows straight lines in joint space from `start` through `rows`; `required` are the pairs' least distances, m.
 
     The pairs are those of `geometry`, the arms' by default. A pair that is too near at the start may leave, but never
-    come nearer: its least distance is what it has there, less `RESOLUTION_M`. About 0.5 ms for 30 rows where all is far apart.
+    come nearer: its least distance is what it has there, less `RESOLUTION_M`. About 1 ms for 30 rows.
     """
     geometry = geometry or ARMS_AND_TABLE
     path = np.concatenate([start[None], rows])

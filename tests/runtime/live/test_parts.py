@@ -21,7 +21,7 @@ from forearm.runtime.live.pictures import Pictures
 from forearm.runtime.live.recording import RemoteLog, run_recorder
 from forearm.runtime.live.robot import RemoteRobot
 from forearm.runtime.live.watchdog import Silence, silent
-from forearm.runtime.watchdog import Patience
+from forearm.runtime.patience import Patience
 from forearm.telemetry.log import read_run
 
 SETUP = task_named("lift").sample(0)

@@ -19,7 +19,7 @@ from forearm.messages import Decision, Request
 from forearm.policy.choice import MakePolicy
 from forearm.policy.interface import Policy
 from forearm.runtime.live.board import Board, Part, Phase
-from forearm.runtime.watchdog import Patience
+from forearm.runtime.patience import Patience
 
 BEAT_S = 0.01  # s, between two beats
 GRACE_S = 0.5  # s after the loop's own patience has ended, for the case that the loop's did not

@@ -27,9 +27,9 @@ from forearm.runtime.live.recording import RemoteLog, run_recorder
 from forearm.runtime.live.robot import RemoteRobot
 from forearm.runtime.live.station import run_station
 from forearm.runtime.live.watchdog import Silence
+from forearm.runtime.patience import Patience
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.trail import Trail
-from forearm.runtime.watchdog import Patience
 from forearm.safety.freshness import AGES, Ages
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits

@@ -51,7 +51,7 @@ class Concern:
     reason: str = ""
 
 
-class Watchdog:
+class Monitor:
     """Watches every tick of one session. Used by the control thread alone."""
 
     def __init__(self, patience: Patience) -> None:
