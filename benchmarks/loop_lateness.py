@@ -110,6 +110,7 @@ def measure(sessions: int, policy: str, latency_s: float) -> dict[str, Any]:
     load, bare = os.getloadavg()[0], bare_lateness_s()
     make_policy = partial(slowed, make_policy=policy_named(policy), latency_s=latency_s)
     results = [session(number, make_policy) for number in range(sessions)]
+    latencies_s = [s for _, watched in results for s in watched.latencies_s]
     held = sum((watched.held for _, watched in results), Counter[str]())
     return {
         "commit": code_version(),
@@ -122,8 +123,8 @@ def measure(sessions: int, policy: str, latency_s: float) -> dict[str, Any]:
         "late_p99_median_session_ms": statistics.median(ended.late_p99_s for ended, _ in results) * 1e3,
         "starved_ticks": sum(ticks for reason, ticks in held.items() if reason == SPENT),
         "held_ticks": dict(held),
-        "decisions": sum(len(watched.latencies_s) for _, watched in results),
-        "waiting_loop_late_p50_ms": statistics.median(s for _, watched in results for s in watched.latencies_s) * 1e3,
+        "decisions": len(latencies_s),
+        "waiting_loop_late_p50_ms": statistics.median(latencies_s or [float("nan")]) * 1e3,
         "bare_late_p99_ms": float(np.quantile(bare, 0.99)) * 1e3,
         "load": [load, os.getloadavg()[0]],
         "cores": os.cpu_count(),
