@@ -3,11 +3,12 @@ from functools import partial
 
 import numpy as np
 import pytest
-from runtime_stubs import HOME, LIMITS, Bench, ObedientRobot, Wave
+from runtime_stubs import HOME, LIMITS, Bench, J, ObedientRobot, Wave
 
+from forearm.clock import Clock
 from forearm.errors import InstructionError
 from forearm.events import Commanded, Decided, Judged, SelfTested, SessionEnded, SessionStarted
-from forearm.messages import Decision, Finding, Observation, VettedChunk
+from forearm.messages import Command, Decision, Finding, Observation, SafeCommand, Verdict, VettedChunk
 from forearm.runtime.inference import Answer, SimulatedInference
 from forearm.safety.guard import Guard
 from forearm.safety.vetting import Vetting
@@ -264,3 +265,50 @@ def test_a_gate_that_lets_what_is_known_to_be_bad_pass_is_not_armed_and_is_named
     tested = [event for event in bench.events if isinstance(event, SelfTested)]
     assert [len(event.failed) for event in tested] == [len(named)]
     assert bench.modes() == ["protective_stop"]
+
+
+class Gripping(ObedientRobot):
+    """Its left gripper has a block between its fingers, which keeps them 0.4 open."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.told: list[float] = []
+
+    def read(self) -> Observation:
+        observation = super().read()
+        positions, efforts = observation.positions.copy(), np.zeros(J)
+        efforts[6] = -20.0 if positions[6] < 0.4 else 0.0
+        positions[6] = max(positions[6], 0.4)
+        return replace(observation, positions=positions, efforts=efforts)
+
+    def send(self, command: SafeCommand) -> None:
+        super().send(command)
+        self.told.append(float(command.positions[6]))
+
+
+class StaleOnce(Guard):
+    """A guard that one command reaches too late."""
+
+    def review(self, command: Command, observation: Observation, now_ns: int) -> Verdict:
+        late = 2.0 <= now_ns / 1e9 < 2.01
+        return super().review(replace(command, stamp_ns=0) if late else command, observation, now_ns)
+
+
+def test_a_hold_does_not_loosen_what_a_gripper_holds() -> None:
+    def grips(number: int, decision: Decision) -> Decision:
+        rows = decision.chunk.positions.copy()
+        rows[:, 6] = 0.0
+        return replace(decision, chunk=replace(decision.chunk, positions=rows))
+
+    robots: list[Gripping] = []
+
+    def make(clock: Clock) -> Gripping:
+        robots.append(Gripping(clock))
+        return robots[0]
+
+    bench = Bench(Wave(grips), robot=make, guard=StaleOnce(LIMITS), goal_s=4.0)
+    assert bench.session.run().outcome == "done"
+    assert bench.robot.calls.count("stop") > 1
+    closed = next(index for index, opening in enumerate(robots[0].told) if opening < 0.01)
+    assert len(robots[0].told) > closed + 200
+    assert max(robots[0].told[closed:]) < 0.01

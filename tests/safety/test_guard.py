@@ -13,6 +13,7 @@ from forearm.safety.contact import STRAINING_TICKS
 from forearm.safety.freshness import AGES
 from forearm.safety.guard import Guard
 from forearm.safety.limits import TICK_S, Limits
+from forearm.safety.workspace import Workspace
 
 from .scenes import BOTH_HOME, NOW_NS, PIXELS, TICK_NS, asked, seen
 
@@ -451,3 +452,36 @@ def test_a_strain_that_ends_is_forgotten() -> None:
         here = seen(stamp_ns=now_ns, efforts=np.full(14, effort))
         assert guard.review(asked(BOTH_HOME, sequence=tick, stamp_ns=now_ns), here, now_ns).outcome is Outcome.ALLOW
     guard.reset(here)
+
+
+def test_after_a_hold_a_gripper_that_presses_goes_on_from_what_it_was_told_and_one_that_does_not_from_where_it_is() -> (
+    None
+):
+    start, on_block = BOTH_HOME.copy(), np.zeros(14)
+    start[6], on_block[6] = 0.1, -20.0
+    for efforts, goes_on_from in ((on_block, 0.1), (np.zeros(14), 0.4)):
+        guard, measured = Guard(LIMITS), start.copy()
+        measured[6] = 0.4
+        asked_for = {opening: np.concatenate([start[:6], [opening], start[7:]]) for opening in (0.1, 0.4)}
+        for tick in range(3):
+            now_ns = NOW_NS + tick * TICK_NS
+            observation = replace(seen(start if tick == 0 else measured, stamp_ns=now_ns), efforts=efforts)
+            stale_ns = now_ns - NOW_NS if tick == 1 else now_ns
+            opening = goes_on_from if tick == 2 else 0.1
+            command = asked(asked_for[opening], sequence=tick, stamp_ns=stale_ns)
+            outcome = guard.review(command, observation, now_ns).outcome
+            assert outcome is (Outcome.HOLD if tick == 1 else Outcome.ALLOW)
+
+
+def test_the_table_is_where_the_workspace_says() -> None:
+    over_table = [number for number, pair in enumerate(PAIRS) if pair.kind == "fingers over table"]
+    lowest_m = Bodies.at(BOTH_HOME[None]).clearance(np.array(over_table), np.zeros_like(over_table)).min()
+    down = BOTH_HOME.copy()
+    down[[1, 8]] += 1e-4
+    for above_m, outcome in ((-0.001, Outcome.ALLOW), (0.001, Outcome.HOLD)):
+        workspace = Workspace(table_m=lowest_m - LIMITS.finger_height_m + above_m)
+        guard = Guard(LIMITS, workspace=workspace)
+        assert guard.review(asked(BOTH_HOME), seen(), NOW_NS).outcome is Outcome.ALLOW
+        later_ns = NOW_NS + TICK_NS
+        verdict = guard.review(asked(down, sequence=2, stamp_ns=later_ns), seen(stamp_ns=later_ns), later_ns)
+        assert verdict.outcome is outcome

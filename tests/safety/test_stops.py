@@ -8,7 +8,18 @@ import pytest
 
 from forearm.messages import Finding, Outcome
 from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.safety.stops import STOPS, Cause, Each, Faulty, Holding, StopKind, cause_of, faulty_arm, holding
+from forearm.safety.stops import (
+    STOPS,
+    Cause,
+    Each,
+    Faulty,
+    Holding,
+    StopKind,
+    cause_of,
+    faulty_arm,
+    holding,
+    resting_pose,
+)
 
 from .scenes import seen
 
@@ -103,3 +114,15 @@ def test_what_presses_or_cannot_be_read_may_hold_something(left_n: float, right_
     efforts = np.zeros(14)
     efforts[[6, 13]] = left_n, right_n
     assert holding(replace(seen(), efforts=efforts), BIMANUAL_YAM) is held
+
+
+def test_what_was_told_to_stop_rests_where_it_was_measured_and_a_gripper_that_presses_as_tight_as_it_was_told() -> None:
+    efforts, sent = np.zeros(14), np.zeros(14)
+    efforts[[6, 13]] = -15.0, -2.9
+    standing = replace(seen(), efforts=efforts)
+    expected = standing.positions.copy()
+    expected[6] = 0.0
+    np.testing.assert_array_equal(resting_pose(standing, sent, BIMANUAL_YAM), expected)
+    np.testing.assert_array_equal(resting_pose(standing, sent + 2.0, BIMANUAL_YAM), standing.positions)
+    np.testing.assert_array_equal(resting_pose(standing, None, BIMANUAL_YAM), standing.positions)
+    assert resting_pose(replace(standing, efforts=efforts * np.nan), sent, BIMANUAL_YAM)[13] == 0.0

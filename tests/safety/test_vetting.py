@@ -160,6 +160,38 @@ def test_a_chunk_that_is_too_fast_is_slowed_to_the_limit() -> None:
     )
 
 
+def test_a_chunk_is_slowed_from_now_on_and_what_is_past_stays_past() -> None:
+    rows, gone_s = ramp(5, 1.5 * LIMITS.velocity[5], 5), 0.25
+    now_ns = NOW_NS + round(gone_s * NANOSECONDS)
+    chunk = Vetting(LIMITS).vet(decided(rows), seen(), now_ns).vetted.chunk
+    np.testing.assert_array_equal(chunk.positions, rows[2:])
+    times_s = (chunk.stamp_ns - NOW_NS) / NANOSECONDS + chunk.period_s * np.arange(1, 4)
+    assert times_s == pytest.approx(gone_s + 1.5 * (np.array([0.3, 0.4, 0.5]) - gone_s))
+
+
+@pytest.mark.parametrize("gone_s", [0.0, 0.09])
+def test_a_slowed_chunk_of_which_nothing_is_past_is_slowed_from_its_beginning(gone_s: float) -> None:
+    rows = ramp(5, 1.5 * LIMITS.velocity[5], 5)
+    chunk = Vetting(LIMITS).vet(decided(rows), seen(), NOW_NS + round(gone_s * NANOSECONDS)).vetted.chunk
+    assert chunk.stamp_ns == NOW_NS
+    np.testing.assert_array_equal(chunk.positions, rows)
+
+
+@pytest.mark.parametrize("gone_s", [0.51, 0.75, 0.99])
+def test_a_slowed_chunk_that_is_wholly_past_stays_so(gone_s: float) -> None:
+    now_ns = NOW_NS + round(gone_s * NANOSECONDS)
+    chunk = Vetting(LIMITS).vet(decided(ramp(5, 1.5 * LIMITS.velocity[5], 5)), seen(), now_ns).vetted.chunk
+    assert len(chunk.positions) == 1
+    assert chunk.stamp_ns + round(chunk.period_s * NANOSECONDS) <= now_ns
+
+
+def test_a_chunk_that_keeps_its_pace_keeps_its_rows_and_its_stamp() -> None:
+    rows = ramp(5, 0.5 * LIMITS.velocity[5], 5)
+    chunk = Vetting(LIMITS).vet(decided(rows), seen(), NOW_NS + NANOSECONDS // 4).vetted.chunk
+    assert chunk.stamp_ns == NOW_NS
+    np.testing.assert_array_equal(chunk.positions, rows)
+
+
 def test_a_chunk_that_is_far_too_fast_is_held() -> None:
     too_fast = vet(decided(ramp(5, 2.01 * LIMITS.velocity[5], 4)))
     refused(too_fast, Outcome.HOLD, "speed")

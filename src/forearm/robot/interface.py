@@ -41,7 +41,10 @@ class Robot(Protocol):
         ...
 
     def stop(self) -> None:
-        """Holds the pose it is in, under power: YAM arms fall without torque. May be called at any time, repeatedly."""
+        """Holds the pose it is in, under power: YAM arms fall without torque. May be called at any time, repeatedly.
+
+        Grippers keep what they were told, so that nothing held is dropped.
+        """
         ...
 
     def close(self) -> None:

@@ -56,12 +56,12 @@ class ChunkBuffer:
         self.following: VettedChunk | None = None
         """What the arms follow at this moment."""
 
-    def start(self, observation: Observation) -> None:
-        """Rests at the observed pose, and follows only what answers this observation or a later one."""
+    def start(self, observation: Observation, *, at: Floats | None = None) -> None:
+        """Rests at the observed pose, or `at` (J,), and follows only what answers this observation or a later one."""
         self.hold()
         self._epoch = observation.epoch
         self._stamp_ns = observation.stamp_ns - 1
-        self._motion.current_position = list(observation.positions)
+        self._motion.current_position = list(observation.positions if at is None else at)
         self._motion.current_velocity = [0.0] * len(self._joints)
         self._motion.current_acceleration = [0.0] * len(self._joints)
 

@@ -14,10 +14,11 @@ from typing import Literal, Protocol
 
 from forearm.clock import Clock
 from forearm.events import Commanded, Decided, Emit, Judged, Observed
-from forearm.messages import Command, Observation, Outcome, Verdict
+from forearm.messages import Command, Floats, Observation, Outcome, Verdict
 from forearm.robot.interface import Robot
 from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.inference import Answer, Inference
+from forearm.safety.stops import resting_pose
 
 
 class Reviews(Protocol):
@@ -68,6 +69,7 @@ class Loop:
         self._chunks = chunks
         self._guard = guard
         self._emit = emit
+        self._sent: Floats | None = None  # the newest set-point that the robot has, or where it was stopped
 
     def tick(self) -> Tick:
         """See, follow, judge, move. Takes about 1 ms where no image is new.
@@ -103,14 +105,16 @@ class Loop:
             self._chunks.accept(answer.verdict.vetted, now_ns)
 
     def _act(self, command: Command, verdict: Verdict, observation: Observation, now_ns: int) -> None:
-        """Sends what the guard made of the command; without that, stops, and starts afresh from where the robot is."""
+        """Sends what the guard made of the command; without that, stops, and starts afresh from where it rests."""
         if verdict.outcome is not Outcome.ALLOW:
             self._emit(judged("guard", command.sequence, verdict, now_ns))
         if verdict.command is None:
             self._robot.stop()
-            self._chunks.start(observation)
+            self._sent = resting_pose(observation, self._sent, self._robot.embodiment)
+            self._chunks.start(observation, at=self._sent)
             return
         self._robot.send(verdict.command)
+        self._sent = verdict.command.positions
         positions = tuple(verdict.command.positions.tolist())
         self._emit(Commanded(stamp_ns=now_ns, sequence=command.sequence, positions=positions))
 

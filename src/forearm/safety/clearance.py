@@ -85,13 +85,16 @@ _SPHERES = _RADII_OF_PAIRS[:, None].copy()
 _SPHERES[:_BODIES, 0] += HALF_LENGTHS[_BODY] + HALF_LENGTHS[_SECOND]
 
 
-def margins(limits: Limits, *, arms_m: float) -> Float64[ndarray, " K"]:
-    """What each pair's clearance has to be, m; `arms_m` between the arms, where vetting asks more than the guard."""
+def margins(limits: Limits, *, arms_m: float, table_m: float = 0.0) -> Float64[ndarray, " K"]:
+    """What each pair's clearance has to be, m; `arms_m` between the arms, where vetting asks more than the guard.
+
+    `table_m` is the height of the table's top; clearances from the table are heights above z = 0.
+    """
     of: dict[Kind, float] = {
         "arms": arms_m,
         "self": limits.self_clearance_m,
-        "links over table": limits.link_height_m,
-        "fingers over table": limits.finger_height_m,
+        "links over table": limits.link_height_m + table_m,
+        "fingers over table": limits.finger_height_m + table_m,
     }
     return np.array([of[pair.kind] for pair in PAIRS])
 

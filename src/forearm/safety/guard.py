@@ -22,6 +22,8 @@ from forearm.safety.contact import Contact
 from forearm.safety.freshness import AGES, Ages, Freshness
 from forearm.safety.limits import TICK_S, Limits
 from forearm.safety.stopping import standing_pose
+from forearm.safety.stops import resting_pose
+from forearm.safety.workspace import Workspace
 
 Findings = tuple[Finding, ...]
 Ints = NDArray[np.int64]
@@ -43,13 +45,15 @@ _DIFFERENCES = np.array([[0.0, 0.0, -1.0, 1.0], [0.0, 1.0, -2.0, 1.0], [-1.0, 3.
 class Guard:
     """The gate between the control loop and the robot. Used by the control thread alone, once per tick.
 
-    A command follows the one sent before it. At first, and after a tick that sent nothing, it follows the measured
-    pose, at rest: the robot then stands where it was measured.
+    A command follows the one sent before it. At first, and after a tick that sent nothing, it follows the pose where a
+    robot that is told to stop rests: where it was measured, grippers that hold something as tight as they were told.
 
     Args:
         limits: what is allowed.
         embodiment: whose joints they are.
         cameras: whose images must be there and fresh; the embodiment's by default.
+        workspace: whose table the arms are kept clear of; at the height of their bases by default. Fixtures, zones and
+            what is held are vetting's.
         ages: how old what is acted on may be.
 
     Raises:
@@ -62,6 +66,7 @@ class Guard:
         embodiment: Embodiment = BIMANUAL_YAM,
         *,
         cameras: Sequence[str] | None = None,
+        workspace: Workspace | None = None,
         ages: Ages = AGES,
     ) -> None:
         self._limits = limits
@@ -69,12 +74,13 @@ class Guard:
         self._ages = ages
         watched = [camera.name for camera in embodiment.cameras] if cameras is None else cameras
         self._freshness = Freshness(embodiment, watched, ages)
-        self._required = margins(limits, arms_m=limits.arm_clearance_now_m)
+        table_m = (workspace or Workspace()).table_m
+        self._required = margins(limits, arms_m=limits.arm_clearance_now_m, table_m=table_m)
         self._rates = np.stack([limits.velocity, limits.acceleration, limits.jerk]) + ROUNDING / _PERIODS
         self._contact = Contact(limits, embodiment)
         self._believed = limits.lower - limits.position_excess, limits.upper + limits.position_excess
         self._sent: Floats | None = None  # (HISTORY, J), the newest last
-        self._measured: Floats | None = None
+        self._seen: Observation | None = None
         self._tracked = False
         self._sequence = -1
 
@@ -92,14 +98,14 @@ class Guard:
         Takes about 0.15 ms. Never raises: an exception in here is a STOP.
         """
         started = time.perf_counter()
-        self._measured = None
+        self._seen = None
         try:
             path, findings = self._judge(command, observation, now_ns)
         except Exception as error:  # a check that fails has shown nothing, so nothing may move
             path, findings = None, checks.broken("guard", error)
         safe = None
         if path is None or findings:  # the robot will stand where it was measured, if that is known
-            self._sent = None if self._measured is None else _at_rest(self._measured)
+            self._sent = None if self._seen is None else self._stopped(self._seen)
             self._tracked = False
         else:
             self._sent = path[1:]
@@ -120,8 +126,8 @@ class Guard:
         findings += checks.array_is("command", command.positions, width=width)
         if findings:
             return None, findings
-        self._measured = observation.positions
-        sent = _at_rest(self._measured) if self._sent is None else self._sent
+        self._seen = observation
+        sent = _at_rest(observation.positions) if self._sent is None else self._sent
         findings = self._timely(command, observation, now_ns)
         lower, upper = self._range(sent[-1])
         positions = np.minimum(np.maximum(command.positions, lower), upper)
@@ -135,6 +141,10 @@ class Guard:
         findings += self._smooth(rates)
         findings += self._clear(sent[-1], positions, rates)
         return path, findings
+
+    def _stopped(self, seen: Observation) -> Floats:
+        """What counts as sent of a robot that was told to stop there."""
+        return _at_rest(resting_pose(seen, None if self._sent is None else self._sent[-1], self._embodiment))
 
     def _timely(self, command: Command, observation: Observation, now_ns: int) -> Findings:
         """Of this session, new, and made from what is fresh."""

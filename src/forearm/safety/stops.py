@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from forearm.messages import Finding, Observation, Outcome
+import numpy as np
+from numpy.typing import NDArray
+
+from forearm.messages import Finding, Floats, Observation, Outcome
 from forearm.robot.embodiment import Embodiment
 
 # Closing is negative. In the cell free fingers at rest press with 0 N, fingers on a handle, bar or block with 15-28 N.
@@ -191,5 +194,22 @@ def faulty_arm(findings: Sequence[Finding]) -> Faulty:
 
 def holding(observation: Observation, embodiment: Embodiment) -> Holding:
     """What the grippers hold, felt by their efforts; one that cannot be read may hold something."""
-    pressing = sum(not observation.efforts[gripper] > -PRESSING_N for gripper in embodiment.grippers)
-    return (Holding.APART, Holding.ONE, Holding.SHARED)[pressing]
+    return (Holding.APART, Holding.ONE, Holding.SHARED)[int(_pressing(observation, embodiment).sum())]
+
+
+def resting_pose(observation: Observation, sent: Floats | None, embodiment: Embodiment) -> Floats:
+    """(J,) the set-point of a robot that was just told to stop, given what it was sent last, None for nothing.
+
+    That is where it was measured; but a gripper that presses on something keeps the opening that it was told, where
+    that is tighter: a robot that stops lets go of nothing, and what follows must not either.
+    """
+    pose = np.array(observation.positions)
+    if sent is not None:
+        pressing = embodiment.grippers[_pressing(observation, embodiment)]
+        pose[pressing] = np.minimum(pose[pressing], sent[pressing])
+    return pose
+
+
+def _pressing(observation: Observation, embodiment: Embodiment) -> NDArray[np.bool_]:
+    """(A,) whether each gripper presses on something, or cannot be shown not to."""
+    return ~(observation.efforts[embodiment.grippers] > -PRESSING_N)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from forearm.clock import NANOSECONDS
 from forearm.messages import ActionChunk, Decision, Finding, Floats, Observation, Outcome, Plan, Verdict, VettedChunk
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 from forearm.robot.kinematics import tool_poses
@@ -62,8 +63,7 @@ class Vetting:
         self._embodiment = embodiment
         self._cameras = [camera.name for camera in embodiment.cameras] if cameras is None else list(cameras)
         workspace = workspace or Workspace()
-        self._required = margins(limits, arms_m=limits.arm_clearance_m)
-        self._required[[pair.second is None for pair in PAIRS]] += workspace.table_m
+        self._required = margins(limits, arms_m=limits.arm_clearance_m, table_m=workspace.table_m)
         self._late = np.where([pair.kind == "arms" for pair in PAIRS], 0.0, -np.inf)
         self._surroundings = Surroundings(workspace, limits)
 
@@ -77,7 +77,8 @@ class Vetting:
             chunk, findings = self._judge(decision, observation, now_ns)
             vetted = None
             if checks.worst(findings) < Outcome.HOLD:
-                vetted = VettedChunk(chunk=chunk, sequence=decision.sequence, epoch=decision.epoch)
+                ahead = _slowed_from(now_ns, chunk, decision.chunk.period_s)
+                vetted = VettedChunk(chunk=ahead, sequence=decision.sequence, epoch=decision.epoch)
         except Exception as error:  # a check that fails has shown nothing, so nothing may move
             vetted, findings = None, checks.broken("vetting", error)
         return Verdict(
@@ -260,6 +261,20 @@ class _Blocked:
 def _told(findings: Findings, change: str) -> Findings:
     """The findings, each saying what was changed because of it."""
     return tuple(replace(each, text=each.text + change) for each in findings)
+
+
+def _slowed_from(now_ns: int, chunk: ActionChunk, period_s: float) -> ActionChunk:
+    """The chunk, whose rows were `period_s` apart before it was slowed, with time going slower only from `now_ns` on.
+
+    Rows that are past by then are left out: stretched like the others they would be ahead again, and the arms go back.
+    """
+    slower, gone_s = chunk.period_s / period_s, (now_ns - chunk.stamp_ns) / NANOSECONDS
+    past = min(int(gone_s / period_s), len(chunk.positions) - 1)
+    if slower == 1.0 or past == 0:
+        return chunk
+    since_s = gone_s - past * period_s  # the last row that is past
+    stamp_ns = max(chunk.stamp_ns, now_ns - round(since_s * slower * NANOSECONDS))
+    return replace(chunk, stamp_ns=stamp_ns, positions=chunk.positions[past:])
 
 
 def _rows_at(times_s: Floats, rows: Floats, period_s: float) -> Floats:
