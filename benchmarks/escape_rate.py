@@ -12,8 +12,8 @@ are the items that would be in violation if nothing limited them. Peers: the gua
 strict as they go, and LeRobot's cap on relative targets set to our speed limits. The former lives in an environment of
 its own below build/, made at the first run; without a package index it is reported as absent.
 
-False holds: demonstrations of the scripted solver, chunk by chunk through the same chain; the share of ticks on which
-the guard or vetting held or stopped.
+False holds: demonstrations of the scripted solver, chunk by chunk through the same chain, with the fixtures of each
+scene; the share of ticks on which the guard or vetting held or stopped.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from forearm.runtime.chunks import ChunkBuffer
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
 from forearm.safety.vetting import Vetting
+from forearm.safety.workspace import Workspace
 
 PEER = Path(__file__).parent.parent / "build" / "peer-inspect-robots-yam-0.37.0"
 PACKAGES = ["inspect-robots==0.60.0", "inspect-robots-yam==0.37.0"]  # without their cameras and clients
@@ -60,10 +61,12 @@ class Chain:
 
     Args:
         limits: of both gates.
+        workspace: what stands there besides the table.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self._vetting, self._guard, self._chunks = Vetting(limits), Guard(limits), ChunkBuffer(limits)
+    def __init__(self, limits: Limits, workspace: Workspace | None = None) -> None:
+        self._vetting, self._chunks = Vetting(limits, workspace=workspace), ChunkBuffer(limits)
+        self._guard = Guard(limits, workspace=workspace)
 
     def send(self, bad: Bad) -> tuple[bool, np.ndarray]:
         """Whether anything of it was followed, and the set-points (N, 14) that reached the robot because of it."""
@@ -257,16 +260,16 @@ def false_holds(count: int, limits: Limits) -> dict[str, Any]:
     from forearm.cell.solver import Performance
     from forearm.cell.tasks import TASKS
 
-    chain, ticks, objections, held = Chain(limits), 0, Counter[str](), Counter[str]()
+    ticks, objections, held = 0, Counter[str](), Counter[str]()
     for number in range(count):
-        task = TASKS[number % len(TASKS)].name
-        setup = sample_demonstration(task, number)
+        task = TASKS[number % len(TASKS)]
+        setup = sample_demonstration(task.name, number)
         performance = Performance(setup, seed=number, speed=1.0, noise_amplitude=0.0)
         rows = np.stack([np.array(setup.start), *(tick.target for tick in performance.ticks())])
-        ridden, found = chain.ride(rows)
+        ridden, found = Chain(limits, Workspace(fixtures=task.fixtures(setup))).ride(rows)
         ticks += ridden
         objections.update(found)
-        held[task] += bool(found)
+        held[task.name] += bool(found)
     refused = sum(times for check, times in objections.items() if check.startswith("guard"))
     return {
         "demonstrations": count,

@@ -12,6 +12,7 @@ from functools import partial
 from forearm.cell.faults import Fault
 from forearm.cell.setup import Setup
 from forearm.cell.simulator import CellRobot
+from forearm.cell.tasks import task_named
 from forearm.clock import NANOSECONDS, SimulatedClock
 from forearm.events import Emit, SessionEnded
 from forearm.policy.choice import MakePolicy
@@ -27,6 +28,7 @@ from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
 from forearm.safety.selftest import prove
 from forearm.safety.vetting import Vetting
+from forearm.safety.workspace import Workspace
 
 LATENCY_S = 0.05  # s, simulated, from observation to decision: twice the small model's measured one on one core
 
@@ -109,7 +111,9 @@ class Simulation:
         charge = Charge(
             instruction=setup.instruction, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
         )
-        vetting, guard = Vetting(limits, model_digest=self.policy.model_digest), Guard(limits)
+        workspace = Workspace(fixtures=task_named(setup.task).fixtures(setup))
+        vetting = Vetting(limits, workspace=workspace, model_digest=self.policy.model_digest)
+        guard = Guard(limits, workspace=workspace)
         chunks = ChunkBuffer(limits)
         helm = Helm(SimulatedInference(self.policy, vetting, latency_s=self._latency_s), vetting)
         session = Session(

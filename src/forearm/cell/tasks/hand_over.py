@@ -15,6 +15,7 @@ from forearm.cell.tasks.interface import Move, Reach, canonical
 from forearm.cell.tasks.objects import add_body, add_part
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.errors import InstructionError, unknown
+from forearm.geometry import Box
 
 BAR_HALF_M = (0.016, 0.13, 0.016)  # m; long enough that both wrists fit over it side by side
 BAR_KG = 0.06
@@ -85,6 +86,10 @@ class HandOver:
                 if canonical(instruction) == _sentence(colour, arm):
                     return colour, arm
         raise InstructionError(unknown("instruction", instruction, self.instructions()))
+
+    def fixtures(self, setup: Setup) -> tuple[Box, ...]:
+        """None: the pad is as flat as the table, and fingers that lay a bar down press on it."""
+        return ()
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         return _on_pad(physics) and not physics.touching("bar")

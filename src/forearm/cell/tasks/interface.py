@@ -10,7 +10,7 @@ import mujoco
 
 from forearm.cell.physics import Physics
 from forearm.cell.setup import Setup
-from forearm.geometry import Pose
+from forearm.geometry import Box, Pose
 
 HOLD_S = 0.3  # s, how long a task's goal must hold to count as reached
 
@@ -65,6 +65,10 @@ class Task(Protocol):
         Raises:
             InstructionError: for a sentence that is not this task's.
         """
+        ...
+
+    def fixtures(self, setup: Setup) -> tuple[Box, ...]:
+        """What stands in that scene, stays there, and is not to be touched by the arms."""
         ...
 
     def reached(self, setup: Setup, physics: Physics) -> bool:

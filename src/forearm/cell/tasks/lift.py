@@ -15,6 +15,7 @@ from forearm.cell.tasks.interface import Move, Reach, canonical
 from forearm.cell.tasks.objects import add_body, add_part
 from forearm.cell.variation import Placement, sample_look
 from forearm.errors import InstructionError, unknown
+from forearm.geometry import Box
 
 SENTENCE = "lift the tray with both arms"
 TRAY_HALF_M = (0.08, 0.115, 0.004)  # m, the plate
@@ -74,6 +75,10 @@ class Lift:
             start=start_joints(rng, frozenset(OTHER) if odd_start else frozenset()),
             time_limit_s=12.0,
         )
+
+    def fixtures(self, setup: Setup) -> tuple[Box, ...]:
+        """None: the tray is what is to be moved."""
+        return ()
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         tray = physics.object_pose("tray")

@@ -13,9 +13,10 @@ from forearm.cell.posture import OUTWARD, nearest_side, radial_yaw, start_joints
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.interface import Move, Reach, canonical
-from forearm.cell.tasks.objects import add_body, add_part
+from forearm.cell.tasks.objects import Triple, add_body, add_part
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.errors import InstructionError, unknown
+from forearm.geometry import Box
 
 BLOCKS = ("block_1", "block_2")
 BLOCK_HALF_M = 0.02  # m
@@ -49,11 +50,8 @@ class PutInBox:
             block = add_body(spec, name, free=True)
             add_part(block, (0.0, 0.0, 0.0), (BLOCK_HALF_M, BLOCK_HALF_M, BLOCK_HALF_M), (0.5, 0.5, 0.5, 1.0), BLOCK_KG)
         box = add_body(spec, "box", free=False)
-        wall, reach, middle = BOX_WALL_M / 2, BOX_HALF_M - BOX_WALL_M / 2, BOX_HEIGHT_M / 2
-        add_part(box, (0.0, 0.0, wall), (BOX_HALF_M, BOX_HALF_M, wall), BOX_COLOUR)
-        for sign in (-1.0, 1.0):
-            add_part(box, (sign * reach, 0.0, middle), (wall, BOX_HALF_M, middle), BOX_COLOUR)
-            add_part(box, (0.0, sign * reach, middle), (BOX_HALF_M, wall, middle), BOX_COLOUR)
+        for centre, half in _BOX_PARTS:
+            add_part(box, centre, half, BOX_COLOUR)
 
     def sample(self, seed: int, instruction: str | None = None, odd_start: bool = False) -> Setup:
         rng = np.random.default_rng(seed)
@@ -74,6 +72,14 @@ class PutInBox:
             look=sample_look(rng),
             start=start_joints(rng, frozenset({side}) if odd_start else frozenset()),
             time_limit_s=15.0,
+        )
+
+    def fixtures(self, setup: Setup) -> tuple[Box, ...]:
+        """The box's bottom and walls, none of which the arms ever need to touch: blocks are let go of above them."""
+        x, y, z = setup.placement("box").position
+        return tuple(
+            Box(name="box", centre=(x + centre[0], y + centre[1], z + centre[2]), half=half)
+            for centre, half in _BOX_PARTS
         )
 
     def other_word(self, setup: Setup) -> Setup:
@@ -137,6 +143,19 @@ class PutInBox:
         yield move("move away", (bx, by, CARRY_Z_M), over, 1.0, False)
         by += OUTWARD[arm] * 0.10
         yield move("move away", (bx - 0.04, by, CARRY_Z_M), radial_yaw(arm, bx, by), 1.0, False)
+
+
+def _box_parts() -> tuple[tuple[Triple, Triple], ...]:
+    """Centre and half sizes m of the box's bottom and walls, in its frame."""
+    wall, reach, middle = BOX_WALL_M / 2, BOX_HALF_M - BOX_WALL_M / 2, BOX_HEIGHT_M / 2
+    parts: list[tuple[Triple, Triple]] = [((0.0, 0.0, wall), (BOX_HALF_M, BOX_HALF_M, wall))]
+    for sign in (-1.0, 1.0):
+        parts.append(((sign * reach, 0.0, middle), (wall, BOX_HALF_M, middle)))
+        parts.append(((0.0, sign * reach, middle), (BOX_HALF_M, wall, middle)))
+    return tuple(parts)
+
+
+_BOX_PARTS = _box_parts()
 
 
 def _place_blocks(colours: list[str], rng: np.random.Generator) -> tuple[Placement, Placement]:

@@ -6,7 +6,7 @@ Invariant: on every way out the arms stand before their station ends, and no pro
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Self
 
 from forearm.cell.scene import OUTSIDE, OUTSIDE_SIZE
 from forearm.cell.setup import Setup
+from forearm.cell.tasks import task_named
 from forearm.clock import RealClock
 from forearm.events import Emit, Event, SessionEnded
 from forearm.policy.choice import MakePolicy
@@ -37,6 +38,7 @@ from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
 from forearm.safety.selftest import prove
 from forearm.safety.vetting import Vetting
+from forearm.safety.workspace import Workspace
 from forearm.telemetry.recorder import Recorder
 from forearm.telemetry.writer import FILE_NAME
 
@@ -115,7 +117,9 @@ class Live:
         assert self._recorder is not None  # the context was entered
         setup, recorder, limits = self._setup, self._recorder, Limits.of()
         digest = self.policy.model_digest
-        vetting, guard = Vetting(limits, ages=self._ages, model_digest=digest), Guard(limits, ages=self._ages)
+        workspace = Workspace(fixtures=task_named(setup.task).fixtures(setup))
+        vetting = Vetting(limits, workspace=workspace, ages=self._ages, model_digest=digest)
+        guard = Guard(limits, workspace=workspace, ages=self._ages)
 
         def both(event: Event) -> None:
             recorder.emit(event)
@@ -174,7 +178,7 @@ class Live:
 
 
 @contextmanager
-def without_long_pauses() -> Iterator[None]:
+def without_long_pauses() -> Generator[None]:
     """In here, garbage collection passes over what was there before: going through all of that takes three ticks."""
     gc.collect()
     gc.freeze()
