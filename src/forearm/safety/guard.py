@@ -183,9 +183,10 @@ class Guard:
         reaction_s = self._freshness.worst_latency_s
         standing = standing_pose(positions, rates[0], rates[1], reaction_s, self._limits)
         bodies = Bodies.at(np.concatenate([sent, positions, standing]).reshape(3, -1))
-        pairs, rows = np.nonzero(~(bodies.after(0).at_least() >= self._required[:, None]))
-        if not len(pairs):
+        perhaps_near = ~(bodies.after(0).at_least() >= self._required[:, None])
+        if not perhaps_near.any():
             return ()
+        pairs, rows = np.nonzero(perhaps_near)
         apart = bodies.clearance(np.concatenate([pairs, pairs]), np.concatenate([0 * rows, rows + 1]))
         here, spare = apart.reshape(2, -1) - self._required[pairs]
         nearing = ~(spare >= 0.0) & ~(spare >= here - NEARER_M)
