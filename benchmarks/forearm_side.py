@@ -85,16 +85,6 @@ class Forearm:
         }
 
 
-def closing_row(folder: Path) -> torch.Tensor:
-    """A row of the head that wins at the end of every map: random weights never close one."""
-    side = Forearm(folder)
-    first = timing_model.token_table()["<depth_0>"]
-    then = torch.arange(first, first + timing_model.CODEBOOK)[None]
-    count = timing_model.CODEBOOK
-    stream = generate.read(side.model, side.prompt(timing_model.scene(), depth=True), room=count, then=then, tail=count)
-    return 100.0 * stream.hidden[0].mean(0)
-
-
 def main() -> None:
     """The cases of the latency benchmark; nothing is loaded before "load"."""
     torch.set_num_threads(1)

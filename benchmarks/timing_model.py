@@ -4,6 +4,7 @@ Written with the standard library, numpy, torch and safetensors alone: both side
 """
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from safetensors.torch import save_file
 
 CODES, CODEBOOK, CAMERAS, CHANNELS, HORIZON = 100, 128, 3, 14, 30
 CHANGED = 16  # cells of the depth map that differ in the "changed16" cases
+STRIDE = 37  # from one code to the next of the chain that is written: odd, so that it meets all 128
+LOUD = 4.0  # rms of the chain's embeddings: more than the layers add to them
 INSTRUCTION = "put the red block that is next to the tray into the box"
 
 
@@ -69,16 +72,28 @@ def norm_stats() -> dict:
     return {"format": "molmoact2_norm_stats.v1", "norm_mode": "q01_q99", "metadata_by_tag": {"yam": tag}}
 
 
-def write(folder: Path, shapes: dict[str, tuple[int, ...]], depth_end: torch.Tensor | None = None) -> None:
-    """A checkpoint folder with random weights; `depth_end` is that token's row of the head, without which no map closes."""
+def write(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
+    """A checkpoint folder with random weights, but for one chain of depth codes that closes.
+
+    Each code is clearly followed by the next one of the chain: what is written does not hang on rounding, in no type.
+    """
     generator = torch.Generator().manual_seed(0)
     tensors = {}
     for name, shape in shapes.items():
         noise = torch.randn(shape, generator=generator)
         norm = (len(shape) == 1 and name.endswith("norm.weight")) or name.endswith("ln_f.weight")
         tensors[name] = 1 + 0.1 * noise if norm else noise * (shape[-1] ** -0.5 if len(shape) > 1 else 0.02)
-    if depth_end is not None:
-        tensors["lm_head.weight"][token_table()["<depth_end>"]] = depth_end
+    table, head = token_table(), tensors["lm_head.weight"]
+    embedding = next(each for name, each in tensors.items() if name.endswith("wte.embedding"))
+    written = [
+        table["<depth_start>"],
+        *(table[f"<depth_{STRIDE * i % CODEBOOK}>"] for i in range(CODES)),
+        table["<depth_end>"],
+    ]
+    for before, after in pairwise(written):
+        embedding[before] *= LOUD / embedding[before].square().mean().sqrt()
+        head[after] = embedding[before] * (head.shape[1] ** -0.5 / LOUD)
+    head[table["<depth_end>"]] *= 3
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     for name, content in (("config", config_json()), ("norm_stats", norm_stats()), ("token_table", token_table())):
