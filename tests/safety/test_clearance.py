@@ -161,16 +161,6 @@ def test_of_two_rows_that_are_bad_the_first_ones_pair_is_named_and_what_late_arm
     assert found.late_m.shape == (len(PAIRS),)
 
 
-def test_of_two_pairs_that_are_too_near_the_one_that_lacks_most_is_named() -> None:
-    above, down = (BOTH_HOME + lean * (np.arange(14) == 1) for lean in (0.49, 0.5))
-    texts, there = [pair.text for pair in PAIRS], clearances(down[None])[0]
-    fingers, camera = texts.index("left fingers and table"), texts.index("left camera and table")
-    required = np.full(len(PAIRS), -np.inf)
-    required[[fingers, camera]] = there[[fingers, camera]] + (0.001, 0.003)
-    assert there[fingers] + 0.03 < there[camera]
-    assert sweep(above, down[None], required).pair == camera
-
-
 @cache
 def swung() -> tuple[np.ndarray, np.ndarray]:
     """Poses in which the left arm swings past the right one, and how much each of them has to spare."""
