@@ -1,8 +1,9 @@
 #!/bin/sh
 # Changes safety/ in one place at a time and counts how many of the changes the tests of safety/ notice.
 #
-#   sh scripts/mutation.sh                            everything; an hour on one idle core
+#   sh scripts/mutation.sh                            everything that has no verdict yet
 #   sh scripts/mutation.sh 'forearm.safety.guard*'    one file, by mutmut's name
+#   sh scripts/mutation.sh --again '*boxes*'          also what has a verdict
 #
 # What survives is listed at the end; `mutmut show NAME` says what it is. docs/mutants.md argues those that may live.
 set -eu
@@ -20,5 +21,5 @@ if ! test -x "$tools/bin/mutmut"; then
     chmod +x "$tools/bin/mutmut"
 fi
 
-MUJOCO_GL=${MUJOCO_GL:-egl} "$tools/bin/mutmut" run --max-children "${JOBS:-1}" "$@"
+MUJOCO_GL=${MUJOCO_GL:-egl} OPENBLAS_NUM_THREADS=1 "$tools/bin/python" scripts/mutation.py "$@"
 "$tools/bin/mutmut" results

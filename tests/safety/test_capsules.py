@@ -42,6 +42,31 @@ def test_the_wrist_camera_lies_inside_the_grippers_capsules(meshes: mujoco.MjMod
     assert outside(points @ rotation.reshape(3, 3).T + body.pos, "gripper") < STICKS_OUT_M
 
 
+def test_capsules_are_named_by_the_link_that_carries_them_and_the_part_they_belong_to() -> None:
+    named = [(capsule.link, capsule.part) for capsule in CAPSULES]
+    assert named == [
+        *[("base", "base")] * 2, ("link1", "shoulder"), *[("link2", "upper arm")] * 2, *[("link3", "forearm")] * 2,
+        *[("link4", "wrist")] * 2, ("link5", "wrist"), *[("gripper", "gripper")] * 2, *[("gripper", "camera")] * 2,
+        *[("tip_left", "fingers")] * 3, *[("tip_right", "fingers")] * 3,
+    ]  # fmt: skip
+
+
+def test_what_is_written_in_millimetres_is_kept_in_metres() -> None:
+    shoulder = CAPSULES[2]
+    assert shoulder.start == pytest.approx((-0.0314, -0.0291, -0.0080), rel=1e-9)
+    assert shoulder.end == pytest.approx((-0.0325, 0.0276, -0.0062), rel=1e-9)
+    assert shoulder.radius == pytest.approx(0.0394, rel=1e-9)
+
+
+def test_the_two_fingers_are_each_other_turned_about_the_vertical() -> None:
+    left, right = CAPSULES[-6:-3], CAPSULES[-3:]
+    for one, other, length, radius in zip(left, right, (0.0117, 0.0398, 0.0350), (0.0236, 0.0231, 0.0168), strict=True):
+        assert other.start == (-one.start[0], -one.start[1], one.start[2])
+        assert other.end == (-one.end[0], -one.end[1], one.end[2])
+        assert np.linalg.norm(np.subtract(one.end, one.start)) == pytest.approx(length, abs=5e-5)
+        assert one.radius == other.radius == pytest.approx(radius)
+
+
 def test_no_capsule_is_generous() -> None:
     volume = sum(
         np.pi * c.radius**2 * np.linalg.norm(np.subtract(c.end, c.start)) + 4 / 3 * np.pi * c.radius**3

@@ -128,7 +128,8 @@ def test_cameras_are_named_when_they_are_missing_or_old() -> None:
     assert only(checks.cameras_fresh(seen(images={}), ["top"], NOW_NS, 0.5))[6].endswith("images of none.")
     old = only(checks.cameras_fresh(seen(images={"left": image}), ["left"], NOW_NS, 0.5))
     assert old[:5] == ("age", Outcome.HOLD, "image of the left camera", 1.0, 0.5)
-    assert len(checks.cameras_fresh(seen(images={"left": image}), ["top", "left"], NOW_NS, 0.5)) == 2
+    for cameras in (["top", "left"], ["left", "top"]):
+        assert len(checks.cameras_fresh(seen(images={"left": image}), cameras, NOW_NS, 0.5)) == 2
 
 
 def test_the_joint_that_is_over_its_limit_most_is_named_with_its_row_and_unit() -> None:
@@ -141,6 +142,8 @@ def test_the_joint_that_is_over_its_limit_most_is_named_with_its_row_and_unit() 
     assert only(checks.within("jerk", "jerks", "/s³", rows, limits, JOINTS, Outcome.LIMIT)) == (
         "jerk", Outcome.LIMIT, "left_joint1", 3.0, 1.0, "rad/s³", "left_joint1 jerks 3 rad/s³ at row 0; 1 is allowed.",
     )  # fmt: skip
+    later = only(checks.within("jerk", "jerks", "/s³", rows[::-1], limits, JOINTS, Outcome.LIMIT))
+    assert later[6] == "left_joint1 jerks 3 rad/s³ at row 1; 1 is allowed."
     assert isnan(only(checks.within("speed", "", "", about(2, nan), ONES, JOINTS, Outcome.HOLD))[3])
     assert only(checks.within("speed", "", "", about(13, 5.0), ONES, JOINTS, Outcome.HOLD))[5] == "opening"
 
@@ -172,6 +175,9 @@ def test_a_trace_is_compared_tool_by_tool_and_the_farthest_named() -> None:
         "The plan says the right tool will be 500 mm from where the chunk takes it; 490 mm is allowed.",
     )  # fmt: skip
     assert checks.trace_matches(trace * nan, tools, BIMANUAL_YAM, 0.5)
+    assert checks.trace_matches(tools + 7.0, tools + 7.0, BIMANUAL_YAM, 0.0) == ()
+    text = only(checks.trace_matches(10 * trace, tools, BIMANUAL_YAM, 2.0))[6]
+    assert text.endswith("5000 mm from where the chunk takes it; 2000 mm is allowed.")
 
 
 def test_two_bodies_that_are_too_near_are_both_named() -> None:

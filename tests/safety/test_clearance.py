@@ -1,17 +1,19 @@
 """Clearances against MuJoCo's distances of the same capsules, and what a sweep promises about the whole path."""
 
+from collections import Counter
+from functools import cache
 from itertools import pairwise
 
 import mujoco
 import numpy as np
 import pytest
 
-from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.robot.embodiment import BIMANUAL_YAM, GRIPPER_STROKE_M
 from forearm.robot.kinematics import LINKS
-from forearm.safety.capsules import ARMS, CAPSULES
+from forearm.safety.capsules import ARMS, CAPSULES, HALF_LENGTHS, RADII, capsule_ends
 from forearm.safety.clearance import PAIRS, Bodies, margins
 from forearm.safety.limits import Limits
-from forearm.safety.sweep import ARMS_AND_TABLE, RESOLUTION_M, Sweep, sweep
+from forearm.safety.sweep import ARMS_AND_TABLE, RESOLUTION_M, Sweep, _halved, _Items, reach_of, sweep
 
 from .station import place, with_capsules
 
@@ -56,6 +58,16 @@ def test_the_quick_bound_is_never_above_the_clearance() -> None:
     np.testing.assert_allclose(bounds[:, over_table], exact[:, over_table], atol=1e-12)
 
 
+def test_the_quick_bound_of_two_capsules_is_that_of_the_spheres_round_them() -> None:
+    starts, ends = capsule_ends(anywhere(5, seed=2))
+    middles, bounds = (starts + ends) / 2, Bodies.at(anywhere(5, seed=2)).at_least()
+    for pair, bound in zip(PAIRS, bounds, strict=True):
+        if pair.second is not None:
+            apart = np.linalg.norm(middles[:, pair.first] - middles[:, pair.second], axis=0)
+            spheres = sum((RADII + HALF_LENGTHS)[[pair.first, pair.second]])
+            np.testing.assert_allclose(bound, apart - spheres, atol=1e-12, err_msg=pair.text)
+
+
 def test_a_pose_that_is_not_a_number_has_no_clearance() -> None:
     positions = np.array([BOTH_HOME])
     positions[0, 2] = np.nan
@@ -87,6 +99,20 @@ def test_pairs_say_in_words_what_they_are() -> None:
     assert not any("base and right shoulder" in text for text in texts)
 
 
+def test_every_pair_that_can_come_near_is_watched_under_its_kind() -> None:
+    assert Counter(pair.kind for pair in PAIRS) == {
+        "arms": 20 * 20 - 3 * 3,  # all capsules of one arm and the other but bases and shoulders
+        "self": 2 * 10 * 5,  # both hands, from their own base, shoulder and upper arm
+        "links over table": 2 * 11,
+        "fingers over table": 2 * 6,
+    }
+    assert {pair.text.split()[1] for pair in PAIRS if pair.kind == "fingers over table"} == {"fingers"}
+    assert "fingers" not in {pair.text.split()[1] for pair in PAIRS if pair.kind == "links over table"}
+    for pair in PAIRS:
+        assert pair.kind != "self" or pair.first % 2 == pair.second % 2, pair.text
+        assert pair.kind != "arms" or (pair.first % 2, pair.second % 2) == (0, 1), pair.text
+
+
 def test_resting_is_clear() -> None:
     assert sweep(BOTH_HOME, np.tile(BOTH_HOME, (5, 1)), REQUIRED) == clear(5)
 
@@ -112,6 +138,49 @@ def test_arms_that_would_pass_through_each_other_between_two_clear_rows_are_caug
     assert PAIRS[found.pair].kind == "arms"
 
 
+def test_what_shows_only_between_two_rows_is_found_before_a_later_row_that_is_bad_itself() -> None:
+    before = np.array([1.0, 2.6, 3.0, -1.3, 1.1, -1.8, 1.0, -0.1, 1.8, 3.1, 0.8, -0.6, -1.0, 1.0])
+    after = before - 2.9 * (np.arange(14) == 0)
+    swing = np.linspace(before, after, 101)
+    bad = swing[np.argmin((clearances(swing) - REQUIRED).min(axis=1))]
+    found = sweep(before, np.stack([after, bad]), REQUIRED)
+    assert (found.clear_rows, PAIRS[found.pair].kind) == (0, "arms")
+
+
+def test_of_two_rows_that_are_bad_the_first_ones_pair_is_named_and_what_late_arms_leave_is_told_too() -> None:
+    rows = np.tile(BOTH_HOME, (2, 1))
+    rows[:, 1] += 0.6
+    rows[1, 8] += 0.7
+    left = [pair.text for pair in PAIRS].index("left fingers and table")
+    first = clearances(rows)[0]
+    assert (first < REQUIRED).any()
+    found = sweep(BOTH_HOME, rows, REQUIRED)
+    assert found.clear_rows == 0
+    assert PAIRS[found.pair].text == PAIRS[left].text
+    assert found.clearance_m == pytest.approx(first[[pair.text == "left fingers and table" for pair in PAIRS]].min())
+    assert found.late_m.shape == (len(PAIRS),)
+
+
+@cache
+def swung() -> tuple[np.ndarray, np.ndarray]:
+    """Poses in which the left arm swings past the right one, and how much each of them has to spare."""
+    before = np.array([1.0, 2.6, 3.0, -1.3, 1.1, -1.8, 1.0, -0.1, 1.8, 3.1, 0.8, -0.6, -1.0, 1.0])
+    swing = np.linspace(before, before - 2.9 * (np.arange(14) == 0), 1001)
+    return swing, (clearances(swing) - REQUIRED).min(axis=1)
+
+
+@pytest.mark.parametrize("part", [0.15, 0.4, 0.65, 0.9])
+def test_a_narrow_place_is_found_wherever_in_a_step_it_is(part: float) -> None:
+    """One arm swings past the other, and only at the nearest is it two millimetres too near."""
+    swing, spare = swung()
+    middle = int(np.argmin(spare))
+    width = min(middle / part, (1000 - middle) / (1 - part))
+    start, end = swing[round(middle - part * width)], swing[round(middle + (1 - part) * width)]
+    required = REQUIRED + spare.min() + 0.002
+    assert sweep(start, end[None], required).clear_rows == 0
+    assert sweep(start, end[None], required - 0.004).clear_rows == 1
+
+
 def test_a_path_into_the_table_is_clear_up_to_the_row_before_it_touches() -> None:
     path = np.repeat(BOTH_HOME[None], 12, axis=0)
     path[:, 1] += np.linspace(0.05, 0.6, 12)
@@ -133,6 +202,30 @@ def test_what_starts_too_near_may_leave_but_not_come_nearer() -> None:
     assert sweep(low, up, REQUIRED).clear_rows == 7
     assert sweep(low, np.tile(low, (3, 1)), REQUIRED).clear_rows == 3
     assert sweep(low, down, REQUIRED).clear_rows == 0
+
+
+@pytest.mark.parametrize(("spare_m", "clear_rows"), [(0.0001, 0), (0.0006, 1)])
+def test_what_is_not_shown_clear_to_a_millimetre_of_travel_is_not_clear(spare_m: float, clear_rows: int) -> None:
+    """A turn about the vertical keeps every height over the table, but its travel alone does not show that."""
+    table = np.array([pair.second is None for pair in PAIRS])
+    required = np.where(table, clearances(BOTH_HOME[None])[0] - spare_m, -np.inf)
+    turned = BOTH_HOME + 0.1 * (np.arange(14) == 0)
+    assert sweep(BOTH_HOME, turned[None], required).clear_rows == clear_rows
+
+
+def test_where_nothing_moves_nothing_can_be_late() -> None:
+    found = sweep(BOTH_HOME, np.tile(BOTH_HOME, (3, 1)), REQUIRED)
+    np.testing.assert_allclose(found.late_m, Bodies.at(BOTH_HOME[None]).at_least()[:, 0])
+
+
+def test_an_arm_that_is_late_is_reckoned_with_the_longer_of_the_two_steps_it_may_be_in() -> None:
+    rows = BOTH_HOME + np.array([[0.1], [0.3], [0.35]]) * (np.arange(14) == 0)
+    found = sweep(BOTH_HOME, rows, np.full(len(PAIRS), -np.inf))
+    bounds = Bodies.at(np.concatenate([BOTH_HOME[None], rows])).at_least()
+    travel = ARMS_AND_TABLE.reach[:, :1] * np.array([0.1, 0.2, 0.05])
+    lowest = (bounds[:, :-1] + bounds[:, 1:] - travel) / 2 - ARMS_AND_TABLE.reach[:, :1] * np.array([0.1, 0.2, 0.2])
+    np.testing.assert_allclose(found.late_m, lowest.min(axis=1))
+    assert found.late_m.shape == (len(PAIRS),)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -159,3 +252,38 @@ def test_no_step_changes_a_clearance_by_more_than_the_reach_allows() -> None:
     allowed = np.abs(steps) @ ARMS_AND_TABLE.reach.T
     assert (change <= allowed + 1e-9).all()
     assert (change / np.maximum(allowed, 1e-6)).max() > 0.6, "the bound is so loose that it proves nothing"
+
+
+def test_the_reach_of_a_pair_leaves_out_the_joints_that_carry_both_and_counts_fingers_that_slide() -> None:
+    for pair, row in zip(PAIRS, ARMS_AND_TABLE.reach, strict=True):
+        part, own = CAPSULES[pair.first // 2].part, slice(7 * (pair.first % 2), 7 * (pair.first % 2) + 7)
+        others = np.delete(row, np.r_[own])
+        assert row[own][6] == (GRIPPER_STROKE_M if part == "fingers" else 0.0), pair.text
+        assert (others > 0).any() == (pair.kind == "arms" and CAPSULES[pair.second // 2].link != "base"), pair.text
+        if pair.kind == "self":
+            carried = {"base": 0, "shoulder": 1, "upper arm": 2}[CAPSULES[pair.second // 2].part]
+            assert (row[own][:carried] == 0).all(), pair.text
+            assert (row[own][carried:6] > 0).any(), pair.text
+
+
+def test_the_reach_of_the_links_is_the_length_of_the_arm_from_each_joint_on() -> None:
+    gripper = np.array([0.7393, 0.6791, 0.4063, 0.1448, 0.0539, 0.0])  # m, the joints' origins one after the other
+    np.testing.assert_allclose(reach_of("gripper", 0, 0.0)[:6], gripper, atol=5e-5)
+    for tip in ("tip_left", "tip_right"):  # 0.13 m farther where it is open farthest
+        np.testing.assert_allclose(reach_of(tip, 0, 0.0)[:6], gripper + 0.1304, atol=1e-4)
+    np.testing.assert_allclose(reach_of("link3", 0, 0.0)[:3], [0.3330, 0.2728, 0.0], atol=5e-5)
+    assert np.allclose(reach_of("gripper", 1, 0.1)[7:13], gripper + 0.1, atol=5e-5)
+    assert reach_of("gripper", 0, 0.1)[6] == 0.0
+
+
+def test_halves_meet_in_the_middle_and_each_has_half_the_travel() -> None:
+    rows = BOTH_HOME + np.array([[0.0], [0.1], [0.5]]) * (np.arange(14) == 0)
+    pair = np.array([[pair.text for pair in PAIRS].index("left gripper and right gripper")])
+    whole = _Items(pair, np.array([1.5]), np.array([0.3]), np.array([0.2]), np.array([0.08]))
+    halves = _halved(whole, rows, 0.5, ARMS_AND_TABLE)
+    between = clearances(BOTH_HOME[None] + (0.1 + 0.75 * 0.4) * (np.arange(14) == 0))[0, pair[0]]
+    np.testing.assert_array_equal(halves.pairs, [pair[0]] * 2)
+    np.testing.assert_array_equal(halves.begin, [1.5, 1.75])
+    np.testing.assert_allclose(halves.before, [0.3, between])
+    np.testing.assert_allclose(halves.after, [between, 0.2])
+    np.testing.assert_allclose(halves.travel, [0.04, 0.04])

@@ -8,7 +8,8 @@ import pytest
 from forearm.clock import NANOSECONDS
 from forearm.messages import DepthImage, Finding, Observation, Outcome, Plan
 from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.safety.depth_agreement import depth_agrees
+from forearm.safety.depth_agreement import _measured, depth_agrees
+from forearm.safety.freshness import AGES
 from forearm.safety.limits import Limits
 from forearm.safety.vetting import Vetting
 
@@ -44,7 +45,7 @@ def judged(said: np.ndarray, metres: np.ndarray) -> tuple[Finding, ...]:
 
 def held(findings: tuple[Finding, ...]) -> Finding:
     (only,) = findings
-    assert (only.check, only.outcome, only.subject) == ("depth", Outcome.HOLD, "top")
+    assert (only.check, only.outcome, only.subject, only.unit) == ("depth", Outcome.HOLD, "top", "of the cells")
     return only
 
 
@@ -63,6 +64,19 @@ def test_an_object_that_the_plan_does_not_know_is_held_and_said_in_words() -> No
         "In row 4, column 6 of the top camera's view the plan sees a surface at 1.03 m, and the camera measures "
         "0.75 m: something is 283 mm nearer than the plan knows. 4 of 100 cells differ by more than 80 mm; 2 may."
     )
+
+
+def test_what_is_not_measured_is_never_named_as_what_differs_most() -> None:
+    world = pixels(table())
+    world[:24] = np.nan
+    world[72:96, 12:36] = 0.75
+    assert "In row 8, column 2 of the top camera's view" in held(judged(table(), world)).text
+
+
+def test_the_error_that_is_allowed_is_said_in_millimetres() -> None:
+    limits = replace(LIMITS, depth_error_m=2.0)
+    (found,) = depth_agrees(plan(table() + 3.0), measured(pixels(table())), TOP, limits, age_s=AGE_S)
+    assert found.text.endswith("100 of 100 cells differ by more than 2000 mm; 2 may.")
 
 
 def test_an_object_that_is_no_longer_there_is_held_too() -> None:
@@ -106,6 +120,27 @@ def test_cells_without_enough_pixels_say_nothing() -> None:
     assert judged(table(), world) == ()
 
 
+def test_the_middle_of_a_cell_is_that_of_the_pixels_that_measured_something() -> None:
+    world = np.random.default_rng(3).uniform(0.5, 2.0, (24, 36))
+    world[12, 0], world[23, 11] = 0.0, np.nan  # the first cell of the second row has 142 pixels
+    world[0, 12], world[:12, 24:30] = np.nan, 0.0  # and those beside the first one have 143 and half of them
+    near, middle, far = _measured(world, (2, 3), 0.5)
+    for row, column in np.ndindex(2, 3):
+        cell = world[row * 12 : row * 12 + 12, column * 12 : column * 12 + 12]
+        values = np.sort(cell[cell > 0.0])
+        assert near[row, column] == values[int(np.floor(0.35 * (len(values) - 1)))]
+        assert middle[row, column] == values[(len(values) - 1) // 2]
+        assert far[row, column] == values[int(np.ceil(0.65 * (len(values) - 1)))]
+    world[11, 35] = 0.0  # one pixel less than half of them
+    assert np.isnan([each[0, 2] for each in _measured(world, (2, 3), 0.5)]).all()
+
+
+def test_a_single_pixel_that_is_enough_is_its_own_middle() -> None:
+    world = np.zeros((12, 12))
+    world[4, 7] = 0.9
+    assert [float(each[0, 0]) for each in _measured(world, (1, 1), 0.005)] == [0.9, 0.9, 0.9]
+
+
 @pytest.mark.parametrize(("rows", "objected"), [(60, False), (72, True)])
 def test_too_few_cells_to_compare_is_itself_an_objection(rows: int, objected: bool) -> None:
     world = pixels(table())
@@ -132,7 +167,16 @@ def test_image_and_map_may_have_any_size() -> None:
 
 
 def test_a_missing_and_an_old_depth_image_are_held() -> None:
-    assert "measured no depth" in held(depth_agrees(plan(table()), seen(), TOP, LIMITS, age_s=AGE_S)).text
+    (found,) = depth_agrees(plan(table()), seen(), TOP, LIMITS, age_s=AGE_S)
+    assert (found.check, found.outcome, found.subject, found.limit, found.unit) == (
+        "depth",
+        Outcome.HOLD,
+        "top",
+        AGE_S,
+        "s",
+    )
+    assert np.isnan(found.measured)
+    assert "measured no depth" in found.text
     old_ns = NOW_NS - round(AGE_S * NANOSECONDS) - 1
     (found,) = depth_agrees(plan(table()), measured(pixels(table()), stamp_ns=old_ns), TOP, LIMITS, age_s=AGE_S)
     assert (found.check, found.outcome, found.subject) == ("age", Outcome.HOLD, "depth of the top camera")
@@ -151,3 +195,10 @@ def test_vetting_holds_what_disagrees_with_the_world_and_stops_at_a_map_that_is_
     flat = replace(said, depth_map=np.ones(100))
     broken = vetting.vet(decided(resting(), plan=flat), measured(pixels(table())), NOW_NS)
     assert broken.outcome is Outcome.STOP
+
+
+def test_vetting_takes_the_depth_to_be_as_old_as_the_main_cameras_image_may_be() -> None:
+    patient = Vetting(LIMITS, ages=replace(AGES, images_s={"top": 0.9, "left": 0.5, "right": 0.5}))
+    old = measured(pixels(table()), stamp_ns=NOW_NS - round(0.7 * NANOSECONDS))
+    assert patient.vet(decided(resting(), plan=plan(table())), old, NOW_NS).outcome is Outcome.ALLOW
+    assert Vetting(LIMITS).vet(decided(resting(), plan=plan(table())), old, NOW_NS).outcome is Outcome.HOLD

@@ -62,6 +62,31 @@ def test_moving_on_begins_the_count_again() -> None:
     assert given(CUT, CUT, CUT, at=to_and_fro) == [False, False, True]
 
 
+def test_two_tools_that_each_move_less_than_that_are_not_added_up() -> None:
+    turned = BOTH_HOME.copy()
+    turned[[0, 7]] += 0.075, -0.075
+    (home, away), _ = tool_poses(np.stack([BOTH_HOME, turned]))
+    apart = np.linalg.norm(away - home, axis=1)
+    assert (apart < 0.02).all()
+    assert np.linalg.norm(away - home, axis=0).max() > 0.02  # what both move along one axis of the cell
+    assert given(CUT, CUT, CUT, at=(BOTH_HOME, turned)) == [False, False, True]
+
+
+def test_while_there_is_no_reason_to_give_up_none_is_said() -> None:
+    escalation = Escalation(TWICE)
+    assert [escalation.note(each, BOTH_HOME) for each in (ALLOWED, CUT, REFUSED, REFUSED)] == [""] * 4
+
+
+def test_one_repeat_and_any_way_may_be_asked_for() -> None:
+    assert Progress(repeats=1, moved_m=1e-3).repeats == 1
+
+
+def test_the_way_that_counts_as_moving_on_is_said_in_millimetres() -> None:
+    escalation = Escalation(Progress(repeats=1, moved_m=2.0))
+    escalation.note(CUT, BOTH_HOME)
+    assert "while no tool moved by more than 2000 mm" in escalation.note(CUT, BOTH_HOME)
+
+
 @pytest.mark.parametrize("check", ["position", "speed", "acceleration", "jerk"])
 def test_what_is_only_trimmed_is_not_counted_and_what_is_refused_is(check: str) -> None:
     assert not any(given(*[judged(check)] * 9))
@@ -70,5 +95,7 @@ def test_what_is_only_trimmed_is_not_counted_and_what_is_refused_is(check: str) 
 
 @pytest.mark.parametrize("fields", [{"repeats": 0}, {"moved_m": 0.0}, {"moved_m": float("nan")}])
 def test_progress_that_is_none_is_refused(fields: dict[str, float]) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(
+        ConfigError, match=r"progress: got Progress\(repeats=.*\), allowed are at least 1 repeat and m > 0"
+    ):
         Progress(**fields)

@@ -1,13 +1,14 @@
 """What counts as being of now, and each way in which it does not, found by name."""
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
 
 from forearm.clock import NANOSECONDS
 from forearm.errors import ConfigError
-from forearm.messages import DepthImage, Image, Observation, Outcome
+from forearm.messages import DepthImage, Finding, Image, Observation, Outcome
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.safety.freshness import (
     AGES,
@@ -18,6 +19,12 @@ from forearm.safety.freshness import (
     SAMPLE,
     Ages,
     Freshness,
+    _Peaks,
+    _sample,
+    advances,
+    backwards,
+    clock_runs,
+    moves_with_arms,
     same_model,
 )
 
@@ -38,8 +45,20 @@ def found(freshness: Freshness, observation: Observation, now_ns: int | None = N
     return [finding.check for finding in findings]
 
 
+def only(findings: tuple[Finding, ...]) -> tuple[str, str, float, float, str, str]:
+    """The one finding, which holds, as a tuple."""
+    (each,) = findings
+    assert each.outcome is Outcome.HOLD
+    return each.check, each.subject, each.measured, each.limit, each.unit, each.text
+
+
 def with_image(observation: Observation, camera: str, stamp_ns: int, pixels: np.ndarray) -> Observation:
     return replace(observation, images={**observation.images, camera: Image(stamp_ns=stamp_ns, pixels=pixels)})
+
+
+def test_the_usual_ages_are_tenths_of_a_second_for_images_and_ticks_for_joints() -> None:
+    images = {"top": 0.5, "left": 0.5, "right": 0.5}
+    assert Ages(images_s=images, depth_s=0.5, state_s=0.05, request_s=1.0, decision_s=1.0, command_s=0.05) == AGES
 
 
 def test_every_source_is_held_one_nanosecond_after_its_own_limit() -> None:
@@ -86,6 +105,81 @@ def test_a_clock_that_jumps_is_held_whichever_it_is(loop_ns: int, robot_ns: int)
     freshness = Freshness(BIMANUAL_YAM, ())
     assert found(freshness, seen()) == []
     assert "clock" in found(freshness, seen(stamp_ns=NOW_NS + robot_ns), NOW_NS + loop_ns)
+
+
+def test_a_step_of_the_clock_at_the_limit_is_none_and_beyond_it_both_steps_are_said() -> None:
+    assert clock_runs(STEP_NS, 0) == clock_runs(0, STEP_NS) == clock_runs(0, 0) == ()
+    assert only(clock_runs(5_000 * NANOSECONDS, 4_000 * NANOSECONDS)) == (
+        "clock", "clock", 1000.0, CLOCK_STEP_S, "s",
+        "The loop's clock went on by 5000000 ms while the robot's stamps went on by 4000000 ms; "
+        "100 ms apart is allowed. A clock jumped.",
+    )  # fmt: skip
+    assert only(clock_runs(0, 2 * NANOSECONDS))[2] == 2.0
+    assert only(clock_runs(-1, 0))[2] == inf
+
+
+def test_what_goes_backwards_or_keeps_its_number_says_by_how_much() -> None:
+    assert only(backwards("pose", 30_000_000)) == (
+        "backwards", "pose", 0.03, 0.0, "s",
+        "The pose is stamped 30 ms before the one that came before it; stamps must go up.",
+    )  # fmt: skip
+    assert only(advances(seen(), NOW_NS + TICK_NS, 0))[:3] == ("backwards", "measured pose", 0.01)
+    assert only(advances(seen(sequence=6), NOW_NS - TICK_NS, 7)) == (
+        "sequence", "measured pose", 6.0, 8.0, "", "The measured pose is number 6 after number 7; numbers must go up.",
+    )  # fmt: skip
+
+
+def test_a_frozen_camera_says_how_often_and_how_far() -> None:
+    before = np.zeros(6)
+    at = before + MOVED_RAD * np.eye(6)[2]
+    assert moves_with_arms("top", REPEATS, at, before) == ()
+    assert only(moves_with_arms("top", REPEATS, at - 0.25 * np.eye(6)[4], before)) == (
+        "frozen", "top", 0.25, MOVED_RAD, "rad",
+        f"The top camera gave the same picture {REPEATS + 1} times while an arm it sees moved by 0.25 rad; it is frozen.",
+    )  # fmt: skip
+
+
+def test_everything_that_is_wrong_at_once_is_said_of_its_own_source() -> None:
+    freshness = watching()
+    assert found(freshness, seen()) == []
+    late_ns = NOW_NS + 3 * NANOSECONDS
+    depths = {name: DepthImage(stamp_ns=NOW_NS, metres=np.ones((2, 2))) for name in ("top", "left")}
+    spoiled = with_image(
+        replace(seen(stamp_ns=NOW_NS + TICK_NS), depths=depths), "left", NOW_NS - TICK_NS, pixels_at(0)
+    )
+    findings = freshness.review(spoiled, late_ns)
+    assert [(finding.check, finding.subject) for finding in findings] == [
+        ("age", "measured pose"),
+        ("clock", "clock"),
+        ("age", "image of the top camera"),
+        ("age", "image of the left camera"),
+        ("backwards", "image of the left camera"),
+        ("age", "image of the right camera"),
+        ("age", "depth of the top camera"),
+        ("age", "depth of the left camera"),
+    ]
+    assert findings[4].measured == 0.01
+    older = seen(stamp_ns=NOW_NS)
+    assert [finding.subject for finding in freshness.review(older, late_ns)][-1] == "image of the right camera"
+
+
+def test_a_frozen_camera_is_named() -> None:
+    freshness, at = watching(), BOTH_HOME.copy()
+    for number in range(REPEATS + 1):
+        stamp_ns, at = NOW_NS + number * CAPTURE_NS, at + MOVED_RAD * (np.arange(14) == 0)
+        last = freshness.review(with_image(seen(at, stamp_ns=stamp_ns), "left", stamp_ns, pixels_at(0)), stamp_ns)
+    assert only(last)[:2] == ("frozen", "left")
+
+
+def test_the_largest_of_the_last_ticks_is_the_largest_of_all_of_them() -> None:
+    peaks, values = (
+        _Peaks(),
+        np.random.default_rng(0).integers(0, 1000, 3 * REMEMBERED) + np.linspace(900, 0, 3 * REMEMBERED),
+    )
+    assert peaks.largest == 0.0
+    for number, value in enumerate(values, start=1):
+        peaks.add(float(value))
+        assert peaks.largest == values[max(0, number - REMEMBERED) : number].max()
 
 
 def test_a_loop_that_is_late_is_no_jump_of_a_clock() -> None:
@@ -144,6 +238,7 @@ def test_a_camera_that_repeats_its_picture_while_an_arm_it_sees_moves_is_frozen(
 def test_a_picture_may_stay_the_same_where_nothing_in_view_moves_or_not_far_or_not_for_long() -> None:
     assert frozen_after("top", 0, 0.0, captures=50) == []
     assert frozen_after("left", 8, ENOUGH_RAD) == []  # the other arm's joint
+    assert frozen_after("right", 3, ENOUGH_RAD) == []
     assert frozen_after("right", 13, ENOUGH_RAD) == []  # a gripper
     assert frozen_after("top", 0, ENOUGH_RAD * 0.98) == []
     assert frozen_after("top", 0, 1.0, captures=REPEATS - 1) == []
@@ -166,6 +261,32 @@ def test_one_capture_that_is_read_at_many_ticks_is_not_frozen() -> None:
     for number in range(40):
         at[0] += 0.01
         assert found(freshness, replace(seen(at, stamp_ns=NOW_NS + number * TICK_NS), images=images)) == []
+
+
+def test_the_count_of_equal_pictures_begins_again_with_every_new_one() -> None:
+    freshness, at = watching(), BOTH_HOME.copy()
+    for number in range(2 * REPEATS):  # two pictures, each given so often
+        stamp_ns, at = NOW_NS + number * CAPTURE_NS, at + MOVED_RAD * (np.arange(14) == 0)
+        pixels = np.full((2, 2, 3), number // REPEATS, dtype=np.uint8)
+        assert found(freshness, with_image(seen(at, stamp_ns=stamp_ns), "top", stamp_ns, pixels)) == []
+
+
+def test_how_far_the_arms_went_is_counted_from_the_pose_of_the_last_new_picture() -> None:
+    freshness, base = watching(), np.arange(14) == 0
+    way = [0.0, 0.5, *[0.55] * REPEATS, 0.61]  # rad, of the base joint; the second picture is the last new one
+    for number, moved in enumerate(way):
+        stamp_ns = NOW_NS + number * CAPTURE_NS
+        observation = seen(BOTH_HOME + moved * base, stamp_ns=stamp_ns)
+        last = freshness.review(with_image(observation, "top", stamp_ns, pixels_at(min(number, 1) * TICK_NS)), stamp_ns)
+        assert bool(last) == (number == len(way) - 1)
+    assert only(last)[:3] == ("frozen", "top", pytest.approx(0.11))
+
+
+def test_small_pictures_are_compared_byte_by_byte_and_large_ones_by_a_sample() -> None:
+    one, other = np.zeros((2, 4, 4, 3), dtype=np.uint8)
+    other[0, 0, 1] = 1
+    assert _sample(Image(stamp_ns=0, pixels=one)) != _sample(Image(stamp_ns=0, pixels=other))
+    assert len(_sample(Image(stamp_ns=0, pixels=np.zeros((400, 400, 3), dtype=np.uint8)))) <= SAMPLE
 
 
 def test_large_pictures_are_compared_all_over() -> None:
@@ -192,7 +313,9 @@ def test_a_camera_that_is_missing_is_held_and_one_that_comes_back_is_not() -> No
 
 def test_answers_of_another_model_are_held() -> None:
     assert same_model("a", "a") == ()
-    assert [finding.check for finding in same_model("b", "a")] == ["model"]
+    assert only(same_model("b", "a")) == (
+        "model", "decision", 0.0, 0.0, "", "The decision comes from model b; the session began with a.",
+    )  # fmt: skip
     assert "without weights" in same_model("", "a")[0].text
 
 

@@ -69,6 +69,20 @@ def test_staying_put_is_allowed_and_the_command_passed_on_as_it_was() -> None:
     assert verdict.cost_s > 0
 
 
+def test_a_set_point_that_moves_is_sent_as_it_was_asked_for() -> None:
+    ride, step = Ride(), 0.9 * LIMITS.jerk * TICK_S**3 * np.isin(np.arange(14), (0, 9))
+    for steps in (1, 4, 10):  # from rest at constant jerk
+        np.testing.assert_array_equal(ride.ask(BOTH_HOME + steps * step).command.positions, BOTH_HOME + steps * step)
+
+
+def test_other_ages_than_the_usual_ones_are_kept() -> None:
+    old_ns = NOW_NS - round(0.2 * NANOSECONDS)
+    patient = Guard(LIMITS, ages=replace(AGES, state_s=0.3, command_s=0.3))
+    assert patient.review(asked(BOTH_HOME, stamp_ns=old_ns), seen(stamp_ns=old_ns), NOW_NS).command
+    strict = Guard(LIMITS, ages=replace(AGES, state_s=0.3))
+    refused(strict.review(asked(BOTH_HOME, stamp_ns=old_ns), seen(stamp_ns=old_ns), NOW_NS), Outcome.HOLD, "age")
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_stops_and_does_not_move(value: float) -> None:
     spoiled = BOTH_HOME.copy()
@@ -182,6 +196,13 @@ def test_an_arm_that_stands_outside_its_range_may_come_back_but_not_go_farther()
     assert ride.glide(6, 0.5).outcome is Outcome.ALLOW
 
 
+def test_an_arm_on_its_way_back_into_its_range_may_not_turn_round() -> None:
+    gripper = np.arange(14) == 6
+    ride = Ride(BOTH_HOME + 0.05 * gripper)
+    assert ride.ask(BOTH_HOME + 0.048 * gripper).command
+    refused(ride.ask(BOTH_HOME + 0.049 * gripper), Outcome.HOLD, "position")
+
+
 def test_arms_measured_where_they_cannot_be_stop() -> None:
     nowhere = BOTH_HOME.copy()
     nowhere[8] = -0.051
@@ -249,12 +270,21 @@ def test_what_is_too_near_does_not_come_nearer_however_small_the_steps_are() -> 
     assert ride.at[1] - start < 1e-8
 
 
+def test_an_arm_on_its_way_out_of_the_table_may_not_turn_round() -> None:
+    shoulder = np.arange(14) == 1
+    ride = Ride(BOTH_HOME + 0.6 * shoulder)
+    assert ride.ask(BOTH_HOME + 0.5999 * shoulder).command
+    refused(ride.ask(BOTH_HOME + 0.59995 * shoulder), Outcome.HOLD, "clearance: fingers over table")
+
+
 def test_objections_name_what_they_are_about() -> None:
     subjects = [
         (review(asked(np.zeros(13)), seen()), ["command"]),
         (review(asked(BOTH_HOME), seen(np.zeros(13))), ["measured pose"]),
         (review(asked(BOTH_HOME, stamp_ns=NOW_NS + 1), seen()), ["command"]),
         (review(asked(BOTH_HOME), seen(stamp_ns=NOW_NS + 1)), ["measured pose"]),
+        (review(asked(BOTH_HOME), seen(velocities=np.zeros(7))), ["measured velocity"]),
+        (review(asked(BOTH_HOME), seen(efforts=np.full(14, np.nan))), ["measured effort"]),
         (review(None, seen()), ["guard"]),
         (review(asked(BOTH_HOME, epoch=2), seen()), ["command"]),
     ]

@@ -5,9 +5,10 @@ import pytest
 
 from forearm.messages import Outcome, Verdict
 from forearm.robot.kinematics import tool_poses
-from forearm.safety.clearance import PAIRS
+from forearm.safety.capsules import RADII
+from forearm.safety.clearance import PAIRS, Bodies
 from forearm.safety.limits import Limits
-from forearm.safety.right_of_way import SOON_ROWS, late, waiting, who_waits
+from forearm.safety.right_of_way import HAND, SOON_ROWS, _distances, late, waiting, who_waits
 from forearm.safety.vetting import Vetting
 
 from .scenes import BOTH_HOME, NOW_NS, decided, plan_of, resting, seen
@@ -129,13 +130,14 @@ def test_waiting_brakes_from_the_measured_speed_and_keeps_the_grip() -> None:
     assert (np.abs(np.diff(steps, axis=0)) / 0.02 <= LIMITS.acceleration[7:9] * 0.5 + 1e-9).all()
 
 
-def test_an_arm_that_cannot_brake_within_its_range_stands_at_its_end() -> None:
+@pytest.mark.parametrize(("end", "inwards"), [(LIMITS.upper, -0.001), (LIMITS.lower, 0.001)])
+def test_an_arm_that_cannot_brake_within_its_range_stands_at_its_end(end: np.ndarray, inwards: float) -> None:
     start = BOTH_HOME.copy()
-    start[7] = LIMITS.upper[7] - 0.001
+    start[7] = end[7] + inwards
     speeds = np.zeros(14)
-    speeds[7] = 3.0
+    speeds[7] = -3.0 * np.sign(inwards)
     chunk = waiting(decided(resting()).chunk, seen(start, velocities=speeds), 1, LIMITS)
-    assert chunk.positions[:, 7].max() == LIMITS.upper[7]
+    assert chunk.positions[-1, 7] == end[7]
 
 
 @pytest.mark.parametrize("arm", [0, 1])
@@ -165,7 +167,8 @@ def test_a_chunk_that_is_clear_only_in_step_makes_one_arm_wait() -> None:
     blocked = Vetting(LIMITS)._in_the_way(start, rows)
     assert blocked.late
     verdict = vet(start, rows)
-    assert f"if the {blocked.late} arm is late by a row" in verdict.findings[0].text
+    where = f" apart on the way to row {blocked.swept.clear_rows} if the {blocked.late} arm is late by a row; "
+    assert where in verdict.findings[0].text
     assert verdict.outcome in (Outcome.LIMIT, Outcome.HOLD)
 
 
@@ -176,3 +179,13 @@ def test_who_waits_looks_at_measured_poses_alone() -> None:
     assert who_waits(turned(0.0, 0.5), clash, pair) == 0
     assert who_waits(BOTH_HOME, clash, pair) == 1
     assert who_waits(turned(0.0, 0.001), clash, pair) == 1  # within the tie
+
+
+def test_a_hand_is_as_far_from_a_place_as_the_nearest_point_of_its_capsules() -> None:
+    bodies = Bodies.at(turned(0.3, 0.7)[None])
+    starts, ends = bodies.starts[:, HAND, 0], bodies.ends[:, HAND, 0]
+    along = np.linspace(0.0, 1.0, 2001)[:, None, None]
+    points = starts + along * (ends - starts)  # (2001, 3, capsules)
+    for place in np.random.default_rng(0).uniform([0.2, -0.6, 0.0], [0.5, 0.1, 0.4], (30, 3)):
+        apart = np.linalg.norm(points - place[:, None], axis=1).min(axis=0) - RADII[HAND]
+        np.testing.assert_allclose(_distances(bodies, place), [apart[::2].min(), apart[1::2].min()], atol=1e-6)

@@ -1,6 +1,7 @@
 """Before anything moves both gates refuse, check by check, what is known to be bad; a broken one is named."""
 
 import ast
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -10,10 +11,11 @@ import pytest
 
 from forearm.errors import SafetyError
 from forearm.messages import Command, Decision, Observation, Outcome, SafeCommand, Verdict, VettedChunk
+from forearm.robot.kinematics import tool_poses
 from forearm.safety import guard as guard_module
 from forearm.safety.clearance import PAIRS, Bodies, Kind
 from forearm.safety.guard import Guard
-from forearm.safety.known_bad import GOOD, OF_GUARD, OF_VETTING, READY, TOO_NEAR
+from forearm.safety.known_bad import GOOD, OF_GUARD, OF_VETTING, READY, TOO_NEAR, good_command, good_decision
 from forearm.safety.limits import Limits
 from forearm.safety.selftest import Proof, prove, prove_guard, prove_vetting, refuse_unproven
 from forearm.safety.vetting import Vetting
@@ -70,6 +72,60 @@ def test_the_gates_as_they_are_prove_every_check() -> None:
     refuse_unproven(proofs)
 
 
+def test_what_is_shown_to_the_gates_has_pictures_as_cameras_give_them() -> None:
+    ticks = [good_command(1, NOW_NS + number * TICK_NS).observation.images for number in range(3)]
+    for images in ticks:
+        assert list(images) == ["top", "left", "right"]
+        assert {(image.pixels.shape, image.pixels.dtype.name) for image in images.values()} == {((2, 2, 3), "uint8")}
+    assert len({images["top"].pixels.tobytes() for images in ticks}) == 3  # none is that of the tick before
+
+
+def test_what_is_good_is_whole() -> None:
+    asked = good_decision(4, NOW_NS, "a")
+    decision, plan, seen_then = asked.decision, asked.decision.plan, asked.observation
+    assert (decision.sequence, decision.epoch, decision.latency_s, decision.model_digest) == (1, 4, 0.0, "a")
+    assert (decision.chunk.stamp_ns, decision.chunk.period_s, asked.now_ns) == (NOW_NS, 0.1, NOW_NS)
+    np.testing.assert_array_equal(decision.chunk.positions, np.tile(READY, (6, 1)))
+    assert (plan.subtask, plan.confidence) == ("", 1.0)
+    assert (plan.depth_tokens.shape, plan.depth_tokens.dtype, plan.depth_map.shape) == ((0,), np.int64, (0, 0))
+    np.testing.assert_array_equal(plan.points, np.full((2, 2), np.nan))
+    np.testing.assert_array_equal(plan.trace, np.repeat(tool_poses(READY[None])[0][0][:, None], 2, axis=1))
+    np.testing.assert_array_equal(plan.trace_grippers, np.ones((2, 2)))
+    np.testing.assert_allclose(plan.trace_times_s, [0.2, 0.5])
+    assert (seen_then.stamp_ns, seen_then.epoch, seen_then.instruction) == (NOW_NS, 4, "")
+    assert seen_then.sequence == NOW_NS // TICK_NS == good_command(4, NOW_NS + 1).observation.sequence
+    np.testing.assert_array_equal(seen_then.positions, READY)
+    assert not seen_then.velocities.any()
+    assert not seen_then.efforts.any()
+    command = good_command(4, NOW_NS).command
+    assert (command.stamp_ns, command.sequence, command.epoch) == (NOW_NS, 1, 4)
+
+
+def test_a_proof_says_what_was_shown_and_what_the_gate_answered() -> None:
+    proofs = prove(Vetting(LIMITS), Guard(LIMITS), seen(), NOW_NS)
+    assert [proof.shown for proof in proofs] == [entry.shown for entry in (*OF_VETTING, *OF_GUARD)]
+    answers = {str(proof): proof.answer for proof in proofs}
+    assert answers[f"vetting: {GOOD} (staying where the arms are)"] == "ALLOW"
+    assert answers["vetting: dtype (single precision)"] == "STOP by dtype"
+    assert answers["vetting: jerk (a wrist at 32000 rad/s³ and more)"] == "HOLD by speed, acceleration or jerk"
+
+
+def test_a_gate_that_changes_what_is_good_is_not_proven() -> None:
+    class Trims(LetsAllPass):
+        def vet(self, decision: Decision, observation: Observation, now_ns: int) -> Verdict:
+            return replace(super().vet(decision, observation, now_ns), outcome=Outcome.LIMIT)
+
+    proofs = prove_vetting(Trims(), 1, NOW_NS)
+    assert not any(proof.proven for proof in proofs)
+    assert {proof.answer for proof in proofs} == {"LIMIT"}
+
+
+def test_a_vetting_that_follows_a_model_is_proven_with_that_models_digest() -> None:
+    vetting = Vetting(LIMITS, model_digest="a")
+    assert not unproven(prove(vetting, Guard(LIMITS), seen(), NOW_NS, model_digest="a"))
+    assert ("vetting", GOOD) in unproven(prove(vetting, Guard(LIMITS), seen(), NOW_NS))
+
+
 @pytest.mark.parametrize("epoch", [0, 7])
 @pytest.mark.parametrize("now_ns", [0, 10**15])
 def test_they_do_so_in_every_session_and_at_every_time(epoch: int, now_ns: int) -> None:
@@ -79,8 +135,13 @@ def test_they_do_so_in_every_session_and_at_every_time(epoch: int, now_ns: int) 
 def test_gates_that_let_everything_pass_fail_every_proof_but_that_of_what_is_good() -> None:
     proofs = prove(LetsAllPass(), LetsAllPass(), seen(), NOW_NS)
     assert {proof.check for proof in proofs if proof.proven} == {GOOD}
-    with pytest.raises(SafetyError, match=r"self-test: got no proof of .*vetting: speed .*guard: clearance: arms"):
+    with pytest.raises(SafetyError) as caught:
         refuse_unproven(proofs)
+    assert re.fullmatch(
+        r"self-test: got no proof of .*vetting: speed .*guard: clearance: arms.*, allowed are gates whose every check "
+        "refuses its known-bad input; restore the limits and checks that were loosened",
+        str(caught.value),
+    )
 
 
 def test_gates_that_let_nothing_pass_or_refuse_without_their_reason_fail_too() -> None:

@@ -131,6 +131,14 @@ def test_rows_next_to_the_range_are_clipped_and_it_is_said() -> None:
     )
 
 
+def test_a_clipped_chunk_with_a_plan_that_agrees_still_says_that_it_was_clipped() -> None:
+    rows = resting()
+    rows[:, 6] = 1.05
+    verdict = vet(decided(rows, plan=plan_of(resting())))
+    assert checks_of(verdict) == ["position"]
+    assert verdict.outcome is Outcome.LIMIT
+
+
 @pytest.mark.parametrize(("joint", "beyond"), [(1, -0.051), (4, 1.63), (6, 1.21), (13, -0.21)])
 def test_rows_far_outside_the_range_are_held(joint: int, beyond: float) -> None:
     rows = resting()
@@ -190,6 +198,14 @@ def test_a_chunk_that_keeps_its_pace_keeps_its_rows_and_its_stamp() -> None:
     chunk = Vetting(LIMITS).vet(decided(rows), seen(), NOW_NS + NANOSECONDS // 4).vetted.chunk
     assert chunk.stamp_ns == NOW_NS
     np.testing.assert_array_equal(chunk.positions, rows)
+
+
+def test_how_long_a_row_takes_when_slowed_is_said_in_milliseconds() -> None:
+    rows = resting(2)
+    rows[1, 5] += 0.5 * 1.1 * LIMITS.velocity[5]
+    assert (
+        vet(decided(rows, period_s=0.5)).findings[0].text.endswith(" The chunk is slowed 1.10 times, to 550 ms a row.")
+    )
 
 
 def test_a_chunk_that_is_far_too_fast_is_held() -> None:

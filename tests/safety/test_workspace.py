@@ -159,6 +159,23 @@ def test_a_box_in_the_hand_is_wholly_inside_its_capsule() -> None:
         assert np.linalg.norm(corners - start - share[:, None] * way, axis=1).max() <= held.radius + 1e-12
 
 
+@pytest.mark.parametrize("longest", range(3))
+def test_the_capsule_of_a_box_lies_along_its_longest_side_and_is_no_longer_than_it(longest: int) -> None:
+    half = [0.02, 0.02, 0.02]
+    half[longest] = 0.13
+    held = Held.box("bar", "left", (half[0], half[1], half[2]), (0.2, 0.5), centre=(0.1, 0.2, 0.3))
+    along = 0.11 * np.eye(3)[longest]
+    np.testing.assert_allclose(held.start, np.array([0.1, 0.2, 0.3]) - along)
+    np.testing.assert_allclose(held.end, np.array([0.1, 0.2, 0.3]) + along)
+    assert held.radius == pytest.approx(0.02 * np.sqrt(3))
+
+
+def test_a_cube_and_a_capsule_a_millimetre_long_may_be_held() -> None:
+    cube = Held.box("cube", "left", (0.02, 0.02, 0.02), (0.2, 0.5))
+    short = replace(BAR, start=(0.0, 0.0, 0.0), end=(0.0, 0.0, 0.001))
+    assert Workspace(held=(cube, short)).held == (cube, short)
+
+
 def test_reach_bounds_how_much_any_clearance_changes() -> None:
     rods = tuple(Held.box("rod", arm, (0.01, 0.20, 0.01), (0.0, 1.0)) for arm in ("left", "right"))
     zone = Box(name="zone", centre=(0.3, -0.6, 0.2), half=(0.1, 0.05, 0.2), yaw=0.4)
@@ -192,28 +209,66 @@ def test_a_pose_that_is_not_a_number_is_clear_of_nothing() -> None:
 
 
 BOX = Box(name="box", centre=(0.3, -0.3, 0.1), half=(0.1, 0.1, 0.1))
+NUMBERS, LENGTHS = "allowed are finite numbers; measure it again", "allowed are finite lengths > 0; check the unit"
 WRONG = {
-    "a size of zero": {"fixtures": (replace(BOX, half=(0.1, 0.0, 0.1)),)},
-    "a size that is no number": {"keep_out": (replace(BOX, half=(0.1, np.nan, 0.1)),)},
-    "a centre that is no number": {"fixtures": (replace(BOX, centre=(np.inf, 0.0, 0.0)),)},
-    "a turn that is no number": {"fixtures": (replace(BOX, yaw=np.nan),)},
-    "a table that is no number": {"table_m": np.nan},
-    "a held object without a radius": {"held": (replace(BAR, radius=0.0),)},
-    "a held object without a length": {"held": (replace(BAR, start=BAR.end),)},
-    "an opening that is no number": {"held": (replace(BAR, opening=(0.1, np.nan)),)},
-    "an arm that there is not": {"held": (replace(BAR, arm="middle"),)},
-    "one name for a fixture and a zone": {"fixtures": (BOX,), "keep_out": (BOX,)},
-    "a held object called table": {"held": (replace(BAR, name="table"),)},
-    "a fixture called like a part": {"fixtures": (replace(BOX, name="fingers"),)},
-    "a rule about nothing": {"fixtures": (BOX,), "touching": (("fingers", "boxx"),)},
-    "a rule that opens a zone": {"keep_out": (BOX,), "touching": (("fingers", "box"),)},
+    "a size of zero": (
+        {"fixtures": (replace(BOX, half=(0.1, 0.0, 0.1)),)},
+        f"half sizes of box 'box': got (0.1, 0.0, 0.1) m, {LENGTHS}",
+    ),
+    "a size that is no number": (
+        {"keep_out": (replace(BOX, half=(0.1, np.nan, 0.1)),)},
+        "half sizes of box 'box': got ",
+    ),
+    "a centre that is no number": (
+        {"fixtures": (replace(BOX, centre=(np.inf, 0.0, 0.0)),)},
+        f"box 'box': got (inf, 0.0, 0.0, 0.0), {NUMBERS}",
+    ),
+    "a turn that is no number": ({"fixtures": (replace(BOX, yaw=np.nan),)}, "box 'box': got (0.3, -0.3, 0.1, nan), "),
+    "a table that is no number": ({"table_m": np.nan}, f"table height: got (nan,), {NUMBERS}"),
+    "a start that is no number": ({"held": (replace(BAR, start=(np.nan, 0.0, 0.0)),)}, "held object 'bar': got (nan, "),
+    "an end that is no number": ({"held": (replace(BAR, end=(0.0, 0.0, np.inf)),)}, "held object 'bar': got "),
+    "an opening that is no number": ({"held": (replace(BAR, opening=(0.1, np.nan)),)}, "held object 'bar': got "),
+    "a held object without a radius": (
+        {"held": (replace(BAR, radius=0.0),)},
+        f"radius of held object 'bar': got (0.0,) m, {LENGTHS}",
+    ),
+    "a held object without a length": (
+        {"held": (replace(BAR, start=(0.1, 0.2, 0.3), end=(0.1, 0.2, 0.3)),)},
+        f"length of held object 'bar': got (-0.0005,) m, {LENGTHS}",
+    ),
+    "a held object that is too short": (
+        {"held": (replace(BAR, start=(0.0, 0.0, 0.0), end=(0.0, 0.0, 0.0004)),)},
+        "length of held object 'bar': got ",
+    ),
+    "an arm that there is not": (
+        {"held": (replace(BAR, arm="middle"),)},
+        "arm of a held object: got 'middle', allowed are left or right",
+    ),
+    "one name for a fixture and a zone": (
+        {"fixtures": (BOX,), "keep_out": (BOX,)},
+        "workspace: got the name 'box' for two kinds of things; rename one of them",
+    ),
+    "a held object called table": ({"held": (replace(BAR, name="table"),)}, "workspace: got the name 'table' for two "),
+    "a fixture called like a part": (
+        {"fixtures": (replace(BOX, name="fingers"),)},
+        "workspace: got the name 'fingers' ",
+    ),
+    "a rule about nothing": (
+        {"touching": (("fingers", "bottle"),)},
+        "what may touch: got 'bottle', allowed are base, ",
+    ),
+    "a rule that opens a zone": (
+        {"keep_out": (BOX,), "touching": (("fingers", "box"),)},
+        "what may touch: got 'box', ",
+    ),
 }
 
 
-@pytest.mark.parametrize("fields", WRONG.values(), ids=list(WRONG))
-def test_a_workspace_that_means_nothing_is_refused(fields: dict[str, object]) -> None:
-    with pytest.raises(ConfigError):
+@pytest.mark.parametrize(("fields", "message"), WRONG.values(), ids=list(WRONG))
+def test_a_workspace_that_means_nothing_is_refused_and_it_is_said_why(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
         Workspace(**fields)
+    assert str(caught.value).startswith(message)
 
 
 def test_a_near_miss_in_a_rule_is_suggested() -> None:

@@ -1,0 +1,114 @@
+"""How bad every known-bad input is, in numbers, and that it is bad in no other way than in its own."""
+
+from forearm.messages import Outcome, Verdict
+from forearm.safety.guard import Guard
+from forearm.safety.known_bad import OF_GUARD, OF_VETTING, Entry, good_command, good_decision
+from forearm.safety.limits import Limits
+from forearm.safety.vetting import Vetting
+
+from .scenes import NOW_NS
+
+# The input in words: what its own check measured of what, and how many other objections there are.
+OF = {
+    "vetting": (
+        "staying where the arms are: nothing",
+        "single precision: chunk nan",
+        "a value that is not a number: chunk 1",
+        "a value that is infinite: chunk 1",
+        "a measured pose of 13 joints: measured pose 13",
+        "an answer to another session: decision 1",
+        "no image at all: top nan, left nan, right nan",
+        "images a minute old: image of the top camera 60, image of the left camera 60, image of the right camera 60",
+        "images of the future: image of the top camera -1, image of the left camera -1, image of the right camera -1",
+        "a wrist to 3 rad: left_joint5 3",
+        "a wrist measured at 3 rad: left_joint5 3",
+        "a wrist at 30 rad/s and more: left_joint6 30",
+        "a wrist at 700 rad/s² and more: left_joint6 720 and 2 more",
+        "a wrist at 32000 rad/s³ and more: left_joint6 4.32e+04 and 2 more",
+        "wrists 4 mm apart: left wrist and right wrist 0.009088",
+        "fingers 2.5 mm from their own arm: left fingers and left upper arm 0.002455",
+        "a camera 5 mm over the table: left camera and table 0.004959",
+        "fingers 9 mm in the table: right fingers and table -0.009027",
+        "nothing at all, on which checks break: vetting nan",
+        "rows of 13 joints: chunk 78",
+        "no rows: chunk 0",
+        "a thousand rows: chunk 1.4e+04",
+        "rows 5 s apart: chunk 5",
+        "rows 0 s apart: chunk 0",
+        "a chunk about another observation: chunk -1",
+        "an answer after a minute: decision's observation 60",
+        "an answer before its question: decision's observation -1",
+        "a base joint 1.5 rad from its pose: left_joint1 1.5",
+        "a decision of other weights: decision 0",
+        "a plan that sees what is not there: top 1",
+        "a plan that leads 0.5 m elsewhere: left 0.866",
+    ),
+    "guard": (
+        "staying where the arms are: nothing",
+        "single precision: command nan",
+        "a value that is not a number: command 1",
+        "a value that is infinite: command 1",
+        "a measured pose of 13 joints: measured pose 13",
+        "an answer to another session: command 1",
+        "no image at all: top nan, left nan, right nan",
+        "images a minute old: image of the top camera 60, image of the left camera 60, image of the right camera 60",
+        "images of the future: image of the top camera -1, image of the left camera -1, image of the right camera -1",
+        "a wrist to 3 rad: left_joint5 3 and 3 more",
+        "a wrist measured at 3 rad: left_joint5 3 and 3 more",
+        "a wrist at 30 rad/s and more: left_joint6 300 and 2 more",
+        "a wrist at 700 rad/s² and more: left_joint6 4000 and 2 more",
+        "a wrist at 32000 rad/s³ and more: left_joint6 4e+05 and 2 more",
+        "wrists 4 mm apart: left wrist and right wrist 0.003991 and 2 more",
+        "fingers 2.5 mm from their own arm: left fingers and left upper arm 0.002455 and 3 more",
+        "a camera 5 mm over the table: left camera and table 0.004959 and 3 more",
+        "fingers 9 mm in the table: right fingers and table -0.009027 and 3 more",
+        "nothing at all, on which checks break: guard nan",
+        "a command of 13 joints: command 13",
+        "a command that was sent already: command 1",
+        "a command a minute old: command 60",
+        "a command of the future: command -1",
+        "a measured pose a minute old: measured pose 60",
+        "a measured pose of the future: measured pose -1",
+        "a clock that jumped by a second: clock 1 and 5 more",
+        "a pose measured before the last one: measured pose 0.01",
+        "another pose under an old number: measured pose 999",
+        "cameras that repeat a picture while arms move: top 0.5, left 0.5, right 0.5 and 1 more",
+        "joints that give 60 N m at rest: left_joint4 60",
+        "a base joint 1 rad from its set-point: left_joint1 1",
+    ),
+}
+
+
+def told(entry: Entry, verdict: Verdict) -> str:
+    """One line of those above."""
+    refused = [finding for finding in verdict.findings if finding.outcome >= Outcome.HOLD]
+    own = [f"{each.subject} {each.measured:.4g}" for each in refused if each.check == entry.check]
+    others = f" and {len(refused) - len(own)} more" if len(refused) > len(own) else ""
+    return f"{entry.shown}: {', '.join(own) or 'nothing'}{others}"
+
+
+def test_vetting_measures_that_much_of_what_is_wrong() -> None:
+    vetting, lines = Vetting(Limits.of()), []
+    for entry in OF_VETTING:
+        asked = entry.spoil(good_decision(1, NOW_NS, ""))
+        lines.append(told(entry, vetting.vet(asked.decision, asked.observation, asked.now_ns)))
+    assert lines == list(OF["vetting"])
+
+
+def test_the_guard_measures_that_much_of_what_is_wrong() -> None:
+    guard, lines = Guard(Limits.of()), []
+    for entry in OF_GUARD:
+        asked = entry.spoil(good_command(1, NOW_NS))
+        guard.reset(asked.before[0][1] if asked.before else asked.observation)
+        for command, observation in asked.before:
+            guard.review(command, observation, command.stamp_ns)
+        lines.append(told(entry, guard.review(asked.command, asked.observation, asked.now_ns)))
+    assert lines == list(OF["guard"])
+
+
+def test_the_plan_that_sees_what_is_not_there_sees_it_half_a_metre_too_near() -> None:
+    (entry,) = (each for each in OF_VETTING if each.check == "depth")
+    asked = entry.spoil(good_decision(1, NOW_NS, ""))
+    (found,) = Vetting(Limits.of()).vet(asked.decision, asked.observation, asked.now_ns).findings
+    assert "sees a surface at 0.50 m, and the camera measures 1.00 m" in found.text
+    assert "100 of 100 cells" in found.text
