@@ -52,6 +52,8 @@ class Oracle:
         self.limits = limits
         self._capsules = _Geometry(_capsules, self._required, SEEN_M)
         self._meshes = _Geometry(_meshes, self._touched, 0.0)
+        self._arms = _Geometry(_capsules, _between_arms, SEEN_M)
+        self._arm_meshes = _Geometry(_meshes, lambda one, other: _between_arms(one, other) - HULL_M, 0.0)
 
     def spare(self, positions: np.ndarray) -> float:
         """How much farther apart than required the nearest pair of capsules is, m, at a set-point; at most 0.005."""
@@ -61,10 +63,18 @@ class Oracle:
         """Whether meshes overlap beyond doubt; they lie inside the capsules, which are asked first."""
         return self.spare(positions) < 0.0 and self._meshes.spare(positions) < 0.0
 
+    def arms_apart(self, positions: np.ndarray) -> float:
+        """How far the two arms' capsules are apart, m; at most 0.005, negative where they overlap."""
+        return self._arms.spare(positions)
+
+    def arms_touching(self, positions: np.ndarray) -> bool:
+        """Whether the two arms' meshes overlap beyond doubt."""
+        return self._arm_meshes.spare(positions) < 0.0
+
     def of_set_points(self, start: np.ndarray, sent: np.ndarray) -> set[str]:
         """What is wrong with set-points (N, 14) that were sent one a tick, from rest at `start`."""
         history = np.tile(start, (3, 1))
-        found = self._of_values(sent) | self._of_rates(np.concatenate([history, sent]), TICK_S, orders=3)
+        found = self._of_values(sent, start) | self._of_rates(np.concatenate([history, sent]), TICK_S, orders=3)
         allowed = min(0.0, self.spare(start)) - ROUNDING_M  # what begins too near may stay as near, not nearer
         if "not finite" not in found and any(self.spare(pose) < allowed for pose in sent[::-1]):
             found.add("clearance")
@@ -90,10 +100,14 @@ class Oracle:
             found.add("contact")
         return found
 
-    def _of_values(self, rows: np.ndarray) -> set[str]:
+    def _of_values(self, rows: np.ndarray, start: np.ndarray | None = None) -> set[str]:
+        """What begins outside of the range may come back in, not go farther out."""
         if not np.isfinite(rows).all():
             return {"not finite"}
-        inside = (rows >= self.limits.lower - ROUNDING) & (rows <= self.limits.upper + ROUNDING)
+        lower, upper = self.limits.lower, self.limits.upper
+        if start is not None:
+            lower, upper = np.minimum(lower, start), np.maximum(upper, start)
+        inside = (rows >= lower - ROUNDING) & (rows <= upper + ROUNDING)
         return set() if inside.all() else {"range"}
 
     def _of_rates(self, path: np.ndarray, period_s: float, *, orders: int) -> set[str]:
@@ -120,6 +134,12 @@ class Oracle:
         if "table" in (one, other):
             return (self.limits.finger_height_m if "fingers" in one + other else 0.0) - TABLE_M
         return -HULL_M
+
+
+def _between_arms(one: str, other: str) -> float:
+    """0 m for a pair of the two arms; nothing else matters, however near it is."""
+    sides = {each.split("/")[0] for each in (one, other)}
+    return 0.0 if sides == set(SIDES) else -np.inf
 
 
 class _Geometry:
