@@ -34,6 +34,8 @@ PART = {
     "tip_right": "fingers",
 }
 SEEN_M = 0.02  # m, distance below which MuJoCo reports a pair at all
+SPARE_M = 0.005  # m, more than that is not told apart
+APART_M = 0.1  # m, the same of the arms from each other
 ROUNDING_M = 1e-5  # m, of MuJoCo's distances
 ROUNDING = 2e-6  # rad, opening: what arithmetic may add to a difference of set-points
 HULL_M = 0.005  # m, how deep two hulls overlap before their meshes are said to touch: hulls fill hollows
@@ -52,11 +54,11 @@ class Oracle:
         self.limits = limits
         self._capsules = _Geometry(_capsules, self._required, SEEN_M)
         self._meshes = _Geometry(_meshes, self._touched, 0.0)
-        self._arms = _Geometry(_capsules, _between_arms, SEEN_M)
+        self._arms = _Geometry(_capsules, _between_arms, APART_M)
         self._arm_meshes = _Geometry(_meshes, lambda one, other: _between_arms(one, other) - HULL_M, 0.0)
 
     def spare(self, positions: np.ndarray) -> float:
-        """How much farther apart than required the nearest pair of capsules is, m, at a set-point; at most 0.005."""
+        """How much farther apart than required the nearest pair of capsules is, m, at a set-point; at most `SPARE_M`."""
         return self._capsules.spare(positions)
 
     def touching(self, positions: np.ndarray) -> bool:
@@ -64,8 +66,8 @@ class Oracle:
         return self.spare(positions) < 0.0 and self._meshes.spare(positions) < 0.0
 
     def arms_apart(self, positions: np.ndarray) -> float:
-        """How far the two arms' capsules are apart, m; at most 0.005, negative where they overlap."""
-        return self._arms.spare(positions)
+        """How far the two arms' capsules are apart, m; at most `APART_M`, negative where they overlap."""
+        return self._arms.spare(positions, APART_M)
 
     def arms_touching(self, positions: np.ndarray) -> bool:
         """Whether the two arms' meshes overlap beyond doubt."""
@@ -165,15 +167,15 @@ class _Geometry:
         joints = [f"{side}_joint{number}" for side in SIDES for number in range(1, 9)]
         self._addresses = np.array([self._model.joint(name).qposadr[0] for name in joints])
 
-    def spare(self, positions: np.ndarray) -> float:
-        """The least distance beyond what is required, m; at most 0.005."""
+    def spare(self, positions: np.ndarray, most_m: float = SPARE_M) -> float:
+        """The least distance beyond what is required, m; at most `most_m`."""
         fingers = positions[[6, 6, 13, 13]] * GRIPPER_STROKE_M
         self._data.qpos[self._addresses] = np.concatenate([positions[:6], fingers[:2], positions[7:13], fingers[2:]])
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_collision(self._model, self._data)
         contacts = self._data.contact
         spares = contacts.dist - self._required[contacts.geom[:, 0], contacts.geom[:, 1]]
-        return float(spares.min(initial=0.005))
+        return float(spares.min(initial=most_m))
 
 
 def _bits(part: str, arm: int) -> dict[str, int]:

@@ -146,7 +146,7 @@ def main() -> None:
     chosen.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(table(list(done.values())))
     nearest = min((result["nearest_m"] for result in done.values()), default=np.inf)
-    print(f"{counts}; nearest the arms came: {nearest * 1e3:.1f} mm (5 at the most is measured)")
+    print(f"{counts}; nearest the arms' capsules came to each other: {nearest * 1e3:.1f} mm")
     sys.exit(int(any(counts[name] for name in COUNTED)))
 
 

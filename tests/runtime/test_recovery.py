@@ -71,7 +71,7 @@ def test_a_grasp_that_fails_again_and_again_ends_in_a_protective_stop_that_says_
     ended = bench.session.run()
     assert ended.outcome == "stopped"
     assert "met nothing" in ended.reason
-    assert "Tried: back off, start over, start over" in ended.reason
+    assert "Tried: back off, start over, make way" in ended.reason
     assert "A person is needed" in ended.reason
     assert [event.rung for event in bench.began()] == [rung.value for rung in LADDER[Condition.FAILED_GRASP]]
     assert not any(event.recovered for event in bench.ended())

@@ -37,12 +37,12 @@ LADDER: Mapping[Condition, tuple[Rung, ...]] = MappingProxyType(
         Condition.FAILED_GRASP: (
             Rung.BACK_OFF,
             Rung.START_OVER,
+            Rung.MAKE_WAY,  # if another arm holds what this one failed to take, it may go on alone
             Rung.START_OVER,
-            Rung.BACK_OFF,
-            Rung.START_OVER,
+            Rung.MAKE_WAY,
             Rung.ASK,
         ),
-        Condition.DROPPED_OBJECT: (Rung.START_OVER, Rung.START_OVER, Rung.BACK_OFF, Rung.START_OVER, Rung.ASK),
+        Condition.DROPPED_OBJECT: (Rung.START_OVER, Rung.START_OVER, Rung.MAKE_WAY, Rung.START_OVER, Rung.ASK),
         Condition.SLIPPED_HAND_OVER: (Rung.MAKE_WAY, Rung.START_OVER, Rung.MAKE_WAY, Rung.ASK),
         Condition.INTERRUPTED: (Rung.REPLAN, Rung.REPLAN, Rung.REPLAN, Rung.REPLAN, Rung.ASK),
         Condition.BLOCKED_PATH: (Rung.REPLAN, Rung.RETREAT, Rung.REPLAN, Rung.RETREAT, Rung.REPLAN, Rung.ASK),
