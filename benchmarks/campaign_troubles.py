@@ -298,7 +298,7 @@ KINDS: Mapping[str, Make] = {
     "encoder dead": _encoder(lambda _: float("nan")),
     "joints repeat": world(lambda seconds, _: lapses.StillJoints(seconds=seconds)),
     "reading repeats": world(lambda seconds, _: lapses.OldJoints(seconds=seconds)),
-    "bus silent": world(lambda seconds, _: lapses.Silence(seconds=seconds), says="arms: got no answer for 20 ms"),
+    "bus silent": world(lambda seconds, _: lapses.Silence(seconds=seconds), says="got no answer for 20 ms"),
     "stamps go back": _backwards(0.005, 0.04),
     "clocks apart": _backwards(0.1, 0.6),
     "arms do not follow": world(lambda seconds, _: faults.Freeze(after_s=0.0, seconds=seconds)),
