@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import sys
 from collections import Counter
@@ -74,7 +75,8 @@ def results(cases: Sequence[Case], policy: str, workers: int) -> Iterator[dict[s
     if workers == 1:
         yield from (one(case, policy) for case in cases)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    spawn = multiprocessing.get_context("spawn")  # a forked worker would share the parent's thread pools
+    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
         for future in as_completed([pool.submit(one, case, policy) for case in cases]):
             yield future.result()
 
