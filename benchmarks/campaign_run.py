@@ -31,14 +31,15 @@ from forearm.runtime.helm import Helm
 from forearm.runtime.inference import Answer, SimulatedInference
 from forearm.runtime.operator import Act
 from forearm.runtime.override import Override
+from forearm.runtime.patience import SPENT, WARMING
 from forearm.runtime.recovery import Recovery
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.trail import Trail
-from forearm.runtime.watchdog import SPENT, WARMING
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
 from forearm.safety.selftest import prove
 from forearm.safety.vetting import Vetting
+from forearm.safety.workspace import Workspace
 from forearm.telemetry.log import RunLog, read_run
 from forearm.telemetry.recorder import LosslessRecorder
 from forearm.telemetry.writer import FILE_NAME, LogWriter
@@ -214,10 +215,12 @@ class Rig:
         """Runs it with its log; events emitted and lost, and what became of the log."""
         case, limits, trouble, clock = self._case, Limits.of(), self.trouble, self._clock
         digest = self._policy.model_digest
-        vetting, guard, chunks = Vetting(limits, model_digest=digest), Guard(limits), ChunkBuffer(limits)
+        workspace = Workspace(fixtures=task_named(case.task).fixtures(self.robot.setup))
+        vetting = Vetting(limits, workspace=workspace, model_digest=digest)
+        guard, chunks = Guard(limits, workspace=workspace), ChunkBuffer(limits)
         inference = Thinking(self._policy, vetting, latency_s=LATENCY_S)
         inference.trouble = trouble
-        helm = Helm(inference, Vetting(limits))
+        helm = Helm(inference, Vetting(limits, workspace=workspace))
         emitted = 0
         with LosslessRecorder(LogWriter.create(log)) as recorder:
 
