@@ -109,18 +109,16 @@ class Simulation:
         Raises:
             Exception: what was not raised on purpose, after the safe end.
         """
-        setup, limits = self._robot.setup, Limits.of(self._robot.embodiment)
+        setup, limits, digest = self._robot.setup, Limits.of(self._robot.embodiment), self.policy.model_digest
         charge = Charge(
             instruction=setup.instruction, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
         )
         workspace = Workspace(fixtures=task_named(setup.task).fixtures(setup))
-        vetting = Vetting(limits, workspace=workspace, model_digest=self.policy.model_digest)
-        guard = Guard(limits, workspace=workspace)
-        chunks = ChunkBuffer(limits)
+        vetting = Vetting(limits, workspace=workspace, model_digest=digest)
+        guard, chunks = Guard(limits, workspace=workspace), ChunkBuffer(limits)
+        inference = SimulatedInference(self.policy, vetting, latency_s=self._latency_s)
         # What a recovery or a person asks for comes from no model, says so, and is vetted as that.
-        helm = Helm(
-            SimulatedInference(self.policy, vetting, latency_s=self._latency_s), Vetting(limits, workspace=workspace)
-        )
+        helm = Helm(inference, Vetting(limits, workspace=workspace))
         session = Session(
             charge=charge,
             robot=self._robot,
@@ -128,7 +126,7 @@ class Simulation:
             inference=helm,
             chunks=chunks,
             guard=guard,
-            prove=partial(prove, vetting, guard, model_digest=self.policy.model_digest),
+            prove=partial(prove, vetting, guard, model_digest=digest),
             goal=self._robot,
             clock=self._clock,
             emit=emit,
