@@ -34,6 +34,8 @@ PART = {
     "tip_right": "fingers",
 }
 SEEN_M = 0.02  # m, distance below which MuJoCo reports a pair at all
+SPARE_M = 0.005  # m, more than that is not told apart
+APART_M = 0.1  # m, the same of the arms from each other
 ROUNDING_M = 1e-5  # m, of MuJoCo's distances
 ROUNDING = 2e-6  # rad, opening: what arithmetic may add to a difference of set-points
 HULL_M = 0.005  # m, how deep two hulls overlap before their meshes are said to touch: hulls fill hollows
@@ -52,19 +54,29 @@ class Oracle:
         self.limits = limits
         self._capsules = _Geometry(_capsules, self._required, SEEN_M)
         self._meshes = _Geometry(_meshes, self._touched, 0.0)
+        self._arms = _Geometry(_capsules, _between_arms, APART_M)
+        self._arm_meshes = _Geometry(_meshes, lambda one, other: _between_arms(one, other) - HULL_M, 0.0)
 
     def spare(self, positions: np.ndarray) -> float:
-        """How much farther apart than required the nearest pair of capsules is, m, at a set-point; at most 0.005."""
+        """How much farther apart than required the nearest pair of capsules is, m, at a set-point; at most `SPARE_M`."""
         return self._capsules.spare(positions)
 
     def touching(self, positions: np.ndarray) -> bool:
         """Whether meshes overlap beyond doubt; they lie inside the capsules, which are asked first."""
         return self.spare(positions) < 0.0 and self._meshes.spare(positions) < 0.0
 
+    def arms_apart(self, positions: np.ndarray) -> float:
+        """How far the two arms' capsules are apart, m; at most `APART_M`, negative where they overlap."""
+        return self._arms.spare(positions, APART_M)
+
+    def arms_touching(self, positions: np.ndarray) -> bool:
+        """Whether the two arms' meshes overlap beyond doubt."""
+        return self._arm_meshes.spare(positions) < 0.0
+
     def of_set_points(self, start: np.ndarray, sent: np.ndarray) -> set[str]:
         """What is wrong with set-points (N, 14) that were sent one a tick, from rest at `start`."""
         history = np.tile(start, (3, 1))
-        found = self._of_values(sent) | self._of_rates(np.concatenate([history, sent]), TICK_S, orders=3)
+        found = self._of_values(sent, start) | self._of_rates(np.concatenate([history, sent]), TICK_S, orders=3)
         allowed = min(0.0, self.spare(start)) - ROUNDING_M  # what begins too near may stay as near, not nearer
         if "not finite" not in found and any(self.spare(pose) < allowed for pose in sent[::-1]):
             found.add("clearance")
@@ -90,10 +102,14 @@ class Oracle:
             found.add("contact")
         return found
 
-    def _of_values(self, rows: np.ndarray) -> set[str]:
+    def _of_values(self, rows: np.ndarray, start: np.ndarray | None = None) -> set[str]:
+        """What begins outside of the range may come back in, not go farther out."""
         if not np.isfinite(rows).all():
             return {"not finite"}
-        inside = (rows >= self.limits.lower - ROUNDING) & (rows <= self.limits.upper + ROUNDING)
+        lower, upper = self.limits.lower, self.limits.upper
+        if start is not None:
+            lower, upper = np.minimum(lower, start), np.maximum(upper, start)
+        inside = (rows >= lower - ROUNDING) & (rows <= upper + ROUNDING)
         return set() if inside.all() else {"range"}
 
     def _of_rates(self, path: np.ndarray, period_s: float, *, orders: int) -> set[str]:
@@ -122,6 +138,12 @@ class Oracle:
         return -HULL_M
 
 
+def _between_arms(one: str, other: str) -> float:
+    """0 m for a pair of the two arms; nothing else matters, however near it is."""
+    sides = {each.split("/")[0] for each in (one, other)}
+    return 0.0 if sides == set(SIDES) else -np.inf
+
+
 class _Geometry:
     """The station in MuJoCo with bodies of one kind, and the least distances of every pair."""
 
@@ -145,15 +167,15 @@ class _Geometry:
         joints = [f"{side}_joint{number}" for side in SIDES for number in range(1, 9)]
         self._addresses = np.array([self._model.joint(name).qposadr[0] for name in joints])
 
-    def spare(self, positions: np.ndarray) -> float:
-        """The least distance beyond what is required, m; at most 0.005."""
+    def spare(self, positions: np.ndarray, most_m: float = SPARE_M) -> float:
+        """The least distance beyond what is required, m; at most `most_m`."""
         fingers = positions[[6, 6, 13, 13]] * GRIPPER_STROKE_M
         self._data.qpos[self._addresses] = np.concatenate([positions[:6], fingers[:2], positions[7:13], fingers[2:]])
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_collision(self._model, self._data)
         contacts = self._data.contact
         spares = contacts.dist - self._required[contacts.geom[:, 0], contacts.geom[:, 1]]
-        return float(spares.min(initial=0.005))
+        return float(spares.min(initial=most_m))
 
 
 def _bits(part: str, arm: int) -> dict[str, int]:

@@ -114,7 +114,7 @@ class Cell:
         def witnessed(robot: CellRobot) -> Policy:
             return Witness(METHODS[method](policy_named("model")(robot)))
 
-        simulation = Simulation(task_named(task).sample(seed), witnessed, latency_s=delay_ms / 1e3)
+        simulation = Simulation(task_named(task).sample(seed), witnessed, latency_s=delay_ms / 1e3, recovers=False)
         run = simulation.run(seed=seed, emit=tally.note)
         assert isinstance(simulation.policy, Witness)
         followed = simulation.policy.followed

@@ -55,3 +55,26 @@ class SimulatedClock:
         if seconds < 0:
             raise InputError(f"clock step: got {seconds} s, allowed is ≥ 0; make a new clock instead")
         self._now_ns += round(seconds * NANOSECONDS)
+
+
+class PacedClock(SimulatedClock):
+    """Simulated time that passes no faster than the machine's, for people to watch and act.
+
+    A machine that is too slow makes time slow, never a tick late.
+
+    Args:
+        pace: the clock that it must not overtake.
+    """
+
+    def __init__(self, pace: Clock) -> None:
+        super().__init__()
+        self._pace = pace
+        self._ahead_ns = pace.now_ns()
+        """The pace's time at which this one may be where it is."""
+
+    def sleep_until(self, stamp_ns: int) -> None:
+        before_ns = self.now_ns()
+        super().sleep_until(stamp_ns)
+        due_ns = self._ahead_ns + self.now_ns() - before_ns
+        self._pace.sleep_until(due_ns)
+        self._ahead_ns = max(due_ns, self._pace.now_ns())

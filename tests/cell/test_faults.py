@@ -10,7 +10,9 @@ sys.path.append(str(Path(__file__).parent.parent / "runtime"))
 
 from cell_bench import BlindRun
 
-from forearm.cell.faults import KINDS, Fault, Freeze, Jam, Nudge, Slip, SlipAtHandOver, StaleCamera, drawn
+from forearm.cell.faults import KINDS, DeadGripper, Freeze, Jam, Nudge, Slip, SlipAtHandOver, drawn
+from forearm.cell.lapses import StaleImages
+from forearm.cell.stage import Fault
 from forearm.cell.tasks import task_named
 from forearm.errors import InputError
 from forearm.events import Commanded, Event, Observed
@@ -51,6 +53,14 @@ def test_frozen_motors_stand_and_then_go_on() -> None:
     assert speeds[begun + 40 :].max() > 0.2
 
 
+def test_a_dead_gripper_keeps_its_opening_and_then_closes() -> None:
+    seen, run = positions("put-in-box", DeadGripper(arm="left", seconds=1.5), DeadGripper(arm="right", seconds=1.5))
+    openings = seen[:, [6, 13]]
+    assert run.robot.faults() == ("dead gripper", "dead gripper")
+    assert openings[:140].min() > 0.9
+    assert openings.min() < 0.6
+
+
 def test_a_jammed_arm_hardly_moves_though_it_is_told_to() -> None:
     told: list[np.ndarray] = []
     seen: list[np.ndarray] = []
@@ -78,7 +88,7 @@ def test_a_stale_camera_repeats_its_image_with_its_old_stamp_and_the_others_do_n
             seen = event.observation
             ages.append({name: (seen.stamp_ns - image.stamp_ns) / 1e9 for name, image in seen.images.items()})
 
-    run = BlindRun(task_named("put-in-box").sample(1), (StaleCamera(camera="left", after_s=0.5, seconds=0.4),), 1.5)
+    run = BlindRun(task_named("put-in-box").sample(1), (StaleImages(cameras=("left",), after_s=0.5, seconds=0.4),), 1.5)
     run.play(see)
     assert max(age["left"] for age in ages) > 0.35
     assert max(age["top"] for age in ages) < 0.11

@@ -5,11 +5,11 @@ from functools import partial
 
 import numpy as np
 
-from forearm.cell.faults import Fault
 from forearm.cell.physics import Physics
 from forearm.cell.setup import Setup
 from forearm.cell.shutter import Views
 from forearm.cell.simulator import CellRobot
+from forearm.cell.stage import Fault
 from forearm.clock import SimulatedClock
 from forearm.events import Event, SessionEnded
 from forearm.messages import Image

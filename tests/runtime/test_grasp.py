@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from cell_bench import BlindRun
 
-from forearm.cell.faults import Fault, Nudge, Slip
+from forearm.cell.faults import Nudge, Slip
+from forearm.cell.stage import Fault
 from forearm.cell.tasks import task_named
 from forearm.events import Commanded, Event, Observed
 from forearm.robot.embodiment import BIMANUAL_YAM

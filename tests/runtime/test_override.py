@@ -8,6 +8,7 @@ from recovery_bench import RecoveryBench
 from runtime_stubs import HOME, LIMITS
 
 from forearm.cell.tasks import task_named
+from forearm.errors import InputError
 from forearm.events import Commanded, Decided, Event, OperatorActed
 from forearm.policy.choice import policy_named
 from forearm.policy.reasoning import Intervention
@@ -26,6 +27,7 @@ from forearm.runtime.operator import (
     TakeOver,
     TraceDesk,
     keys,
+    script,
 )
 from forearm.runtime.simulation import Simulation
 from forearm.safety.limits import TICK_S
@@ -120,13 +122,50 @@ def test_a_way_that_vetting_refuses_is_not_gone_though_a_person_wants_it() -> No
 
 
 def test_keys_are_acts_and_other_keys_are_nothing() -> None:
-    keyboard = Keyboard(io.StringIO(" ?tw"), keys(ME, "left"))
+    keyboard = Keyboard(io.StringIO(" ?tW"), keys(ME))
     found: list[Act] = []
     until = time.monotonic() + 5.0
     while len(found) < 3 and time.monotonic() < until:
         if (act := keyboard.poll(0)) is not None:
             found.append(act)
-    assert found == [Hold(who=ME), TakeOver(who=ME), JogTool(who=ME, arm="left", by_m=(0.01, 0.0, 0.0))]
+    assert found == [Hold(who=ME), TakeOver(who=ME), JogTool(who=ME, arm="right", by_m=(0.01, 0.0, 0.0))]
+
+
+def test_a_capital_letter_is_the_right_arm_and_its_small_one_the_left() -> None:
+    meaning = keys(ME)
+    for letter in "wxadecop":
+        small, capital = meaning[letter], meaning[letter.upper()]
+        if isinstance(small, JogTool) and isinstance(capital, JogTool):
+            assert (small.arm, capital.arm) == ("left", "right")
+            assert small.by_m == capital.by_m
+        else:
+            assert isinstance(small, JogJoint)
+            assert isinstance(capital, JogJoint)
+            assert (small.joint, capital.joint) == ("left_gripper", "right_gripper")
+
+
+def test_a_script_is_parsed_line_by_line() -> None:
+    written = ["# a visit", "1 hold", "2.5 jog right 0 0.01 -0.02  # aside", "3 move left_joint1 0.1", "4 step"]
+    parsed = script(written, ME)
+    assert [parsed.poll(round(at * 1e9)) for at in (0.0, 0.9, 1.0, 2.5, 3.0, 4.0, 9.0)] == [
+        None,
+        None,
+        Hold(who=ME),
+        JogTool(who=ME, arm="right", by_m=(0.0, 0.01, -0.02)),
+        JogJoint(who=ME, joint="left_joint1", by=0.1),
+        StepOnce(who=ME),
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["hold", "1", "1 halt", "1 hold fast", "-1 hold", "nan hold", "1 jog middle 0 0 0", "1 jog left 0 0", "1 jog left 0 0 nan",
+     "1 move elbow 1", "0.4 hold"],
+)  # fmt: skip
+def test_a_line_that_is_no_act_is_refused_with_what_is_allowed(line: str) -> None:
+    with pytest.raises(InputError, match=r"script line 2: got .*, allowed is SECONDS hold"):
+        script(["0.5 hold", line], ME)
 
 
 def test_an_edit_is_made_to_one_trace_alone() -> None:
@@ -140,7 +179,7 @@ def test_an_edit_is_made_to_one_trace_alone() -> None:
 
 @pytest.mark.slow
 def test_a_person_takes_over_in_the_cell_jogs_three_centimetres_hands_back_and_the_task_is_done() -> None:
-    script = Script(
+    acting = Script(
         [
             (0.5, Hold(who=ME)),
             (1.0, TakeOver(who=ME)),
@@ -149,7 +188,7 @@ def test_a_person_takes_over_in_the_cell_jogs_three_centimetres_hands_back_and_t
         ]
     )
     setup, seen = task_named("put-in-box").sample(1), list[OperatorActed]()
-    simulation = Simulation(setup, policy_named("model"), operator=script)
+    simulation = Simulation(setup, policy_named("model"), operator=acting)
     run = simulation.run(seed=1, emit=lambda event: seen.append(event) if isinstance(event, OperatorActed) else None)
     assert [event.accepted for event in seen] == [True] * 4
     assert run.ended.outcome == "done"
@@ -161,7 +200,7 @@ def test_an_edited_trace_is_what_the_next_decision_says_and_where_the_arms_go() 
     stated: list[np.ndarray] = []
     for edits in ([], [(0.6, EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.04)))]):
         desk = TraceDesk()
-        script = Script([(0.3, Hold(who=ME)), *edits, (0.8, StepOnce(who=ME))])
+        acting = Script([(0.3, Hold(who=ME)), *edits, (0.8, StepOnce(who=ME))])
         policy = policy_named("model", intervene=lambda robot, desk=desk: Intervention(trace=desk))
         setup = replace(task_named("put-in-box").sample(1), time_limit_s=2.6)
         plans: list[np.ndarray] = []
@@ -173,7 +212,7 @@ def test_an_edited_trace_is_what_the_next_decision_says_and_where_the_arms_go() 
             elif isinstance(event, Commanded):
                 sent_last[0] = np.array(event.positions)
 
-        Simulation(setup, policy, operator=script, desk=desk).run(seed=1, emit=see)
+        Simulation(setup, policy, operator=acting, desk=desk).run(seed=1, emit=see)
         stated.append(plans[-1])
         ended_at.append(tool_poses(sent_last[0])[0][0])
     assert stated[1][0] - stated[0][0] == pytest.approx(np.tile([0.0, 0.0, 0.04], (5, 1)), abs=1e-6)

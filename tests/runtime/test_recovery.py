@@ -1,16 +1,23 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from recovery_bench import RecoveryBench
 from runtime_stubs import LIMITS
 
+from forearm.cell.faults import Nudge
+from forearm.cell.setup import Setup
+from forearm.cell.tasks import task_named
 from forearm.errors import ConfigError
-from forearm.events import Commanded, Decided
-from forearm.messages import Decision, Finding, Observation, Outcome, Verdict
+from forearm.events import Commanded, Decided, Event, Judged
+from forearm.messages import Decision, Finding, Observation, Outcome, Request, Verdict
+from forearm.policy.baselines import Demonstrator
 from forearm.robot.kinematics import tool_poses
 from forearm.runtime import retreat
 from forearm.runtime.conditions import Condition
 from forearm.runtime.ladder import LADDER, Rung
 from forearm.runtime.recovery import Budget
+from forearm.runtime.simulation import Simulation
 from forearm.safety.limits import TICK_S
 
 
@@ -64,7 +71,7 @@ def test_a_grasp_that_fails_again_and_again_ends_in_a_protective_stop_that_says_
     ended = bench.session.run()
     assert ended.outcome == "stopped"
     assert "met nothing" in ended.reason
-    assert "Tried: back off, set down, make way" in ended.reason
+    assert "Tried: back off, start over, make way" in ended.reason
     assert "A person is needed" in ended.reason
     assert [event.rung for event in bench.began()] == [rung.value for rung in LADDER[Condition.FAILED_GRASP]]
     assert not any(event.recovered for event in bench.ended())
@@ -73,7 +80,7 @@ def test_a_grasp_that_fails_again_and_again_ends_in_a_protective_stop_that_says_
 
 def test_the_budget_of_the_run_ends_it_sooner() -> None:
     bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0, budget=Budget(attempts=2))
-    assert "Tried: back off, set down." in bench.session.run().reason
+    assert "Tried: back off, start over." in bench.session.run().reason
     assert len(bench.began()) == 3
 
 
@@ -136,6 +143,34 @@ def test_an_arm_that_something_else_holds_is_waited_for_and_then_goes_on() -> No
     assert bench.ended()[-1].recovered
 
 
+class Weighed:
+    """The demonstrator, as a policy that has weights."""
+
+    name, model_digest = "weighed", "5c1810d4"
+
+    def __init__(self, setup: Setup) -> None:
+        self._policy = Demonstrator.rehearse(setup)
+
+    def reset(self, *, seed: int) -> None:
+        self._policy.reset(seed=seed)
+
+    def decide(self, request: Request) -> Decision:
+        return replace(self._policy.decide(request), model_digest=self.model_digest)
+
+
+def test_a_motion_of_the_ladder_says_that_no_model_made_it_and_is_let_through_where_one_steers() -> None:
+    events: list[Event] = []
+    setup = replace(task_named("lift").sample(1), time_limit_s=3.5)
+    Simulation(setup, lambda robot: Weighed(robot.setup), faults=[Nudge()]).run(seed=1, emit=events.append)
+    began = next(index for index, event in enumerate(events) if event.kind == "recovery_began")
+    decided = next(index for index, event in enumerate(events) if index > began and event.kind == "decided")
+    decision, judged = events[decided], events[decided + 1]
+    assert isinstance(decision, Decided)
+    assert isinstance(judged, Judged)
+    assert decision.decision.model_digest == ""
+    assert judged.outcome < Outcome.HOLD, judged.findings
+
+
 @pytest.mark.parametrize(("attempts", "ask_s"), [(0, 0.0), (1, -1.0)])
 def test_a_budget_that_means_nothing_is_refused(attempts: int, ask_s: float) -> None:
     with pytest.raises(ConfigError, match="budget"):
@@ -179,6 +214,15 @@ def test_a_retreat_goes_back_the_same_way_and_keeps_hold() -> None:
     assert rows[0] == pytest.approx(path[-1])
     assert rows[-1, 1] == pytest.approx(path[-1 - round(retreat.BACK_S / retreat.PERIOD_S), 1])
     assert (rows[:, 6] == 0.0).all()
+
+
+def test_starting_over_sets_down_what_is_held_and_ends_where_the_run_began_with_an_open_hand() -> None:
+    path = travelled()
+    rows = retreat.make_way(path, [], [0])
+    let_go = int(np.argmax(rows[:, 6] > 0.1))
+    assert heights(rows)[let_go] == pytest.approx(heights(path).min(), abs=0.005)
+    assert rows[-1, :6] == pytest.approx(path[0, :6])
+    assert rows[-1, 6] == 1.0
 
 
 def test_making_way_ends_where_the_run_began_with_an_open_hand() -> None:

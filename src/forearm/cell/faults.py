@@ -7,76 +7,25 @@ or frozen, a camera repeats itself; MuJoCo decides the rest. Equal setups, comma
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import ClassVar, Literal, Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 
+from forearm.cell.lapses import StaleImages
 from forearm.cell.physics import Physics
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
-from forearm.cell.shutter import Views
+from forearm.cell.stage import Fault, Stage
 from forearm.errors import InputError, unknown
-from forearm.messages import Floats
+from forearm.messages import Floats, Observation
 from forearm.robot.embodiment import BIMANUAL_YAM, Arm
 
 LIFTED_M = 0.05  # m above where it lay: nothing but fingers carries it
-STILL_APART = 0.6  # opening at which fingers do not touch anything yet: the widest object, a block, is 0.43
-NOTICED = 0.05  # opening between command and measurement: the gripper was told to move
 OPENING = 0.01  # between two commands: the gripper begins to open
-MOVING_RAD_S = 0.2  # rad/s of a shoulder or elbow: in mid-motion
 AMID_M = 0.01  # m round an object's boxes within which a tool is about to take it
 
-
-class Stage:
-    """The cell as a fault sees and changes it: the truth, the last command, the time, its own random draws."""
-
-    def __init__(self, physics: Physics, setup: Setup) -> None:
-        self.physics = physics
-        self.setup = setup
-        self.rng = np.random.default_rng((setup.seed, 5))
-        self.command: Floats = np.array(setup.start)
-        self.command_before = self.command
-        self.elapsed_s = 0.0
-        self.frozen = False
-        """Whether the motors hold where they are, whatever they are told."""
-        self.stale: str = ""
-        """The camera that repeats its last image, empty for none."""
-
-    @property
-    def things(self) -> list[str]:
-        """The objects that can be moved."""
-        return [placement.name for placement in self.setup.placements if self.physics.is_free(placement.name)]
-
-    def closing(self, arm: Arm) -> bool:
-        """Whether the gripper was told to close and its fingers are still apart."""
-        opening = self.physics.positions[arm.gripper]
-        return bool(opening > STILL_APART and self.command[arm.gripper] < opening - NOTICED)
-
-    def moving(self) -> bool:
-        """Whether any arm is in mid-motion."""
-        speeds = self.physics.velocities
-        return any(np.abs(speeds[arm.joints][:3]).max() > MOVING_RAD_S for arm in BIMANUAL_YAM.arms)
-
-
-class Fault(Protocol):
-    """One thing that goes wrong once: when it is due it begins, and ends `seconds` later."""
-
-    kind: ClassVar[str]
-
-    @property
-    def seconds(self) -> float:
-        """How long it lasts."""
-        ...
-
-    def begins(self, stage: Stage) -> bool:
-        """Begins it if the moment is right; says whether it was."""
-        ...
-
-    def ends(self, stage: Stage) -> None:
-        """Makes the world as it was, but for what has come of it."""
-        ...
+_GRIPPERS = np.isin(np.arange(len(BIMANUAL_YAM.joints)), BIMANUAL_YAM.grippers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,11 +112,29 @@ class Freeze:
     seconds: float = 3.0
 
     def begins(self, stage: Stage) -> bool:
-        stage.frozen = stage.elapsed_s >= self.after_s and stage.moving()
-        return stage.frozen
+        if stage.elapsed_s < self.after_s or not stage.moving():
+            return False
+        stage.deaf[:] = True
+        return True
 
     def ends(self, stage: Stage) -> None:
-        stage.frozen = False
+        stage.deaf[:] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadGripper:
+    """A gripper failure: the fingers of `arm` stay as far apart as they are for `seconds`, whatever they are told."""
+
+    kind: ClassVar[str] = "dead gripper"
+    arm: Literal["left", "right"] = "left"
+    seconds: float = 3.0
+
+    def begins(self, stage: Stage) -> bool:
+        stage.deaf[_gripper(self.arm)] = True
+        return True
+
+    def ends(self, stage: Stage) -> None:
+        stage.deaf[_gripper(self.arm)] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,25 +158,6 @@ class Jam:
             stage.physics.jam(arm.name, False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StaleCamera:
-    """Stale perception: `camera` repeats its last image, old stamp and all, for `seconds`."""
-
-    kind: ClassVar[str] = "stale perception"
-    camera: Literal["top", "left", "right"] = "top"
-    after_s: float = 1.0
-    seconds: float = 3.0
-
-    def begins(self, stage: Stage) -> bool:
-        if stage.elapsed_s < self.after_s:
-            return False
-        stage.stale = self.camera
-        return True
-
-    def ends(self, stage: Stage) -> None:
-        stage.stale = ""
-
-
 KINDS = ("failed grasp", "dropped object", "slipped hand-over", "interruption", "blocked path", "stale perception")
 AFTER_S = (0.8, 2.0)  # s into the run: every task is in mid-motion then
 LASTS_S = (2.5, 4.0)  # s: longer than a hold may last on its own
@@ -230,7 +178,7 @@ def drawn(kind: str, seed: int) -> Fault:
         SlipAtHandOver(),
         Freeze(after_s=after_s, seconds=seconds),
         Jam(after_s=after_s, seconds=seconds),
-        replace(StaleCamera(after_s=after_s, seconds=seconds), camera=camera),
+        StaleImages(after_s=after_s, seconds=seconds, cameras=(camera,)),
     )
     for fault in faults:
         if fault.kind == kind:
@@ -251,8 +199,8 @@ class Faults:
         self._waiting = list(faults)
         self._lasting: list[tuple[float, Fault]] = []
         self._stage = Stage(physics, setup)
-        self._held: Floats | None = None
-        self._views: Views | None = None
+        self._held: Floats = np.array(setup.start)
+        self._deaf = np.zeros(len(self._held), dtype=np.bool_)
         self.happened: list[str] = []
         """The kinds that have begun, in order."""
 
@@ -269,22 +217,24 @@ class Faults:
                 self._waiting.remove(fault)
                 self._lasting.append((elapsed_s + fault.seconds, fault))
                 self.happened.append(fault.kind)
-        if not stage.frozen:
-            self._held = None
-            return command
-        if self._held is None:
-            self._held = stage.physics.positions
-            self._held[BIMANUAL_YAM.grippers] = command[BIMANUAL_YAM.grippers]
-        return self._held
+        newly = stage.deaf & ~self._deaf
+        self._held[newly] = stage.physics.positions[newly]
+        grippers = newly & _GRIPPERS  # fingers go on pressing on what they hold
+        self._held[grippers] = command[grippers]
+        self._deaf = stage.deaf.copy()
+        return np.where(self._deaf, self._held, command)
 
-    def seen(self, views: Views) -> Views:
-        """The pictures as they come out of the cameras."""
-        stale, before = self._stage.stale, self._views
-        if not stale or before is None:
-            self._views = views
-            return views
-        images, depths = dict(views.images), dict(views.depths)
-        images[stale] = before.images[stale]
-        if stale in before.depths:
-            depths[stale] = before.depths[stale]
-        return Views(images=MappingProxyType(images), depths=MappingProxyType(depths))
+    def sensed(self, observation: Observation) -> Observation:
+        """What the robot says where `observation` is the truth.
+
+        Raises:
+            RobotError: where it does not answer.
+        """
+        for distortion in self._stage.distortions.values():
+            observation = distortion(observation)
+        return observation
+
+
+def _gripper(name: str) -> int:
+    """The index of the gripper of the arm of that name."""
+    return next(arm.gripper for arm in BIMANUAL_YAM.arms if arm.name == name)

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from forearm.cell import scene
-from forearm.cell.faults import Fault, Faults
+from forearm.cell.faults import Faults
 from forearm.cell.physics import Physics
 from forearm.cell.setup import Setup
 from forearm.cell.shutter import InlineShutter, Shutter
 from forearm.cell.solver import TICK_S, task_model
+from forearm.cell.stage import Fault
 from forearm.cell.tasks import task_named
 from forearm.cell.tasks.interface import HOLD_S
 from forearm.clock import NANOSECONDS, Clock
@@ -94,8 +95,8 @@ class CellRobot:
         now_ns = self._clock.now_ns()
         self._follow(now_ns - self._start_ns)
         self._sequence += 1
-        views = self._faults.seen(self._shutter.newest())
-        return Observation(
+        views = self._shutter.newest()
+        seen = Observation(
             stamp_ns=now_ns,
             sequence=self._sequence,
             epoch=self._epoch,
@@ -106,6 +107,7 @@ class CellRobot:
             depths=views.depths,
             instruction=self._setup.instruction,
         )
+        return self._faults.sensed(seen)
 
     def send(self, command: SafeCommand) -> None:
         self._require_connection()

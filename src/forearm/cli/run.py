@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
 from forearm.cli.exits import BY_OUTCOME
+from forearm.cli.override import By, operator_by
 
 if TYPE_CHECKING:
     from forearm.cell.setup import Setup
     from forearm.events import SessionEnded
+    from forearm.runtime.operator import Operator
     from forearm.runtime.simulation import Simulation
+
+WITH_A_PERSON_S = 600.0  # s; a person who holds is not hurried by the task's own limit
 
 
 def run(
@@ -24,6 +29,7 @@ def run(
     out: Path | None = None,
     policy: str = "model",
     real_time: bool = False,
+    override: By | None = None,
 ) -> int:
     """Does what the sentence says in the simulated cell, and leaves a log and a report.
 
@@ -33,6 +39,8 @@ def run(
       forearm run "put the red block in the box"
       forearm run "hand the blue bar to the left arm and place it on the pad" --seed 3 --out runs/bar
       forearm run "lift the tray with both arms" --real-time
+      forearm run "put the red block in the box" --override keys
+      forearm run "put the red block in the box" --override script < acts.txt
 
     Args:
         instruction: what to do; an unknown one is refused with a list of what can be done.
@@ -41,18 +49,26 @@ def run(
         policy: model, demonstrator, hold, a checkpoint's folder, or a run's folder to replay its decisions.
         real_time: by the machine's clock, with station, inference, recorder and a watchdog in processes of their own,
             as real arms would be run; a run then does not repeat itself exactly. Linux only.
+        override: a person may hold, step, move the arms and hand back: with keys in this terminal, which then keeps
+            the machine's pace, or by a script on standard input, one line an act: SECONDS hold, resume, step,
+            take-over, hand-back, jog ARM X Y Z in m, or move JOINT BY in rad.
     """
     from forearm.cell.tasks import find_task
+    from forearm.clock import PacedClock, RealClock, SimulatedClock
     from forearm.policy.choice import policy_named
     from forearm.runtime.simulation import Simulation
 
     setup = find_task(instruction).sample(seed, instruction)
     folder = out or _default_folder(setup.instruction)
-    if real_time:
-        ended, duration_s, signal = _lived(setup, folder, seed, policy)
-    else:
-        simulation = Simulation(setup, policy_named(policy), outside_view=True)
-        ended, duration_s, signal = _simulated(simulation, folder, seed, policy)
+    with operator_by(override) as operator:
+        if operator is not None:
+            setup = replace(setup, time_limit_s=WITH_A_PERSON_S)
+        if real_time:
+            ended, duration_s, signal = _lived(setup, folder, seed, policy, operator)
+        else:
+            clock = PacedClock(RealClock()) if override == "keys" else SimulatedClock()
+            simulation = Simulation(setup, policy_named(policy), outside_view=True, operator=operator, clock=clock)
+            ended, duration_s, signal = _simulated(simulation, folder, seed, policy)
     _summarize(ended, duration_s, folder)
     return 128 + signal if signal else BY_OUTCOME[ended.outcome]
 
@@ -84,7 +100,9 @@ def _simulated(simulation: Simulation, folder: Path, seed: int, policy: str) -> 
     return simulated.ended, simulated.duration_s, int(interruption.signal or 0)
 
 
-def _lived(setup: Setup, folder: Path, seed: int, policy: str) -> tuple[SessionEnded, float, int]:
+def _lived(
+    setup: Setup, folder: Path, seed: int, policy: str, operator: Operator | None
+) -> tuple[SessionEnded, float, int]:
     """The same in real time, with a process for each part that may fail."""
     from forearm.cli.story import Story, StoryLog
     from forearm.clock import NANOSECONDS, RealClock
@@ -94,7 +112,7 @@ def _lived(setup: Setup, folder: Path, seed: int, policy: str) -> tuple[SessionE
     from forearm.runtime.live.run import Live
     from forearm.telemetry.recorder import Recorder
 
-    live = Live(setup, policy_named(policy), folder, outside_view=True)
+    live = Live(setup, policy_named(policy), folder, outside_view=True, operator=operator)
     folder.mkdir(parents=True, exist_ok=True)
     with Interruption() as interruption, Story() as story, Recorder(StoryLog(story)) as teller, live:
         started_ns = RealClock().now_ns()

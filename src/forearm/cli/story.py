@@ -9,7 +9,18 @@ import numpy as np
 
 from forearm.cli.terminal import PEOPLE
 from forearm.clock import NANOSECONDS
-from forearm.events import Decided, Event, Judged, ModeChanged, Observed, SessionStarted, Stopped
+from forearm.events import (
+    Decided,
+    Event,
+    Judged,
+    ModeChanged,
+    Observed,
+    OperatorActed,
+    RecoveryBegan,
+    RecoveryEnded,
+    SessionStarted,
+    Stopped,
+)
 from forearm.messages import Decision, Floats, Outcome, Plan
 from forearm.robot.embodiment import BIMANUAL_YAM
 
@@ -58,6 +69,14 @@ class Story:
             self._line(event.stamp_ns, f"[bold]{event.before} → {event.after}[/]: {event.reason}")
         elif isinstance(event, Stopped):
             self._line(event.stamp_ns, event.text)
+        elif isinstance(event, RecoveryBegan):
+            self._line(event.stamp_ns, f"[yellow]{event.condition}[/]: {event.rung}, attempt {event.attempt}")
+        elif isinstance(event, RecoveryEnded):
+            how = "[green]recovered[/]" if event.recovered else "[yellow]not recovered[/]"
+            self._line(event.stamp_ns, f"{how} by {event.rung}: {event.proof}")
+        elif isinstance(event, OperatorActed):
+            refused = "" if event.accepted else "[yellow]refused[/] "
+            self._line(event.stamp_ns, f"[bold magenta]{event.who}[/]: {refused}{event.act} {event.details}".rstrip())
 
     def _objections(self, event: Judged) -> None:
         """A finding that repeats at every tick is told once."""

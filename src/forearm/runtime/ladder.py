@@ -23,22 +23,30 @@ class Rung(Enum):
     """Go back the way both arms came for a moment, then ask afresh."""
     BACK_OFF = "back off"
     """The arm in trouble opens and rises to hover."""
-    SET_DOWN = "set down"
-    """What the other arm holds is set down where it was taken; then both open and rise."""
     MAKE_WAY = "make way"
     """Every arm that holds nothing opens and goes back to where it began, so that either arm may try."""
+    START_OVER = "start over"
+    """What is held is set down where it was taken; then every arm opens, rises and goes back to where it began."""
     ASK = "ask the operator"
     """A person has to decide; a protective stop if nobody does."""
 
 
+# A policy knows best what it was taught to begin with: arms where a task starts, and nothing in their hands.
 LADDER: Mapping[Condition, tuple[Rung, ...]] = MappingProxyType(
     {
-        Condition.FAILED_GRASP: (Rung.BACK_OFF, Rung.SET_DOWN, Rung.MAKE_WAY, Rung.BACK_OFF, Rung.MAKE_WAY, Rung.ASK),
-        Condition.DROPPED_OBJECT: (Rung.SET_DOWN, Rung.MAKE_WAY, Rung.BACK_OFF, Rung.MAKE_WAY, Rung.ASK),
-        Condition.SLIPPED_HAND_OVER: (Rung.MAKE_WAY, Rung.BACK_OFF, Rung.MAKE_WAY, Rung.ASK),
+        Condition.FAILED_GRASP: (
+            Rung.BACK_OFF,
+            Rung.START_OVER,
+            Rung.MAKE_WAY,  # if another arm holds what this one failed to take, it may go on alone
+            Rung.START_OVER,
+            Rung.MAKE_WAY,
+            Rung.ASK,
+        ),
+        Condition.DROPPED_OBJECT: (Rung.START_OVER, Rung.START_OVER, Rung.MAKE_WAY, Rung.START_OVER, Rung.ASK),
+        Condition.SLIPPED_HAND_OVER: (Rung.MAKE_WAY, Rung.START_OVER, Rung.MAKE_WAY, Rung.ASK),
         Condition.INTERRUPTED: (Rung.REPLAN, Rung.REPLAN, Rung.REPLAN, Rung.REPLAN, Rung.ASK),
         Condition.BLOCKED_PATH: (Rung.REPLAN, Rung.RETREAT, Rung.REPLAN, Rung.RETREAT, Rung.REPLAN, Rung.ASK),
         Condition.STALE_PERCEPTION: (Rung.REPERCEIVE, Rung.ASK),
-        Condition.NO_PROGRESS: (Rung.REPLAN, Rung.BACK_OFF, Rung.MAKE_WAY, Rung.ASK),
+        Condition.NO_PROGRESS: (Rung.REPLAN, Rung.START_OVER, Rung.REPLAN, Rung.START_OVER, Rung.ASK),
     }
 )

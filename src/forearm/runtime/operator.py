@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite, nan
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, TextIO
 
 from numpy.typing import NDArray
 
 from forearm.clock import NANOSECONDS
+from forearm.errors import InputError
 from forearm.messages import Floats, Observation
 from forearm.robot.embodiment import BIMANUAL_YAM
 
 Vector = tuple[float, float, float]
+Side = Literal["left", "right"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,7 @@ class JogTool:
     """Move an arm's tool by `by_m` m in the cell frame."""
 
     who: str
-    arm: Literal["left", "right"]
+    arm: Side
     by_m: Vector
 
 
@@ -79,7 +82,7 @@ class EditTrace:
     """Shift the planned tool path of the next decision by `by_m` m, before the arms follow it."""
 
     who: str
-    arm: Literal["left", "right"]
+    arm: Side
     by_m: Vector
 
 
@@ -113,24 +116,96 @@ class Script:
 
 
 JOG_M = 0.01  # m per key
-
-
-def keys(who: str, arm: Literal["left", "right"]) -> Mapping[str, Act]:
-    """What each key does."""
-    jogs: dict[str, Vector] = {
+_WAYS: Mapping[str, Vector] = MappingProxyType(
+    {
         "w": (JOG_M, 0.0, 0.0), "x": (-JOG_M, 0.0, 0.0), "a": (0.0, JOG_M, 0.0), "d": (0.0, -JOG_M, 0.0),
         "e": (0.0, 0.0, JOG_M), "c": (0.0, 0.0, -JOG_M),
-    }  # fmt: skip
+    }
+)  # fmt: skip
+
+
+def keys(who: str) -> Mapping[str, Act]:
+    """What each key does: a small letter moves the left arm, a capital the right one."""
     acts: dict[str, Act] = {
         " ": Hold(who=who),
         "r": Resume(who=who),
         "s": StepOnce(who=who),
         "t": TakeOver(who=who),
         "b": HandBack(who=who),
-        "o": JogJoint(who=who, joint=f"{arm}_gripper", by=1.0),
-        "p": JogJoint(who=who, joint=f"{arm}_gripper", by=-1.0),
     }
-    return MappingProxyType(acts | {key: JogTool(who=who, arm=arm, by_m=by) for key, by in jogs.items()})
+    sides: tuple[tuple[Side, Callable[[str], str]], ...] = (("left", str.lower), ("right", str.upper))
+    for arm, letter in sides:
+        acts[letter("o")] = JogJoint(who=who, joint=f"{arm}_gripper", by=1.0)
+        acts[letter("p")] = JogJoint(who=who, joint=f"{arm}_gripper", by=-1.0)
+        acts |= {letter(key): JogTool(who=who, arm=arm, by_m=by) for key, by in _WAYS.items()}
+    return MappingProxyType(acts)
+
+
+KEYS_IN_WORDS = (
+    "space hold · r resume · s one step · t take over · b hand back",
+    f"once taken over: w x forward, back · a d left, right · e c up, down, {JOG_M * 1e3:.0f} mm each",
+    "o p open, close the gripper · small letters move the left arm, capitals the right one",
+)
+"""What a person needs to know about `keys`, line by line."""
+
+LINE = (
+    "SECONDS hold|resume|step|take-over|hand-back, SECONDS jog ARM X Y Z (m), or SECONDS move JOINT BY (rad or opening)"
+)
+
+
+def script(lines: Iterable[str], who: str) -> Script:
+    """The acts that lines of `LINE` mean; empty lines and what follows a # mean nothing.
+
+    Raises:
+        InputError: for a line that is none, or one that is earlier than the line before it.
+    """
+    acts: list[tuple[float, Act]] = []
+    for number, line in enumerate(lines, start=1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        try:
+            at_s, act = float(words[0]), _act(who, words[1:])
+        except (ValueError, IndexError):
+            at_s, act = nan, None
+        if act is None or not at_s >= (acts[-1][0] if acts else 0.0):
+            raise InputError(
+                f"script line {number}: got {line.strip()!r}, allowed is {LINE}, no earlier than the line before; "
+                "correct it"
+            )
+        acts.append((at_s, act))
+    return Script(acts)
+
+
+def _act(who: str, words: Sequence[str]) -> Act | None:
+    """One act, None for words that are none.
+
+    Raises:
+        ValueError: for a number that is none.
+    """
+    plain: dict[str, Act] = {
+        "hold": Hold(who=who),
+        "resume": Resume(who=who),
+        "step": StepOnce(who=who),
+        "take-over": TakeOver(who=who),
+        "hand-back": HandBack(who=who),
+    }
+    match words:
+        case [word]:
+            return plain.get(word)
+        case ["jog", ("left" | "right") as arm, x, y, z]:
+            return JogTool(who=who, arm=arm, by_m=(_finite(x), _finite(y), _finite(z)))
+        case ["move", joint, by] if joint in [each.name for each in BIMANUAL_YAM.joints]:
+            return JogJoint(who=who, joint=joint, by=_finite(by))
+        case _:
+            return None
+
+
+def _finite(word: str) -> float:
+    value = float(word)
+    if not isfinite(value):
+        raise ValueError(word)
+    return value
 
 
 class Keyboard:

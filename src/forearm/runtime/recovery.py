@@ -232,10 +232,10 @@ class Recovery:
         match rung:
             case Rung.BACK_OFF:
                 return retreat.back_off(path, troubled)
-            case Rung.SET_DOWN:
-                return retreat.back_off(path, troubled, holding)
             case Rung.MAKE_WAY:
                 return retreat.make_way(path, empty)
+            case Rung.START_OVER:
+                return retreat.make_way(path, empty, holding)
             case Rung.RETREAT:
                 return retreat.retreat(path)
             case Rung.REPERCEIVE | Rung.REPLAN | Rung.ASK:

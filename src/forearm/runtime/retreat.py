@@ -60,11 +60,17 @@ def back_off(path: Floats, arms: Collection[int], setting_down: Collection[int] 
     return _together(path[-1], ways)[:MOST_ROWS]
 
 
-def make_way(path: Floats, arms: Collection[int]) -> Floats:
-    """(H, J) in which those arms open, rise, and go all the way back to where the run began."""
-    up = back_off(path, arms)
+def make_way(path: Floats, arms: Collection[int], setting_down: Collection[int] = ()) -> Floats:
+    """(H, J) in which those arms open, rise, and go all the way back to where the run began; the others stand.
+
+    Args:
+        path: what was travelled.
+        arms: indices of the arms that have nothing.
+        setting_down: indices of arms that first go back to where they took what they hold, and let go of it there.
+    """
+    up = back_off(path, arms, setting_down)
     home = up[-1].copy()
-    for index in arms:
+    for index in {*arms, *setting_down}:
         joints = _ARMS[index].joints
         home[joints] = path[0, joints]
     return np.concatenate([up, _dense(np.stack([up[-1], home]))])[:MOST_ROWS]

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from forearm.cell.faults import Fault
 from forearm.cell.setup import Setup
 from forearm.cell.simulator import CellRobot
+from forearm.cell.stage import Fault
 from forearm.cell.tasks import task_named
 from forearm.clock import NANOSECONDS, SimulatedClock
 from forearm.events import Emit, SessionEnded
@@ -58,6 +58,7 @@ class Simulation:
         recovers: whether the ladder is climbed when something goes wrong; else the pair is stopped as its table says.
         operator: who may act during the run; None for nobody.
         desk: where the operator's edits of the trace go; the policy must have been made with it.
+        clock: the session's time; as fast as the machine allows by default.
 
     Raises:
         CheckpointError: when the policy's weights are missing or corrupt.
@@ -71,11 +72,12 @@ class Simulation:
         latency_s: float = LATENCY_S,
         outside_view: bool = False,
         faults: Sequence[Fault] = (),
-        recovers: bool = False,
+        recovers: bool = True,
         operator: Operator | None = None,
         desk: TraceDesk | None = None,
+        clock: SimulatedClock | None = None,
     ) -> None:
-        self._clock = SimulatedClock()
+        self._clock = clock or SimulatedClock()
         self._robot = CellRobot(setup=setup, clock=self._clock, outside_view=outside_view, faults=faults)
         self._latency_s = latency_s
         self._recovers = recovers
@@ -107,15 +109,16 @@ class Simulation:
         Raises:
             Exception: what was not raised on purpose, after the safe end.
         """
-        setup, limits = self._robot.setup, Limits.of(self._robot.embodiment)
+        setup, limits, digest = self._robot.setup, Limits.of(self._robot.embodiment), self.policy.model_digest
         charge = Charge(
             instruction=setup.instruction, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
         )
         workspace = Workspace(fixtures=task_named(setup.task).fixtures(setup))
-        vetting = Vetting(limits, workspace=workspace, model_digest=self.policy.model_digest)
-        guard = Guard(limits, workspace=workspace)
-        chunks = ChunkBuffer(limits)
-        helm = Helm(SimulatedInference(self.policy, vetting, latency_s=self._latency_s), vetting)
+        vetting = Vetting(limits, workspace=workspace, model_digest=digest)
+        guard, chunks = Guard(limits, workspace=workspace), ChunkBuffer(limits)
+        inference = SimulatedInference(self.policy, vetting, latency_s=self._latency_s)
+        # What a recovery or a person asks for comes from no model, says so, and is vetted as that.
+        helm = Helm(inference, Vetting(limits, workspace=workspace))
         session = Session(
             charge=charge,
             robot=self._robot,
@@ -123,7 +126,7 @@ class Simulation:
             inference=helm,
             chunks=chunks,
             guard=guard,
-            prove=partial(prove, vetting, guard, model_digest=self.policy.model_digest),
+            prove=partial(prove, vetting, guard, model_digest=digest),
             goal=self._robot,
             clock=self._clock,
             emit=emit,

@@ -21,6 +21,7 @@ from forearm.events import Emit, Event, SessionEnded
 from forearm.policy.choice import MakePolicy
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.chunks import ChunkBuffer
+from forearm.runtime.helm import Helm
 from forearm.runtime.inference import ThreadedInference
 from forearm.runtime.live.board import Board, Part, Phase
 from forearm.runtime.live.inference import RemotePolicy, run_inference
@@ -30,6 +31,8 @@ from forearm.runtime.live.recording import RemoteLog, run_recorder
 from forearm.runtime.live.robot import RemoteRobot
 from forearm.runtime.live.station import run_station
 from forearm.runtime.live.watchdog import Silence
+from forearm.runtime.operator import Operator
+from forearm.runtime.override import Override
 from forearm.runtime.patience import Patience
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.trail import Trail
@@ -57,6 +60,7 @@ class Live:
         ages: how old what is acted on may be.
         silence: that each part may keep.
         patience: of the loop, with what goes wrong in its tick.
+        operator: who may act during the run; None for nobody.
 
     Raises:
         LogError: on entering, when the folder has a log already.
@@ -74,7 +78,9 @@ class Live:
         ages: Ages = AGES,
         silence: Silence | None = None,
         patience: Patience | None = None,
+        operator: Operator | None = None,
     ) -> None:
+        self._operator = operator
         self._ages, self._silence, self._patience = ages, silence or Silence(), patience or Patience()
         self._setup, self._make_policy, self._folder, self._outside_view = setup, make_policy, folder, outside_view
         self._clock = RealClock()
@@ -120,6 +126,10 @@ class Live:
         workspace = Workspace(fixtures=task_named(setup.task).fixtures(setup))
         vetting = Vetting(limits, workspace=workspace, ages=self._ages, model_digest=digest)
         guard = Guard(limits, workspace=workspace, ages=self._ages)
+        thinking = ThreadedInference(self.policy, vetting, self._clock, abandon_after_s=ABANDON_S)
+        # What a person asks for comes from no model, says so, and is vetted as that.
+        helm = Helm(thinking, Vetting(limits, workspace=workspace, ages=self._ages))
+        chunks = ChunkBuffer(limits)
 
         def both(event: Event) -> None:
             recorder.emit(event)
@@ -131,20 +141,26 @@ class Live:
             ),
             robot=self._robot,
             policy=self.policy,
-            inference=ThreadedInference(self.policy, vetting, self._clock, abandon_after_s=ABANDON_S),
-            chunks=ChunkBuffer(limits),
+            inference=helm,
+            chunks=chunks,
             guard=guard,
             prove=partial(prove, vetting, guard, model_digest=digest),
             goal=self._robot,
             clock=self._clock,
             emit=both,
             patience=self._patience,
+            override=self._override(helm, chunks, both),
             interrupted=lambda: self._robot.held() or interrupted(),
             trail=Trail(vetting, self._robot.embodiment, model_digest=digest),
             dropped=lambda: recorder.dropped,
         )
         with without_long_pauses():
             return session.run()
+
+    def _override(self, helm: Helm, chunks: ChunkBuffer, emit: Emit) -> Override | None:
+        if self._operator is None:
+            return None
+        return Override(operator=self._operator, helm=helm, chunks=chunks, emit=emit)
 
     def _start(self) -> None:
         parts, folder = self._parts, self._folder

@@ -1,0 +1,69 @@
+"""A person at the terminal, or a script in their place, who may hold, step, jog and hand back during a run.
+
+Invariant: whoever acts is named, and is there before anything moves; a terminal is left as it was found.
+"""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from forearm.errors import InputError
+
+if TYPE_CHECKING:
+    from forearm.runtime.operator import Operator
+
+By = Literal["keys", "script"]
+
+
+@contextmanager
+def operator_by(by: By | None, stream: TextIO = sys.stdin) -> Generator[Operator | None]:
+    """Who acts, from standard input; None where nobody does.
+
+    Raises:
+        InputError: for keys where there is no terminal, or a script with a line that means nothing.
+    """
+    from forearm.runtime.operator import script
+
+    if by is None:
+        yield None
+    elif by == "script":
+        yield script(stream, _who())
+    elif not stream.isatty():
+        raise InputError(
+            "override: got keys where standard input is no terminal, a terminal is needed; start it in one, or write "
+            "a script and send it with --override script"
+        )
+    else:
+        with _keyboard(stream) as keyboard:
+            yield keyboard
+
+
+@contextmanager
+def _keyboard(stream: TextIO) -> Generator[Operator]:
+    """Keys one by one as they are pressed, unseen; what they do is shown first."""
+    import termios  # not there on every system that may ask for help
+    import tty
+
+    from forearm.cli.terminal import PEOPLE
+    from forearm.runtime.operator import KEYS_IN_WORDS, Keyboard, keys
+
+    before = termios.tcgetattr(stream)
+    tty.setcbreak(stream)  # Ctrl-C still interrupts
+    try:
+        for line in KEYS_IN_WORDS:
+            PEOPLE.print(f"[bold magenta]keys[/]  {line}", highlight=False, soft_wrap=True)
+        yield Keyboard(stream, keys(_who()))
+    finally:
+        termios.tcsetattr(stream, termios.TCSADRAIN, before)
+
+
+def _who() -> str:
+    """The name that a person's acts carry."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user that has no name on this machine
+        return "operator"
