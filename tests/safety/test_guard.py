@@ -503,6 +503,21 @@ def test_after_a_hold_a_gripper_that_presses_goes_on_from_what_it_was_told_and_o
             assert outcome is (Outcome.HOLD if tick == 1 else Outcome.ALLOW)
 
 
+def test_a_gripper_held_while_it_closes_goes_on_from_the_last_opening_that_it_was_told() -> None:
+    ride, goal, on_block = Ride(), BOTH_HOME.copy(), np.zeros(14)
+    on_block[6] = -20.0
+    for share in np.arange(1, 51) / 100:
+        goal[6] = 1.0 - 0.8 * share**3 * (10 - 15 * share + 6 * share**2)
+        assert ride.ask(goal).command
+    wider = ride.at + 0.02 * (np.arange(14) == 6)
+    for tick, outcome in enumerate((Outcome.HOLD, Outcome.ALLOW), start=ride.sequence):
+        now_ns = NOW_NS + tick * TICK_NS
+        here = replace(seen(wider, stamp_ns=now_ns), efforts=on_block)
+        stamp_ns = NOW_NS if outcome is Outcome.HOLD else now_ns
+        command = asked(ride.at, sequence=tick + 1, stamp_ns=stamp_ns)
+        assert ride.guard.review(command, here, now_ns).outcome is outcome
+
+
 def test_the_table_is_where_the_workspace_says() -> None:
     over_table = [number for number, pair in enumerate(PAIRS) if pair.kind == "fingers over table"]
     lowest_m = Bodies.at(BOTH_HOME[None]).clearance(np.array(over_table), np.zeros_like(over_table)).min()
