@@ -119,13 +119,24 @@ class Watched(CellRobot):
         return self._seen
 
     def send(self, command: SafeCommand) -> None:
-        self.stretches[-1].append(command.positions)
+        stretch = self.stretches[-1]
+        if len(stretch) == 1:
+            stretch[0] = self._rest(stretch[0], command.positions)
+        stretch.append(command.positions)
         super().send(command)
 
     def stop(self) -> None:
         super().stop()
         if self.stretches:
             self.stretches.append([self._seen.positions])
+
+    def _rest(self, seen: np.ndarray, first: np.ndarray) -> np.ndarray:
+        """The pose that a stretch begins at: stopped grippers rest at what they were told, or where they were."""
+        hands, rest = BIMANUAL_YAM.grippers, seen.copy()
+        told = self._command[hands]
+        goes_on = np.abs(first[hands] - told) < np.abs(first[hands] - seen[hands])
+        rest[hands] = np.where(goes_on, told, seen[hands])
+        return rest
 
     def _witness(self) -> None:
         truth, now_ns = self._physics.positions, self._start_ns + self._elapsed_ns
