@@ -14,14 +14,18 @@ from forearm.cell.posture import OTHER, OUTWARD, nearest_side
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.solver import Performance, task_model
-from forearm.cell.tasks import clear_the_pad
+from forearm.cell.tasks import clear_the_pad, stack
 from forearm.cell.tasks.blocks import APART_M, BLOCK_HALF_M, scatter
 from forearm.cell.tasks.clear_the_pad import ClearThePad
 from forearm.cell.tasks.interface import Task
+from forearm.cell.tasks.stack import Stack
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.mirror import MIRROR_Y_M, mirror_positions
 
-NEW: tuple[Task, ...] = (ClearThePad(),)
+NEW: tuple[Task, ...] = (
+    ClearThePad(),
+    Stack(),
+)
 Point = tuple[float, float, float]
 
 
@@ -106,3 +110,29 @@ def test_the_pad_has_no_room_beside_the_grey_block_and_counts_only_once_it_is_cl
     assert not task.reached(setup, moved(setup, {"obstacle": aside}))
     assert task.progress(setup, moved(setup, {"obstacle": aside})) == 0.5
     assert not task.reached(setup, moved(setup, {other: on_pad, "obstacle": aside}))
+
+
+def test_the_words_say_which_block_is_the_upper_one() -> None:
+    task = Stack()
+    setup = task.sample(1)
+    upper, lower = task.colours(setup.instruction)
+    names = {each.colour: each.name for each in setup.placements}
+    place = (0.30, MIDLINE_Y_M)
+    stacked = moved(setup, {names[lower]: (*place, 0.02), names[upper]: (*place, 0.06)})
+    assert task.reached(setup, stacked)
+    assert task.progress(setup, stacked) == 1.0
+    other_way = replace(setup, instruction=f"stack the {lower} block on the {upper} block")
+    assert other_way.instruction in task.instructions()
+    assert not task.reached(other_way, stacked)
+    askew = moved(setup, {names[lower]: (*place, 0.02), names[upper]: (place[0] + 0.018, place[1], 0.06)})
+    assert not task.reached(setup, askew)
+    third = next(name for name in stack.BLOCKS if name not in (names[upper], names[lower]))
+    assert not task.reached(setup, moved(setup, {third: (*place, 0.02), names[upper]: (*place, 0.06)}))
+
+
+def test_named_blocks_lie_on_different_sides() -> None:
+    task = Stack()
+    setup = task.sample(5, "stack the green block on the yellow block")
+    sides = {each.colour: nearest_side(each.position[1]) for each in setup.placements}
+    assert sides["green"] != sides["yellow"]
+    assert len(sides) == 3
