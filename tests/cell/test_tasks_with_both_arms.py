@@ -14,16 +14,22 @@ from forearm.cell.posture import OTHER, OUTWARD, nearest_side
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.solver import Performance, task_model
-from forearm.cell.tasks import clear_the_pad, put_everything_in_box, stack
+from forearm.cell.tasks import clear_the_pad, open_the_box, put_everything_in_box, stack
 from forearm.cell.tasks.blocks import APART_M, BLOCK_HALF_M, scatter
 from forearm.cell.tasks.clear_the_pad import ClearThePad
 from forearm.cell.tasks.interface import Task
+from forearm.cell.tasks.open_the_box import OpenTheBox
 from forearm.cell.tasks.put_everything_in_box import PutEverythingInBox
 from forearm.cell.tasks.stack import Stack
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.mirror import MIRROR_Y_M, mirror_positions
 
-NEW: tuple[Task, ...] = (ClearThePad(), Stack(), PutEverythingInBox())
+NEW: tuple[Task, ...] = (
+    ClearThePad(),
+    Stack(),
+    PutEverythingInBox(),
+    OpenTheBox(),
+)
 Point = tuple[float, float, float]
 
 
@@ -162,3 +168,20 @@ def test_arms_take_turns_over_the_box_and_never_are_over_it_together() -> None:
         turns += [arm for arm in inside if turns[-1:] != [arm]]
     assert len(turns) == 5
     assert all(one != other for one, other in pairwise(turns))
+
+
+def test_the_lid_keeps_the_block_out_of_the_box() -> None:
+    task = OpenTheBox()
+    setup = task.sample(1)
+    asked = next(each for each in setup.placements if each.colour == task.colour(setup.instruction)).name
+    other = next(name for name in open_the_box.BLOCKS if name != asked)
+    x, y, _ = setup.placement("box").position
+    aside = (0.28, MIDLINE_Y_M + OUTWARD[OTHER[nearest_side(setup.placement(asked).position[1])]] * 0.15, 0.03)
+    inside = (x, y, 0.03)
+    opened = moved(setup, {"lid": aside, asked: inside})
+    assert task.reached(setup, opened)
+    assert task.progress(setup, opened) == 1.0
+    on_the_lid = moved(setup, {asked: (x + 0.04, y, 0.09)})
+    assert not task.reached(setup, on_the_lid)
+    assert task.progress(setup, on_the_lid) == 0.0
+    assert not task.reached(setup, moved(setup, {"lid": aside, other: inside}))

@@ -9,12 +9,13 @@ from forearm.cell.tasks.clear_the_pad import ClearThePad
 from forearm.cell.tasks.hand_over import HandOver
 from forearm.cell.tasks.interface import Task, canonical
 from forearm.cell.tasks.lift import Lift
+from forearm.cell.tasks.open_the_box import OpenTheBox
 from forearm.cell.tasks.put_everything_in_box import PutEverythingInBox
 from forearm.cell.tasks.put_in_box import PutInBox
 from forearm.cell.tasks.stack import Stack
 from forearm.errors import InputError, InstructionError, listing, unknown
 
-TASKS: tuple[Task, ...] = (PutInBox(), HandOver(), Lift(), ClearThePad(), Stack(), PutEverythingInBox())
+TASKS: tuple[Task, ...] = (PutInBox(), HandOver(), Lift(), ClearThePad(), Stack(), PutEverythingInBox(), OpenTheBox())
 
 
 def find_task(instruction: str, tasks: Sequence[Task] = TASKS) -> Task:
