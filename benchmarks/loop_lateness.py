@@ -29,11 +29,10 @@ import numpy as np
 import tyro
 
 from forearm.cell.simulator import CellRobot
-from forearm.cell.tasks import TASKS
 from forearm.clock import NANOSECONDS, RealClock
 from forearm.events import Decided, Event, ModeChanged, Observed, SessionEnded
 from forearm.messages import Decision, Request
-from forearm.policy.choice import MakePolicy, policy_named
+from forearm.policy.choice import MODEL, MakePolicy, policy_named, tasks_for
 from forearm.policy.interface import Policy
 from forearm.provenance import code_version
 from forearm.runtime.live.run import Live
@@ -86,10 +85,10 @@ class Watched:
 
 def session(number: int, make_policy: MakePolicy) -> tuple[SessionEnded, Watched]:
     """One live session of a task, the tasks taking turns."""
-    watched = Watched()
+    watched, tasks = Watched(), tasks_for(MODEL)
     with (
         tempfile.TemporaryDirectory() as folder,
-        Live(TASKS[number % len(TASKS)].sample(number), make_policy, Path(folder)) as live,
+        Live(tasks[number % len(tasks)].sample(number), make_policy, Path(folder)) as live,
     ):
         return live.run(seed=number, emit=watched.emit), watched
 

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from forearm.cell.simulator import CellRobot
-from forearm.cell.tasks import TASKS
 from forearm.clock import SimulatedClock
 from forearm.messages import Observation, Request
 from forearm.model import checkpoint
 from forearm.model.flow import sample
 from forearm.model.reasoner import Reasoner
+from forearm.policy.choice import MODEL, tasks_for
 from forearm.policy.reasoning import ReasoningPolicy
 
 SCENES = 8  # of each task
@@ -32,7 +32,7 @@ REPEATS = 5
 def observations() -> list[Observation]:
     """First looks at unseen scenes of every task."""
     seen = []
-    for task in TASKS:
+    for task in tasks_for(MODEL):
         for seed in range(5000, 5000 + SCENES):
             robot = CellRobot(setup=task.sample(seed), clock=SimulatedClock())
             robot.connect(epoch=1)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from forearm.cell.tasks import TASKS
+from forearm.cell.tasks import task_named
 from forearm.events import Decided, Event, Observed
 from forearm.messages import DepthImage, Observation, Plan
-from forearm.policy.choice import MODEL, policy_named
+from forearm.policy.choice import MODEL, policy_named, tasks_for
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.simulation import Simulation
 from forearm.safety.depth_agreement import depth_agrees
@@ -56,7 +56,7 @@ class Case:
 def cases(task: str, seed: int) -> list[Case]:
     """One session of the model."""
     found, observations = [], dict[int, Observation]()
-    setup = next(each for each in TASKS if each.name == task).sample(seed)
+    setup = task_named(task).sample(seed)
 
     def emit(event: Event) -> None:
         if isinstance(event, Observed):
@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write the figures")
     arguments = parser.parse_args()
     seeds = range(FIRST_SEED, FIRST_SEED + arguments.seeds)
-    results = judge([case for task in TASKS for seed in seeds for case in cases(task.name, seed)])
+    results = judge([case for task in tasks_for(MODEL) for seed in seeds for case in cases(task.name, seed)])
     for name, each in results.items():
         print(f"{name:40}{each['held']:>6} of {each['of']:>5}  {each['share']:>6.1%}")
     if arguments.json:

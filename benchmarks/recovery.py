@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from forearm.cell.faults import KINDS, drawn
-from forearm.cell.tasks import TASKS, task_named
+from forearm.cell.tasks import task_named
 from forearm.evaluation.statistics import wilson_interval
 from forearm.events import Event, RecoveryBegan, RecoveryEnded
-from forearm.policy.choice import MODEL, about_policy, policy_named
+from forearm.policy.choice import MODEL, about_policy, policy_named, tasks_for
 from forearm.provenance import code_version
 from forearm.runtime.simulation import Simulation
 
@@ -102,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policy", default=MODEL)
     parser.add_argument("--count", type=int, default=20, help="seeds per failure and task")
-    parser.add_argument("--tasks", nargs="+", default=[task.name for task in TASKS])
+    parser.add_argument("--tasks", nargs="+", default=[task.name for task in tasks_for(MODEL)])
     parser.add_argument("--kinds", nargs="+", default=[CLEAN, *KINDS])
     parser.add_argument("--json", type=Path, help="where every trial goes")
     chosen = parser.parse_args()

@@ -25,12 +25,12 @@ import numpy as np
 import tyro
 
 from forearm.cell.simulator import CellRobot
-from forearm.cell.tasks import TASKS, task_named
+from forearm.cell.tasks import task_named
 from forearm.clock import NANOSECONDS
 from forearm.evaluation.seams import Ensembling, Roughness, Splicing, path_roughness, roughness
 from forearm.events import Commanded, Event, Judged, ModeChanged
 from forearm.messages import ActionChunk, Decision, Outcome, Request
-from forearm.policy.choice import policy_named
+from forearm.policy.choice import MODEL, policy_named, tasks_for
 from forearm.policy.interface import Policy
 from forearm.provenance import code_version
 from forearm.runtime.patience import SPENT
@@ -199,7 +199,7 @@ def main(
     cells = {(delay_ms, method): Cell() for delay_ms in delays_ms for method in methods}
     for seed in range(first, last):
         for (delay_ms, method), cell in cells.items():
-            for task in TASKS:
+            for task in tasks_for(MODEL):
                 cell.add(task.name, seed, method, delay_ms)
             if json_file is not None:
                 json_file.write_text(json.dumps(record(cells, seeds), indent=1) + "\n", encoding="utf-8")

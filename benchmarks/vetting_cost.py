@@ -27,11 +27,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core, before numpy starts i
 import numpy as np
 
 from forearm.cell.simulator import CellRobot
-from forearm.cell.tasks import TASKS
 from forearm.clock import NANOSECONDS, SimulatedClock
 from forearm.geometry import Box
 from forearm.messages import ActionChunk, Command, Decision, DepthImage, Image, Observation, Plan, Verdict
-from forearm.policy.choice import MODEL, policy_named
+from forearm.policy.choice import MODEL, policy_named, tasks_for
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
 from forearm.runtime.chunks import ChunkBuffer
@@ -129,7 +128,8 @@ def sessions(count: int) -> list[tuple[Kept, Kept, str]]:
 
 def session(number: int) -> tuple[Kept, Kept, str]:
     """One session, the tasks taking turns."""
-    setup, clock, limits = TASKS[number % len(TASKS)].sample(number), SimulatedClock(), Limits.of()
+    tasks = tasks_for(MODEL)
+    setup, clock, limits = tasks[number % len(tasks)].sample(number), SimulatedClock(), Limits.of()
     robot = CellRobot(setup=setup, clock=clock)
     policy = policy_named(MODEL)(robot)
     vetting, guard = Vetting(limits, model_digest=policy.model_digest), Guard(limits)

@@ -8,8 +8,12 @@ from forearm.cell.solver import STILL_TICKS, task_model
 from forearm.cell.tasks import TASKS, task_named
 from forearm.robot.embodiment import BIMANUAL_YAM
 
+EACH = [  # the longest take seconds to play
+    pytest.param(task, id=task.name, marks=[pytest.mark.slow] * (task.sample(0).time_limit_s > 22.0)) for task in TASKS
+]
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+
+@pytest.mark.parametrize("task", EACH)
 def test_a_noisy_demonstration_succeeds_and_its_arrays_agree(task) -> None:
     setup = task.sample(100_001)
     made = demonstrate(setup, seed=1, noise_amplitude=0.02)
@@ -23,11 +27,12 @@ def test_a_noisy_demonstration_succeeds_and_its_arrays_agree(task) -> None:
     assert {made.positions.dtype, made.actions.dtype, made.depth_cells.dtype} == {np.dtype(np.float32)}
     assert (made.actions >= BIMANUAL_YAM.lower - 1e-6).all()
     assert (made.actions <= BIMANUAL_YAM.upper + 1e-6).all()
-    assert made.subtasks[0].startswith("reach for the")
+    assert "reach for the" in made.subtasks[0]
     assert made.subtasks[-STILL_TICKS:] == ("done",) * STILL_TICKS
     assert (made.actions[-STILL_TICKS:] == made.actions[-1]).all()
     grippers = made.actions[:, BIMANUAL_YAM.grippers]
-    assert ((grippers > 0.01) & (grippers < 0.99)).sum() <= 4  # one tick on the way for each opening and closing
+    changes = np.abs(np.diff(grippers, axis=0)).sum()
+    assert ((grippers > 0.01) & (grippers < 0.99)).sum() <= changes + 0.01  # one tick on the way for each of them
 
 
 def test_an_arm_with_nothing_to_do_keeps_still_and_open() -> None:
@@ -56,7 +61,7 @@ def test_the_target_is_followed_to_within_a_few_hundredths_of_a_radian() -> None
     assert np.abs(made.positions[1:, joints] - made.actions[:-1, joints]).max() < 0.12
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize("task", EACH)
 def test_a_start_from_anywhere_is_solved_too(task) -> None:
     assert [rehearse(task.sample(seed, odd_start=True), seed=seed, noise_amplitude=0.0) for seed in range(2)] == [
         True

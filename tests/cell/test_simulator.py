@@ -14,6 +14,10 @@ from forearm.messages import Observation, SafeCommand
 
 PERIOD_S = 0.01  # s, control loop
 
+EACH = [  # the longest take seconds to play
+    pytest.param(task, id=task.name, marks=[pytest.mark.slow] * (task.sample(0).time_limit_s > 22.0)) for task in TASKS
+]
+
 
 def command(robot: CellRobot, positions: np.ndarray) -> None:
     robot.send(SafeCommand(stamp_ns=0, sequence=0, epoch=1, positions=positions))
@@ -71,7 +75,7 @@ def test_connecting_again_starts_the_same_scene_afresh() -> None:
     assert observed_bytes(again) == first
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize("task", EACH)
 def test_following_the_script_through_the_robot_succeeds_and_says_what_was_taken(task) -> None:
     setup = task.sample(4)
     clock = SimulatedClock()

@@ -7,16 +7,18 @@ from forearm.cell.physics import Physics
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.solver import task_model
 from forearm.cell.tasks import TASKS, find_task, task_named
+from forearm.cell.tasks.blocks import APART_M
+from forearm.cell.tasks.clear_the_pad import ClearThePad
 from forearm.cell.tasks.hand_over import HandOver
-from forearm.cell.tasks.put_in_box import APART_M, BLOCKS, PutInBox
+from forearm.cell.tasks.put_in_box import BLOCKS, PutInBox
 from forearm.errors import InputError, InstructionError
 from forearm.robot.embodiment import BIMANUAL_YAM
 
 SENTENCES = [(task.name, sentence) for task in TASKS for sentence in task.instructions()]
 
 
-def test_there_are_thirteen_sentences_and_no_two_alike() -> None:
-    assert len({sentence for _, sentence in SENTENCES}) == len(SENTENCES) == 4 + 8 + 1
+def test_no_two_sentences_are_alike() -> None:
+    assert len({sentence for _, sentence in SENTENCES}) == len(SENTENCES) == 4 + 8 + 1 + 4 + 12 + 1 + 4
 
 
 @pytest.mark.parametrize(("name", "sentence"), SENTENCES)
@@ -36,6 +38,17 @@ def test_any_other_sentence_is_refused_with_the_list_of_what_can_be_done(sentenc
         assert task.pattern in str(refusal.value)
         with pytest.raises(InstructionError):
             task.sample(1, sentence)
+
+
+def test_what_is_asked_for_can_be_kept_to_some_of_the_tasks() -> None:
+    taught = (PutInBox(), HandOver())
+    assert find_task("put the red block in the box", taught).name == "put-in-box"
+    with pytest.raises(InstructionError) as refusal:
+        find_task("clear the pad and put the red block on it", taught)
+    assert PutInBox.pattern in str(refusal.value)
+    assert ClearThePad.pattern not in str(refusal.value)
+    with pytest.raises(InputError, match="allowed are put-in-box or hand-over"):
+        task_named("clear-the-pad", taught)
 
 
 def test_a_near_miss_is_suggested() -> None:

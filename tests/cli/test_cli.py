@@ -61,6 +61,15 @@ def test_an_unknown_instruction_is_refused_before_anything_starts(tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
+def test_a_task_that_the_model_was_not_taught_is_refused_with_what_it_was(tmp_path: Path) -> None:
+    ended = forearm("run", "stack the red block on the blue block", "--out", str(tmp_path / "run"))
+    assert ended.returncode == 2
+    assert "'lift the tray with both arms'" in ended.stderr
+    assert "stack the {" not in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_a_run_leaves_a_log_and_a_report_and_says_where(tmp_path: Path) -> None:
     folder = tmp_path / "run"
@@ -134,6 +143,7 @@ def test_an_evaluation_writes_its_counts_and_exits_zero_however_the_trials_went(
     [
         (("--task", "lift", "--seeds", "5"), "FIRST:END"),
         (("--task", "lfit", "--seeds", "5:6"), "did you mean 'lift'"),
+        (("--task", "lift", "--task", "stack", "--seeds", "5:6"), "allowed are put-in-box, hand-over or lift"),
         (("--task", "lift", "--seeds", "5:6", "--policy", "modle"), "did you mean 'model'"),
         (("--task", "lift", "--seeds", "5:6", "--words", "swap"), "two objects"),
     ],

@@ -37,7 +37,8 @@ def evaluate(
       forearm eval --task put-in-box --seeds 1000:1060 --words swap --json words.json
 
     Args:
-        task: put-in-box, hand-over or lift; may be given several times.
+        task: put-in-box, hand-over or lift, with another policy than a model any other of forearm.cell.tasks; may be
+            given several times.
         json_file: gets the result.
         seeds: FIRST:END, END not included.
         workers: processes; as many as there are cores by default.
@@ -47,12 +48,16 @@ def evaluate(
             point points at the other block, stated-point only says so, erase hides the plan, and trace measures at
             every decision how far the tools' paths follow a trace shifted by 4 cm.
     """
+    from forearm.cell.tasks import task_named
     from forearm.evaluation.suite import Journal, summarize
     from forearm.evaluation.trial import Trial
+    from forearm.policy.choice import tasks_for
 
     first, end = _seeds(seeds)
+    for name in task:
+        task_named(name, tasks_for(policy))  # what it was never taught says nothing about it
     trials = [Trial(task=name, seed=seed, words=words) for name in task for seed in range(first, end)]
-    trials[0].setup()  # a task or words that there are none of is refused before any worker starts
+    trials[0].setup()  # words that there are none of are refused before any worker starts
     make_policy, subject = _subject(policy, intervene)
     subject |= {"seeds": [first, end], "tasks_asked": list(task), "words": words, "intervene": intervene}
     journal = Journal(json_file.with_suffix(".unfinished.jsonl"), subject)

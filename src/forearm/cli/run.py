@@ -43,7 +43,7 @@ def run(
       forearm run "put the red block in the box" --override script < acts.txt
 
     Args:
-        instruction: what to do; an unknown one is refused with a list of what can be done.
+        instruction: what to do; an unknown one is refused with a list of what the policy can do.
         seed: draws the scene and the policy's noise; the same seed gives the same run.
         out: a new folder for the run; by default runs/TIME-SENTENCE.
         policy: model, demonstrator, hold, a checkpoint's folder, or a run's folder to replay its decisions.
@@ -55,10 +55,10 @@ def run(
     """
     from forearm.cell.tasks import find_task
     from forearm.clock import PacedClock, RealClock, SimulatedClock
-    from forearm.policy.choice import policy_named
+    from forearm.policy.choice import policy_named, tasks_for
     from forearm.runtime.simulation import Simulation
 
-    setup = find_task(instruction).sample(seed, instruction)
+    setup = find_task(instruction, tasks_for(policy)).sample(seed, instruction)
     folder = out or _default_folder(setup.instruction)
     with operator_by(override) as operator:
         if operator is not None:

@@ -16,15 +16,16 @@ from torch import Tensor
 
 from forearm.errors import CheckpointError, ForearmError
 from forearm.model.config import ExpertConfig, FlowConfig, TextConfig
+from forearm.model.description import CONFIG, read_json, words_from_json
+from forearm.model.description import SHIPPED as SHIPPED
 from forearm.model.reactive import Reactive
 from forearm.model.reasoner import Reasoner, ReasonerConfig
 from forearm.model.sight import Scales
 from forearm.model.words import Words
 
-WEIGHTS, CONFIG, RECIPE = "model.safetensors", "config.json", "recipe.json"
+WEIGHTS, RECIPE = "model.safetensors", "recipe.json"
 Kind = type[Reasoner] | type[Reactive]
 FORMATS: Mapping[Kind, str] = MappingProxyType({Reasoner: "forearm.reasoner.v1", Reactive: "forearm.reactive.v1"})
-SHIPPED = Path(__file__).parent.parent / "weights" / "nano"  # comes with the package
 
 
 Model = TypeVar("Model", Reasoner, Reactive)
@@ -94,12 +95,12 @@ def kind_of(folder: Path) -> Kind | None:
     Raises:
         CheckpointError: when it says nothing.
     """
-    found = _read_json(folder / CONFIG).get("format")
+    found = read_json(folder / CONFIG).get("format")
     return next((kind for kind, name in FORMATS.items() if name == found), None)
 
 
 def _read(folder: Path, kind: type[Model]) -> Checkpoint[Model]:
-    config = _read_json(folder / CONFIG)
+    config = read_json(folder / CONFIG)
     if config.get("format") != FORMATS[kind]:
         raise CheckpointError(
             f"{folder / CONFIG}: got format {config.get('format')!r}, allowed is {FORMATS[kind]!r}; convert it"
@@ -124,12 +125,7 @@ def _read(folder: Path, kind: type[Model]) -> Checkpoint[Model]:
             "flow": FlowConfig(**sizes["flow"]),
         }
         model = kind(ReasonerConfig(**sizes))
-        vocabulary = Words(
-            instructions=tuple(words["instructions"]),
-            subtasks=tuple(words["subtasks"]),
-            places=int(words["places"]),
-            vocabulary=tuple(words["vocabulary"]),
-        )
+        vocabulary = words_from_json(words)
         scales = Scales.from_json(config["scales"])
         weights = load(content)
     except (KeyError, TypeError, ValueError, SafetensorError) as error:
@@ -146,7 +142,7 @@ def _read(folder: Path, kind: type[Model]) -> Checkpoint[Model]:
         )
     model.load_state_dict(weights)
     model.eval().requires_grad_(False)
-    recipe = _read_json(folder / RECIPE)
+    recipe = read_json(folder / RECIPE)
     return Checkpoint(model=model, words=vocabulary, scales=scales, recipe=recipe, digest=digest)
 
 
@@ -154,15 +150,3 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(value, indent=1) + "\n")
     partial.replace(path)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text())
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); name a checkpoint folder") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path}: is not JSON ({error}); take the checkpoint from its source again") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: holds no object; take the checkpoint from its source again")
-    return value

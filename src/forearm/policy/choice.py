@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forearm.cell.simulator import CellRobot
+from forearm.cell.tasks import TASKS
+from forearm.cell.tasks.interface import Task
 from forearm.errors import InputError, unknown
+from forearm.model.description import SHIPPED, read_words
 from forearm.policy.baselines import Demonstrator, Hold, Replay
 from forearm.policy.interface import Policy
 from forearm.telemetry.log import read_run
@@ -73,6 +76,20 @@ def about_policy(name: str) -> dict[str, object]:
         other = _reactive(Path(name))
         return {"model_digest": other.digest, "recipe": dict(other.recipe)}
     return {"model_digest": "", "recipe": None}
+
+
+def tasks_for(name: str) -> tuple[Task, ...]:
+    """What the policy called `name` can be asked to do: a model what it was taught, any other everything.
+
+    Reads no weights.
+
+    Raises:
+        CheckpointError: when the model's folder does not say what it was taught.
+    """
+    if name != MODEL and not _holds_weights(name):
+        return TASKS
+    taught = read_words(SHIPPED if name == MODEL else Path(name)).instructions
+    return tuple(task for task in TASKS if not set(task.instructions()).isdisjoint(taught))
 
 
 def checkpoint_named(name: str) -> Checkpoint[Reasoner] | None:
@@ -150,4 +167,4 @@ def _reactive(folder: Path) -> Checkpoint[Reactive]:
 def _checkpoint(folder: Path | None) -> Checkpoint[Reasoner]:
     from forearm.model import checkpoint
 
-    return checkpoint.read(folder or checkpoint.SHIPPED)
+    return checkpoint.read(folder or SHIPPED)

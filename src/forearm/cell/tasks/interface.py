@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import mujoco
 
 from forearm.cell.physics import Physics
 from forearm.cell.setup import Setup
+from forearm.errors import InstructionError, unknown
 from forearm.geometry import Box, Pose
+
+Meaning = TypeVar("Meaning")
 
 HOLD_S = 0.3  # s, how long a task's goal must hold to count as reached
 
@@ -87,3 +90,15 @@ class Task(Protocol):
 def canonical(instruction: str) -> str:
     """The sentence in lower case with single spaces and no final period."""
     return " ".join(instruction.lower().split()).removesuffix(".").rstrip()
+
+
+def meaning(instruction: str, meanings: Mapping[str, Meaning]) -> Meaning:
+    """What a task's sentence means, of `meanings` by sentence.
+
+    Raises:
+        InstructionError: for any other sentence.
+    """
+    sentence = canonical(instruction)
+    if sentence not in meanings:
+        raise InstructionError(unknown("instruction", instruction, meanings))
+    return meanings[sentence]

@@ -6,8 +6,11 @@ import mujoco
 
 from forearm.cell.scene import OBJECT_FRICTION
 from forearm.cell.variation import Colour
+from forearm.geometry import Box
 
 Triple = tuple[float, float, float]
+
+BIN_WALL_M = 0.005  # m
 
 
 def add_body(spec: mujoco.MjSpec, name: str, free: bool) -> mujoco.MjsBody:
@@ -31,3 +34,28 @@ def add_part(body: mujoco.MjsBody, centre: Triple, half: Triple, colour: Colour,
         solref=(0.004, 1.0),  # s, damping ratio: as stiff as the fingers
         solimp=(0.95, 0.99, 0.001, 0.5, 2.0),
     )
+
+
+def add_bin(spec: mujoco.MjSpec, name: str, half: Triple, colour: Colour) -> None:
+    """A fixed open box of these outer half sizes m, its frame in the middle of its underside."""
+    body = add_body(spec, name, free=False)
+    for centre, part in _bin_parts(half):
+        add_part(body, centre, part, colour)
+
+
+def standing_bin(name: str, at: Triple, half: Triple) -> tuple[Box, ...]:
+    """The bottom and walls of such a box that stands at `at` m in the cell, as what arms keep clear of."""
+    return tuple(
+        Box(name=name, centre=(at[0] + centre[0], at[1] + centre[1], at[2] + centre[2]), half=part)
+        for centre, part in _bin_parts(half)
+    )
+
+
+def _bin_parts(half: Triple) -> list[tuple[Triple, Triple]]:
+    """Centres and half sizes m in the box's frame."""
+    (x, y, z), wall = half, BIN_WALL_M / 2
+    parts: list[tuple[Triple, Triple]] = [((0.0, 0.0, wall), (x, y, wall))]
+    for sign in (-1.0, 1.0):
+        parts.append(((sign * (x - wall), 0.0, z), (wall, y, z)))
+        parts.append(((0.0, sign * (y - wall), z), (x, wall, z)))
+    return parts

@@ -12,27 +12,30 @@ from forearm.cell.physics import Physics
 from forearm.cell.posture import OUTWARD, nearest_side, radial_yaw, start_joints, tool_down
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
+from forearm.cell.tasks.blocks import (
+    APART_M,
+    BLOCK_HALF_M,
+    BLOCK_YAW_RAD,
+    CARRY_Z_M,
+    HOVER_Z_M,
+    add_block,
+    square_yaw,
+)
 from forearm.cell.tasks.interface import Move, Reach, canonical
-from forearm.cell.tasks.objects import Triple, add_body, add_part
+from forearm.cell.tasks.objects import BIN_WALL_M, Triple, add_bin, standing_bin
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.errors import InstructionError, unknown
 from forearm.geometry import Box
 
 BLOCKS = ("block_1", "block_2")
-BLOCK_HALF_M = 0.02  # m
-BLOCK_KG = 0.05
 BLOCK_X_M = (0.23, 0.38)  # m
 BLOCK_OUT_M = (0.145, 0.365)  # m from the midline, to either side
-BLOCK_YAW_RAD = 0.6  # rad to either side
-APART_M = 0.10  # m between the blocks at the least
 BOX_HALF_M = 0.07  # m, outer
-BOX_WALL_M = 0.005  # m
 BOX_HEIGHT_M = 0.06  # m
+BOX_M: Triple = (BOX_HALF_M, BOX_HALF_M, BOX_HEIGHT_M / 2)
 BOX_X_M = 0.29  # m
 BOX_SPREAD_M = 0.02  # m to either side in x and y
 BOX_COLOUR = (0.60, 0.47, 0.33, 1.0)  # cardboard
-HOVER_Z_M = 0.12  # m, tool above a block
-CARRY_Z_M = 0.13  # m, tool with a block, clear of the box
 RELEASE_Z_M = 0.085  # m, tool above the box's floor
 
 
@@ -47,11 +50,8 @@ class PutInBox:
 
     def furnish(self, spec: mujoco.MjSpec) -> None:
         for name in BLOCKS:
-            block = add_body(spec, name, free=True)
-            add_part(block, (0.0, 0.0, 0.0), (BLOCK_HALF_M, BLOCK_HALF_M, BLOCK_HALF_M), (0.5, 0.5, 0.5, 1.0), BLOCK_KG)
-        box = add_body(spec, "box", free=False)
-        for centre, half in _BOX_PARTS:
-            add_part(box, centre, half, BOX_COLOUR)
+            add_block(spec, name)
+        add_bin(spec, "box", BOX_M, BOX_COLOUR)
 
     def sample(self, seed: int, instruction: str | None = None, odd_start: bool = False) -> Setup:
         rng = np.random.default_rng(seed)
@@ -76,11 +76,7 @@ class PutInBox:
 
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:
         """The box's bottom and walls, none of which the arms ever need to touch: blocks are let go of above them."""
-        x, y, z = setup.placement("box").position
-        return tuple(
-            Box(name="box", centre=(x + centre[0], y + centre[1], z + centre[2]), half=half)
-            for centre, half in _BOX_PARTS
-        )
+        return standing_bin("box", setup.placement("box").position, BOX_M)
 
     def other_word(self, setup: Setup) -> Setup:
         """The same scene with the other block's colour in the sentence."""
@@ -125,7 +121,7 @@ class PutInBox:
         pose = physics.object_pose(asked)
         x, y, _ = pose.translation
         arm = nearest_side(y)
-        yaw = _square_yaw(float(np.arctan2(pose.rotation[1, 0], pose.rotation[0, 0])), arm, x, y)
+        yaw = square_yaw(float(np.arctan2(pose.rotation[1, 0], pose.rotation[0, 0])), arm, x, y)
 
         def move(subtask: str, at: tuple[float, float, float], yaw: float, opening: float, precise: bool) -> Move:
             reach = Reach(pose=tool_down(arm, at, yaw), opening=opening)
@@ -143,19 +139,6 @@ class PutInBox:
         yield move("move away", (bx, by, CARRY_Z_M), over, 1.0, False)
         by += OUTWARD[arm] * 0.10
         yield move("move away", (bx - 0.04, by, CARRY_Z_M), radial_yaw(arm, bx, by), 1.0, False)
-
-
-def _box_parts() -> tuple[tuple[Triple, Triple], ...]:
-    """Centre and half sizes m of the box's bottom and walls, in its frame."""
-    wall, reach, middle = BOX_WALL_M / 2, BOX_HALF_M - BOX_WALL_M / 2, BOX_HEIGHT_M / 2
-    parts: list[tuple[Triple, Triple]] = [((0.0, 0.0, wall), (BOX_HALF_M, BOX_HALF_M, wall))]
-    for sign in (-1.0, 1.0):
-        parts.append(((sign * reach, 0.0, middle), (wall, BOX_HALF_M, middle)))
-        parts.append(((0.0, sign * reach, middle), (BOX_HALF_M, wall, middle)))
-    return tuple(parts)
-
-
-_BOX_PARTS = _box_parts()
 
 
 def _place_blocks(colours: list[str], rng: np.random.Generator) -> tuple[Placement, Placement]:
@@ -185,11 +168,5 @@ def _place_box(rng: np.random.Generator) -> Placement:
 
 def _in_box(physics: Physics, name: str) -> bool:
     block, box = physics.object_pose(name).translation, physics.object_pose("box").translation
-    inside = np.abs((block - box)[:2]).max() < BOX_HALF_M - BOX_WALL_M
+    inside = np.abs((block - box)[:2]).max() < BOX_HALF_M - BIN_WALL_M
     return bool(inside and block[2] < BOX_HEIGHT_M)
-
-
-def _square_yaw(yaw: float, arm: str, x: float, y: float) -> float:
-    """A tool yaw square to the block's sides that joint 6 can reach: its range is wider on the inward side."""
-    preferred = radial_yaw(arm, x, y) - OUTWARD[arm] * 0.3  # rad
-    return yaw + np.pi / 2 * round((preferred - yaw) / (np.pi / 2))

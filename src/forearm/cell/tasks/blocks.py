@@ -1,0 +1,132 @@
+"""Blocks: how they lie about, and how an arm takes one and puts it down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from forearm.cell.physics import Physics
+from forearm.cell.posture import OUTWARD, radial_yaw, tool_down
+from forearm.cell.scene import MIDLINE_Y_M
+from forearm.cell.tasks.interface import Move, Reach
+from forearm.cell.tasks.objects import Triple, add_body, add_part
+from forearm.cell.variation import Placement, sample_shade
+
+Array = NDArray[np.float64]
+Span = tuple[float, float]
+
+BLOCK_HALF_M = 0.02  # m
+BLOCK_KG = 0.05
+BLOCK_YAW_RAD = 0.6  # rad to either side
+APART_M = 0.10  # m between things that fingers go round, at the least
+HOVER_Z_M = 0.12  # m, tool above a block
+CARRY_Z_M = 0.13  # m, tool with a block, clear of what stands on the table
+OVER_RIM_M = 0.025  # m, tool above a rim when it lets go: the open fingers stay clear of it
+CUBE: Triple = (BLOCK_HALF_M, BLOCK_HALF_M, BLOCK_HALF_M)
+
+
+def add_block(spec: mujoco.MjSpec, name: str, half: Triple = CUBE, mass_kg: float = BLOCK_KG) -> None:
+    """A free block whose frame is in its middle; a placement gives it its colour."""
+    add_part(add_body(spec, name, free=True), (0.0, 0.0, 0.0), half, (0.5, 0.5, 0.5, 1.0), mass_kg)
+
+
+def scatter(sides: Sequence[str], x_m: Span, out_m: Span, rng: np.random.Generator) -> list[tuple[float, float]]:
+    """Places (x, y) m, one on each of `sides`, `out_m` from the midline and at least `APART_M` from each other."""
+    outward = np.array([OUTWARD[side] for side in sides])
+    while True:
+        x, out = rng.uniform(*x_m, size=len(sides)), rng.uniform(*out_m, size=len(sides))
+        y = MIDLINE_Y_M + outward * out
+        apart = np.hypot(x[:, None] - x, y[:, None] - y) + 2 * APART_M * np.eye(len(sides))
+        if apart.min() >= APART_M:
+            return list(zip(x.tolist(), y.tolist(), strict=True))
+
+
+def lying(name: str, colour: str, at: tuple[float, float], rng: np.random.Generator) -> Placement:
+    """A cube of a shade of that colour on the table, turned a little."""
+    yaw = float(rng.uniform(-BLOCK_YAW_RAD, BLOCK_YAW_RAD))
+    shade = sample_shade(colour, rng)
+    return Placement(name=name, position=(*at, BLOCK_HALF_M), yaw=yaw, colour=colour, rgba=shade)
+
+
+def square_yaw(yaw: float, arm: str, x: float, y: float, turn: float = np.pi / 2) -> float:
+    """A tool yaw square to the block's sides that joint 6 can reach: its range is wider on the inward side.
+
+    `turn` is the angle in rad after which the block looks the same to the fingers.
+    """
+    preferred = radial_yaw(arm, x, y) - OUTWARD[arm] * 0.3  # rad
+    return yaw + turn * round((preferred - yaw) / turn)
+
+
+def alone(arm: str, subtask: str, at: Triple | Array, yaw: float, opening: float, *, precise: bool = False) -> Move:
+    """One arm's tool straight down to `at` m, its gripper opened or closed by the end."""
+    return Move(subtask=subtask, reaches={arm: Reach(pose=tool_down(arm, at, yaw), opening=opening)}, precise=precise)
+
+
+def take(physics: Physics, arm: str, name: str, thing: str, turn: float = np.pi / 2) -> Iterator[Move]:
+    """Takes the standing block `name`, called `thing`, about its middle, and lifts it."""
+    pose = physics.object_pose(name)
+    x, y, z = (float(value) for value in pose.translation)
+    yaw = square_yaw(float(np.arctan2(pose.rotation[1, 0], pose.rotation[0, 0])), arm, x, y, turn)
+    yield alone(arm, f"reach for {thing}", (x, y, max(HOVER_Z_M, z + 0.07)), yaw, 1.0)
+    yield alone(arm, f"lower onto {thing}", (x, y, z), yaw, 1.0, precise=True)
+    yield alone(arm, f"grasp {thing}", (x, y, z), yaw, 0.0, precise=True)
+    yield alone(arm, "lift it", (x, y, CARRY_Z_M), yaw, 0.0)
+
+
+def put(physics: Physics, arm: str, name: str, at: Triple, where: str) -> Iterator[Move]:
+    """Carries the held block `name` over `at` m, where its middle is to be, sets it down `where` and rises."""
+    yaw = radial_yaw(arm, *at[:2])
+    over = _tool_for(physics, arm, name, at, yaw)
+    over[2] = CARRY_Z_M
+    yield alone(arm, "carry it over", over, yaw, 0.0)
+    down = _tool_for(physics, arm, name, at, yaw)
+    yield alone(arm, f"set it down {where}", down, yaw, 0.0, precise=True)
+    yield alone(arm, "let it go", down, yaw, 1.0, precise=True)
+    yield alone(arm, "move away", (*down[:2], CARRY_Z_M), yaw, 1.0)
+
+
+def drop(arm: str, at: tuple[float, float], rim_m: float, into: str, back_m: float = 0.0) -> Iterator[Move]:
+    """Carries what is held over (x, y) m, lets it fall `into` that from above a rim of height `rim_m`, and rises.
+
+    It ends `back_m` m nearer to the arm's own side than it let go.
+    """
+    (x, y), yaw = at, radial_yaw(arm, *at)
+    yield alone(arm, f"carry it to {into}", (x, y, CARRY_Z_M), yaw, 0.0)
+    yield alone(arm, f"lower it into {into}", (x, y, rim_m + OVER_RIM_M), yaw, 0.0, precise=True)
+    yield alone(arm, "let it go", (x, y, rim_m + OVER_RIM_M), yaw, 1.0, precise=True)
+    y += OUTWARD[arm] * back_m
+    yield alone(arm, "move away", (x, y, CARRY_Z_M), radial_yaw(arm, x, y), 1.0)
+
+
+def retreat(arm: str, x: float, out: float) -> Move:
+    """The arm's open hand to `x` m and `out` m from the midline on its own side, to leave the middle to the other."""
+    y = MIDLINE_Y_M + OUTWARD[arm] * out
+    return alone(arm, "make room", (x, y, CARRY_Z_M), radial_yaw(arm, x, y), 1.0)
+
+
+def together(one: Iterator[Move], other: Iterator[Move]) -> Iterator[Move]:
+    """Two arms' moves in step, each as long as the longer of the two; what is left of one is done alone."""
+    for first, second in zip_longest(one, other):
+        moves = [move for move in (first, second) if move is not None]
+        yield _both(*moves) if len(moves) == 2 else moves[0]
+
+
+def _both(one: Move, other: Move) -> Move:
+    said = sorted((move.subtask, arm) for move in (one, other) for arm in move.reaches)
+    each = "; ".join(f"{arm}: {subtask}" for subtask, arm in said)  # sorted, so that a mirrored scene mirrors them
+    return Move(
+        subtask=one.subtask if one.subtask == other.subtask else each,
+        reaches={**one.reaches, **other.reaches},
+        precise=one.precise or other.precise,
+        least_s=max(one.least_s, other.least_s),
+    )
+
+
+def _tool_for(physics: Physics, arm: str, name: str, at: Triple, yaw: float) -> Array:
+    """Where the tool must be, m, for the block to be at `at` as it really lies in the hand."""
+    held = physics.tool_pose(arm).inverse() @ physics.object_pose(name)  # tool_from_block
+    return np.array(at) - tool_down(arm, (0.0, 0.0, 0.0), yaw).rotation @ held.translation

@@ -1,0 +1,114 @@
+"""Stack one named block on another: one arm brings the lower one to the middle, the other one puts the upper on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import mujoco
+import numpy as np
+
+from forearm.cell.physics import Physics
+from forearm.cell.posture import OTHER, nearest_side, start_joints
+from forearm.cell.scene import MIDLINE_Y_M
+from forearm.cell.setup import Setup
+from forearm.cell.tasks.blocks import BLOCK_HALF_M, Span, add_block, lying, put, retreat, scatter, take, together
+from forearm.cell.tasks.interface import Move, meaning
+from forearm.cell.variation import COLOURS, sample_look
+from forearm.geometry import Box
+
+SENTENCES = {
+    f"stack the {upper} block on the {lower} block": (upper, lower)
+    for upper in COLOURS
+    for lower in COLOURS
+    if upper != lower
+}
+BLOCKS = ("block_1", "block_2", "block_3")
+BLOCK_X_M: Span = (0.23, 0.38)  # m
+BLOCK_OUT_M: Span = (0.21, 0.365)  # m from the midline: nothing is in the way of the hand in the middle
+MIDDLE_X_M = 0.30  # m, where on the midline they are stacked
+ON_M = 0.016  # m between the middles in x and y at the most, so that the upper one stands by itself
+FLAT = np.cos(np.radians(5.0))  # least upward component of the upper block's up axis
+
+
+class Stack:
+    """Three blocks of different colours; the sentence names the upper and the lower, which lie on different sides."""
+
+    name = "stack"
+    pattern = "stack the {red|green|blue|yellow} block on the {red|green|blue|yellow} block"
+
+    def instructions(self) -> tuple[str, ...]:
+        return tuple(SENTENCES)
+
+    def furnish(self, spec: mujoco.MjSpec) -> None:
+        for name in BLOCKS:
+            add_block(spec, name)
+
+    def sample(self, seed: int, instruction: str | None = None, odd_start: bool = False) -> Setup:
+        rng = np.random.default_rng(seed)
+        colours = [str(colour) for colour in rng.permutation(list(COLOURS))]
+        if instruction is not None:
+            named = self.colours(instruction)
+            colours = [*named, *(colour for colour in colours if colour not in named)]
+        side = str(rng.choice(list(OTHER)))
+        places = scatter([side, OTHER[side], str(rng.choice(list(OTHER)))], BLOCK_X_M, BLOCK_OUT_M, rng)
+        names = [str(name) for name in rng.permutation(BLOCKS)]
+        blocks = [lying(*each, rng) for each in zip(names, colours[:3], places, strict=True)]
+        return Setup(
+            task=self.name,
+            instruction=f"stack the {colours[0]} block on the {colours[1]} block",
+            seed=seed,
+            placements=tuple(blocks),
+            look=sample_look(rng),
+            start=start_joints(rng, frozenset(OTHER) if odd_start else frozenset()),
+            time_limit_s=25.0,
+        )
+
+    def colours(self, instruction: str) -> tuple[str, str]:
+        """The upper and the lower block's colour words of one of this task's sentences.
+
+        Raises:
+            InstructionError: for any other sentence.
+        """
+        return meaning(instruction, SENTENCES)
+
+    def fixtures(self, setup: Setup) -> tuple[Box, ...]:
+        """None: everything here is to be moved, or may be."""
+        return ()
+
+    def reached(self, setup: Setup, physics: Physics) -> bool:
+        upper, lower = self._named(setup)
+        return _stands_on(physics, upper, lower) and not physics.touching(upper) and not physics.touching(lower)
+
+    def progress(self, setup: Setup, physics: Physics) -> float:
+        upper, lower = self._named(setup)
+        if _stands_on(physics, upper, lower):
+            return 0.8 if physics.touching(upper) or physics.touching(lower) else 1.0
+        apart = float(np.hypot(*(physics.object_pose(upper).translation - physics.object_pose(lower).translation)[:2]))
+        held = 0.1 * len(physics.holders(upper)) + 0.1 * len(physics.holders(lower))
+        return held + 0.4 * max(0.0, 1.0 - apart / 0.4)
+
+    def script(self, setup: Setup, physics: Physics) -> Iterator[Move]:
+        (upper, lower), (one, other) = self._named(setup), self.colours(setup.instruction)
+        above, below = (nearest_side(physics.object_pose(name).translation[1]) for name in (upper, lower))
+        yield from together(
+            take(physics, below, lower, f"the {other} block"), take(physics, above, upper, f"the {one} block")
+        )
+        middle = (MIDDLE_X_M, MIDLINE_Y_M, BLOCK_HALF_M + 0.002)
+        yield from put(physics, below, lower, middle, "in the middle")
+        yield retreat(below, MIDDLE_X_M, BLOCK_OUT_M[0])
+        x, y, z = physics.object_pose(lower).translation.tolist()
+        yield from put(physics, above, upper, (x, y, z + 2 * BLOCK_HALF_M + 0.002), f"on the {other} block")
+
+    def _named(self, setup: Setup) -> tuple[str, str]:
+        by_colour = {setup.placement(name).colour: name for name in BLOCKS}
+        upper, lower = self.colours(setup.instruction)
+        return by_colour[upper], by_colour[lower]
+
+
+def _stands_on(physics: Physics, upper: str, lower: str) -> bool:
+    top, under = physics.object_pose(upper), physics.object_pose(lower)
+    dx, dy, dz = np.abs(top.translation - under.translation)
+    higher = abs(dz - 2 * BLOCK_HALF_M) < 0.004 and top.translation[2] > under.translation[2]
+    return bool(
+        max(dx, dy) < ON_M and higher and under.translation[2] < BLOCK_HALF_M + 0.004 and top.rotation[2, 2] > FLAT
+    )

@@ -1,0 +1,187 @@
+"""Tasks that the model was not taught: scenes, goals and demonstrations of work that needs both arms."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import groupby, pairwise
+
+import numpy as np
+import pytest
+
+from forearm.cell.demonstrator import rehearse
+from forearm.cell.physics import Physics
+from forearm.cell.posture import OTHER, OUTWARD, nearest_side
+from forearm.cell.scene import MIDLINE_Y_M
+from forearm.cell.setup import Setup
+from forearm.cell.solver import Performance, task_model
+from forearm.cell.tasks import clear_the_pad, open_the_box, put_everything_in_box, stack
+from forearm.cell.tasks.blocks import APART_M, BLOCK_HALF_M, scatter
+from forearm.cell.tasks.clear_the_pad import ClearThePad
+from forearm.cell.tasks.interface import Task
+from forearm.cell.tasks.open_the_box import OpenTheBox
+from forearm.cell.tasks.put_everything_in_box import PutEverythingInBox
+from forearm.cell.tasks.stack import Stack
+from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.robot.mirror import MIRROR_Y_M, mirror_positions
+
+NEW: tuple[Task, ...] = (
+    ClearThePad(),
+    Stack(),
+    PutEverythingInBox(),
+    OpenTheBox(),
+)
+Point = tuple[float, float, float]
+
+
+def moved(setup: Setup, places: Mapping[str, Point]) -> Physics:
+    """The scene with these things at other places, half a second later."""
+    placements = tuple(
+        replace(each, position=places[each.name], yaw=0.0) if each.name in places else each for each in setup.placements
+    )
+    physics = Physics(task_model(setup.task), replace(setup, placements=placements))
+    physics.advance(250)
+    return physics
+
+
+def mirrored(setup: Setup) -> Setup:
+    placements = tuple(
+        replace(each, position=(each.position[0], 2 * MIRROR_Y_M - each.position[1], each.position[2]), yaw=-each.yaw)
+        for each in setup.placements
+    )
+    return replace(setup, placements=placements, start=tuple(mirror_positions(np.array(setup.start))))
+
+
+def performed(setup: Setup) -> tuple[np.ndarray, list[str]]:
+    """Every target (T, 14), and what was said to be done in the order in which it was."""
+    ticks = list(Performance(setup, seed=1, speed=1.0, noise_amplitude=0.0).ticks())
+    return np.stack([tick.target for tick in ticks]), [phrase for phrase, _ in groupby(tick.subtask for tick in ticks)]
+
+
+def with_sides_swapped(phrase: str) -> str:
+    return re.sub("left|right", lambda found: OTHER[found[0]], phrase)
+
+
+@pytest.mark.parametrize("task", NEW, ids=lambda task: task.name)
+@pytest.mark.parametrize("seed", [3, pytest.param(4, marks=pytest.mark.slow)])
+def test_the_demonstrator_does_it_and_moves_both_arms(task: Task, seed: int) -> None:
+    performance = Performance(task.sample(seed), seed=seed, speed=1.0, noise_amplitude=0.0)
+    rows = np.stack([tick.target for tick in performance.ticks()])
+    assert performance.success
+    grips = np.abs(np.diff(rows[:, BIMANUAL_YAM.grippers], axis=0)).sum(axis=0)
+    assert (grips >= 1.0 - 1e-6).all()  # each hand closed at least once
+
+
+@pytest.mark.parametrize("task", NEW, ids=lambda task: task.name)
+def test_no_sentence_names_a_side_and_a_mirrored_scene_is_done_by_the_mirrored_motion(task: Task) -> None:
+    setup = task.sample(2)
+    assert not any(side in sentence for side in OTHER for sentence in task.instructions())
+    (targets, phrases), (other_targets, other_phrases) = performed(setup), performed(mirrored(setup))
+    assert [with_sides_swapped(phrase) for phrase in phrases] == other_phrases
+    before_contact = slice(0, 20)
+    np.testing.assert_allclose(mirror_positions(targets)[before_contact], other_targets[before_contact], atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", NEW, ids=lambda task: task.name)
+def test_askew_and_hurried_demonstrations_from_anywhere_mostly_succeed(task: Task) -> None:
+    assert sum(rehearse(task.sample(seed, odd_start=True), seed=seed) for seed in range(10, 16)) >= 5
+
+
+def test_scattered_things_lie_on_the_sides_asked_for_and_apart() -> None:
+    for seed in range(20):
+        sides = ["left", "right", "right", "left"]
+        places = scatter(sides, (0.2, 0.3), (0.15, 0.36), np.random.default_rng(seed))
+        assert [nearest_side(y) for _, y in places] == sides
+        apart = [np.hypot(x - u, y - v) for i, (x, y) in enumerate(places) for u, v in places[:i]]
+        assert min(apart) >= APART_M
+
+
+def test_the_pad_has_no_room_beside_the_grey_block_and_counts_only_once_it_is_cleared() -> None:
+    task = ClearThePad()
+    setup = task.sample(1)
+    x, y, _ = setup.placement("pad").position
+    room = clear_the_pad.PAD_HALF_M[0] - clear_the_pad.OBSTACLE_HALF_M[0] + clear_the_pad.OBSTACLE_SPREAD_M
+    assert room < 2 * BLOCK_HALF_M
+    asked = next(each for each in setup.placements if each.colour == task.colour(setup.instruction)).name
+    other = next(name for name in clear_the_pad.BLOCKS if name != asked)
+    helper = OTHER[nearest_side(setup.placement(asked).position[1])]
+    on_pad = (x, y, 0.024)
+    aside = (0.40, MIDLINE_Y_M + OUTWARD[helper] * 0.15, 0.04)
+    done = moved(setup, {asked: on_pad, "obstacle": aside})
+    assert task.reached(setup, done)
+    assert task.progress(setup, done) == 1.0
+    assert not task.reached(setup, moved(setup, {asked: (x, y, 0.104)}))  # on top of the grey block
+    assert not task.reached(setup, moved(setup, {"obstacle": aside}))
+    assert task.progress(setup, moved(setup, {"obstacle": aside})) == 0.5
+    assert not task.reached(setup, moved(setup, {other: on_pad, "obstacle": aside}))
+
+
+def test_the_words_say_which_block_is_the_upper_one() -> None:
+    task = Stack()
+    setup = task.sample(1)
+    upper, lower = task.colours(setup.instruction)
+    names = {each.colour: each.name for each in setup.placements}
+    place = (0.30, MIDLINE_Y_M)
+    stacked = moved(setup, {names[lower]: (*place, 0.02), names[upper]: (*place, 0.06)})
+    assert task.reached(setup, stacked)
+    assert task.progress(setup, stacked) == 1.0
+    other_way = replace(setup, instruction=f"stack the {lower} block on the {upper} block")
+    assert other_way.instruction in task.instructions()
+    assert not task.reached(other_way, stacked)
+    askew = moved(setup, {names[lower]: (*place, 0.02), names[upper]: (place[0] + 0.018, place[1], 0.06)})
+    assert not task.reached(setup, askew)
+    third = next(name for name in stack.BLOCKS if name not in (names[upper], names[lower]))
+    assert not task.reached(setup, moved(setup, {third: (*place, 0.02), names[upper]: (*place, 0.06)}))
+
+
+def test_named_blocks_lie_on_different_sides() -> None:
+    task = Stack()
+    setup = task.sample(5, "stack the green block on the yellow block")
+    sides = {each.colour: nearest_side(each.position[1]) for each in setup.placements}
+    assert sides["green"] != sides["yellow"]
+    assert len(sides) == 3
+
+
+def test_everything_must_be_in_the_box() -> None:
+    task = PutEverythingInBox()
+    setup = task.sample(1)
+    x, y, _ = setup.placement("box").position
+    spots = [(-0.05, -0.045), (0.0, -0.045), (0.05, -0.045), (-0.045, 0.03), (0.045, 0.03)]
+    places = {name: (x + dx, y + dy, 0.03) for name, (dx, dy) in zip(put_everything_in_box.THINGS, spots, strict=True)}
+    done = moved(setup, places)
+    assert task.reached(setup, done)
+    assert task.progress(setup, done) == 1.0
+    for name in put_everything_in_box.THINGS:
+        but_one = moved(setup, {each: at for each, at in places.items() if each != name})
+        assert not task.reached(setup, but_one)
+        assert task.progress(setup, but_one) == pytest.approx(0.72)
+
+
+def test_arms_take_turns_over_the_box_and_never_are_over_it_together() -> None:
+    setup = PutEverythingInBox().sample(3)
+    performance = Performance(setup, seed=3, speed=1.0, noise_amplitude=0.0)
+    over, turns = 0.12, list[str]()  # m from the midline
+    for _ in performance.ticks():
+        outs = {arm: abs(performance.physics.tool_pose(arm).translation[1] - MIDLINE_Y_M) for arm in OTHER}
+        inside = [arm for arm, out in outs.items() if out < over]
+        assert len(inside) < 2
+        turns += [arm for arm in inside if turns[-1:] != [arm]]
+    assert len(turns) == 5
+    assert all(one != other for one, other in pairwise(turns))
+
+
+def test_the_lid_keeps_the_block_out_of_the_box() -> None:
+    task = OpenTheBox()
+    setup = task.sample(1)
+    asked = next(each for each in setup.placements if each.colour == task.colour(setup.instruction)).name
+    other = next(name for name in open_the_box.BLOCKS if name != asked)
+    x, y, _ = setup.placement("box").position
+    aside = (0.28, MIDLINE_Y_M + OUTWARD[OTHER[nearest_side(setup.placement(asked).position[1])]] * 0.15, 0.03)
+    inside = (x, y, 0.03)
+    opened = moved(setup, {"lid": aside, asked: inside})
+    assert task.reached(setup, opened)
+    assert task.progress(setup, opened) == 1.0
+    on_the_lid = moved(setup, {asked: (x + 0.04, y, 0.09)})
+    assert not task.reached(setup, on_the_lid)
+    assert task.progress(setup, on_the_lid) == 0.0
+    assert not task.reached(setup, moved(setup, {"lid": aside, other: inside}))
