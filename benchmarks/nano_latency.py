@@ -20,10 +20,12 @@ from forearm.cell.simulator import CellRobot
 from forearm.clock import SimulatedClock
 from forearm.messages import Observation, Request
 from forearm.model import checkpoint
+from forearm.model.checkpoint import Checkpoint
 from forearm.model.flow import sample
 from forearm.model.reasoner import Reasoner
 from forearm.policy.choice import MODEL, tasks_for
 from forearm.policy.reasoning import ReasoningPolicy
+from forearm.policy.seeing import see
 
 SCENES = 8  # of each task
 REPEATS = 5
@@ -42,9 +44,9 @@ def observations() -> list[Observation]:
 
 
 @torch.inference_mode()
-def parts(policy: ReasoningPolicy, model: Reasoner, observation: Observation) -> dict[str, float]:
+def parts(policy: ReasoningPolicy, made: Checkpoint[Reasoner], observation: Observation) -> dict[str, float]:
     """Seconds of each part of one decision, and of the whole through the policy."""
-    spent = dict[str, float]()
+    spent, model = dict[str, float](), made.model
 
     def timed(name: str, work: Callable[[], object]) -> object:
         started = time.perf_counter()
@@ -53,7 +55,7 @@ def parts(policy: ReasoningPolicy, model: Reasoner, observation: Observation) ->
         return done
 
     timed("whole decision", lambda: policy.decide(Request(observation=observation)))
-    sight, _, tools = policy._sight(observation)  # the same inputs, to take the decision apart
+    sight, _, tools = see(observation, made.words, made.scales)  # the same inputs, to take the decision apart
     timed("vision", lambda: (model.top_stem(sight.top), model.wrist_stem(sight.wrists.flatten(0, 1))))
     cache = model.new_cache()
     reading = timed("vision and decoder", lambda: model.read(sight, cache))
@@ -73,7 +75,7 @@ def measure(threads: int, seen: list[Observation]) -> dict[str, dict[str, float]
     made = checkpoint.read(checkpoint.SHIPPED)
     policy = ReasoningPolicy(made)
     policy.decide(Request(observation=seen[0]))
-    rows = [parts(policy, made.model, each) for _ in range(REPEATS) for each in seen]
+    rows = [parts(policy, made, each) for _ in range(REPEATS) for each in seen]
     by_part = {name: np.array([row[name] for row in rows]) * 1e3 for name in rows[0]}
     return {name: {"p50": float(np.median(ms)), "p99": float(np.quantile(ms, 0.99))} for name, ms in by_part.items()}
 
