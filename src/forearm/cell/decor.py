@@ -16,6 +16,7 @@ from forearm.cell.variation import NEUTRAL_K, Colour, Light, Look, Rod, Texture,
 SECOND_RADIATION_M_K = 1.438777e-2  # m K, hc/k (CODATA 2018)
 RGB_M = (610e-9, 545e-9, 465e-9)  # m, where the three channels of a colour sensor are most sensitive
 PAINT_HALF_M = 0.0001  # m, half the thickness of a painted field: less than depth can tell
+LAMP_M = 2.0  # m from the table's middle, as high as the ceiling's light hangs
 CEILING, HEADLIGHT = 1, 0  # MuJoCo draws the light at the camera first
 
 
@@ -49,6 +50,7 @@ def _move_to_lamp(scene: mujoco.MjvScene, light: Light) -> None:
     moved = light.lamp_share * (head.diffuse + head.ambient)
     ceiling.diffuse[:] = (ceiling.diffuse * -ceiling.dir[2] + moved) / -direction[2]
     ceiling.dir[:] = direction
+    ceiling.pos[:] = np.array([TABLE_X_M, MIDLINE_Y_M, 0.0]) - LAMP_M * direction  # its shadows are seen from here
     for part in (head.diffuse, head.ambient):
         part[:] *= 1.0 - light.lamp_share
     scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = True
