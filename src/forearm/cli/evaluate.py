@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,7 +19,34 @@ if TYPE_CHECKING:
     from forearm.evaluation.trial import Trial, TrialResult
     from forearm.policy.choice import MakePolicy
 
-EVERY_TASK = ("put-in-box", "hand-over", "lift")
+TAUGHT = ("put-in-box", "hand-over", "lift")  # what the weights that come with the package know
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """A look at results that there are.
+
+    Attributes:
+        compare: runs nothing, sets two result files side by side on the seeds that both have: the second's rate minus
+            the first's with an interval (Agresti and Min) and McNemar's exact probability.
+        rerun: runs one trial of this result file again and leaves a folder with its log and report; exits 1 when it did
+            not go as the file says.
+        trial: which one, from 0, in the order of the file.
+        out: a new folder for the rerun; by default runs/rerun-FILE-TRIAL.
+    """
+
+    compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="A B")] = None
+    rerun: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    trial: int = 0
+    out: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where a rerun goes."""
+        return self.out or Path("runs") / f"rerun-{self.rerun.stem if self.rerun else ''}-{self.trial}"
+
+
+NO_REVIEW = Review()
 
 
 def evaluate(
@@ -32,10 +59,7 @@ def evaluate(
     policy: str = "model",
     words: Literal["asked", "swap"] = "asked",
     intervene: Literal["point", "trace", "stated-point", "erase"] | None = None,
-    compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="A B")] = None,
-    rerun: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
-    trial: int = 0,
-    out: Path | None = None,
+    review: tyro.conf.OmitArgPrefixes[Review] = NO_REVIEW,
 ) -> int:
     """Tries every task with every seed, guard and vetting on, and writes what came of it.
 
@@ -50,7 +74,7 @@ def evaluate(
       forearm eval --rerun glare.json --trial 31
 
     Args:
-        task: put-in-box, hand-over or lift; may be given several times; all of them by default.
+        task: put-in-box, hand-over or lift; may be given several times; these three by default.
         json_file: gets the result.
         suite: clean scenes; perturbed, with one thing about them changed at a time; other cells of the same kind; or
             pictures and decisions that come late. All but the first try the clean scenes too, to compare with.
@@ -62,43 +86,44 @@ def evaluate(
         intervene: changes the model's plan between reasoning and acting, to see whether the plan causes the action:
             point points at the other block, stated-point only says so, erase hides the plan, and trace measures at
             every decision how far the tools' paths follow a trace shifted by 4 cm.
-        compare: runs nothing, sets two result files side by side on the seeds that both have: the second's rate minus
-            the first's with an interval (Agresti and Min) and McNemar's exact probability.
-        rerun: runs one trial of this result file again and leaves a folder with its log and report; exits 1 when it did
-            not go as the file says.
-        trial: which one, from 0, in the order of the file.
-        out: a new folder for the rerun; by default runs/rerun-FILE-TRIAL.
+        review: looks at results that there are instead of making any.
     """
-    if compare is not None:
-        return _compare(*compare)
-    if rerun is not None:
-        return _rerun(rerun, trial, out or Path("runs") / f"rerun-{rerun.stem}-{trial}")
     from forearm.errors import InputError
-    from forearm.evaluation.comparison import against_clean
     from forearm.evaluation.plans import planned
     from forearm.evaluation.subject import subject
-    from forearm.evaluation.suite import Journal, summarize
+    from forearm.evaluation.suite import Journal
 
+    if review.compare is not None:
+        return _compare(*review.compare)
+    if review.rerun is not None:
+        return _rerun(review.rerun, review.trial, review.folder)
     if json_file is None:
         raise InputError("evaluation: got no file for the result, one is needed; add --json FILE")
     first, end = _seeds(seeds)
-    tasks = task or EVERY_TASK
+    tasks = task or TAUGHT
     trials = planned(suite, tasks, range(first, end), words, variation)
     make_policy, about = subject(policy, intervene)
-    about |= {"seeds": [first, end], "tasks_asked": list(tasks), "words": words, "suite": suite}
-    about |= {"variations_asked": list(variation)}
+    about |= {"seeds": [first, end], "tasks_asked": tasks, "words": words, "suite": suite, "only": variation}
     journal = Journal(json_file.with_suffix(".unfinished.jsonl"), about)
     results = _results(trials, make_policy, workers or os.cpu_count() or 1, journal)
+    _conclude(json_file, about, results)
+    journal.discard()
+    return Exit.DONE
+
+
+def _conclude(path: Path, about: dict[str, Any], results: Sequence[TrialResult]) -> None:
+    """Writes the result file and shows its tables."""
+    from forearm.evaluation.comparison import against_clean
+    from forearm.evaluation.suite import summarize
+
     summaries = summarize(result for result in results if not result.variation)
     compared = against_clean(results)
     document = {**about, "tasks": {name: asdict(each) for name, each in summaries.items()}}
     document["variations"] = [each.record() for each in compared]
-    _write(json_file, {**document, "trials": [result.record() for result in results]})
-    journal.discard()
+    _write(path, {**document, "trials": [result.record() for result in results]})
     print_summaries(summaries)
     if compared:
         print_comparisons(compared, ("clean", "varied"))
-    return Exit.DONE
 
 
 def _compare(first: Path, second: Path) -> int:

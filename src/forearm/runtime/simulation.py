@@ -118,9 +118,8 @@ class Simulation:
         workspace = Workspace(fixtures=task_named(setup.task).fixtures(setup))
         vetting = Vetting(limits, workspace=workspace, model_digest=digest)
         guard, chunks = Guard(limits, workspace=workspace), ChunkBuffer(limits)
-        inference = self._inference(vetting)
         # What a recovery or a person asks for comes from no model, says so, and is vetted as that.
-        helm = Helm(inference, Vetting(limits, workspace=workspace))
+        helm = Helm(self._inference(vetting), Vetting(limits, workspace=workspace))
         session = Session(
             charge=charge,
             robot=self._robot,
