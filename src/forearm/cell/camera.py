@@ -61,7 +61,7 @@ class Cameras:
         self._sizes[OUTSIDE] = OUTSIDE_SIZE
 
     def capture(self, model: mujoco.MjModel, data: mujoco.MjData, name: str, look: Look = PLAIN) -> Capture:
-        """What camera `name` sees now. Blocks for the render, 1.5 to 8 ms; four times that where a lamp throws shadows.
+        """What camera `name` sees now. Blocks for the render, 1.5 to 8 ms, longer where a lamp throws shadows.
 
         The outside camera sees what everybody sees, but without glare, noise and holes of its own.
         """

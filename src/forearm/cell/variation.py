@@ -170,7 +170,8 @@ class Matter:
 class Pace:
     """When things come: s beyond what is usual; a jitter is the largest of a uniform draw added each time.
 
-    `image_*` is from the capture of images to where they can be read, `answer_*` from an observation to its decision.
+    `image_*` is from the capture of images to where they can be read, `answer_*` from an observation to its decision,
+    on a simulated clock; in real time a decision takes what it takes.
     """
 
     image_s: float = 0.0

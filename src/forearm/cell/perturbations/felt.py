@@ -8,7 +8,7 @@ from dataclasses import replace
 import mujoco
 import numpy as np
 
-from forearm.cell.perturbations.interface import graded
+from forearm.cell.perturbations.interface import either_way, graded
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.solver import task_model
@@ -77,7 +77,7 @@ def _footprints(setup: Setup) -> Iterator[tuple[float, float, float]]:
 
 
 def _size(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
-    return replace(setup, matter=replace(setup.matter, size=float(amount ** rng.choice([-1.0, 1.0]))))
+    return replace(setup, matter=replace(setup.matter, size=amount ** either_way(rng)))
 
 
 def _mass(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
@@ -90,8 +90,9 @@ def _friction(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup
 
 def _colour(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
     by = rng.choice([-1.0, 1.0], size=(len(setup.placements), 3)) * amount
-    painted = tuple(shaded(each, shift) for each, shift in zip(setup.placements, by, strict=True))
-    return replace(setup, placements=painted)
+    return replace(
+        setup, placements=tuple(shaded(each, shift) for each, shift in zip(setup.placements, by, strict=True))
+    )
 
 
 def shaded(placement: Placement, by: np.ndarray) -> Placement:
@@ -109,7 +110,7 @@ def painted(setup: Setup) -> bool:
 
 def _fixture_shift(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
     # Along x alone: across, a fixture would come to stand where objects lie.
-    by = amount * float(rng.choice([-1.0, 1.0]))
+    by = amount * either_way(rng)
     fixed = set(_fixtures(setup))
     moved = tuple(
         replace(each, position=(each.position[0] + by, *each.position[1:])) if each.name in fixed else each
@@ -133,7 +134,7 @@ def has_fixtures(setup: Setup) -> bool:
 
 
 def _table_height(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
-    return replace(setup, matter=replace(setup.matter, table_m=amount * float(rng.choice([-1.0, 1.0]))))
+    return replace(setup, matter=replace(setup.matter, table_m=amount * either_way(rng)))
 
 
 def _finger_wear(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:

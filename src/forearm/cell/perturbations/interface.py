@@ -28,6 +28,11 @@ class Vary(Protocol):
         ...
 
 
+def either_way(rng: np.random.Generator) -> float:
+    """1 or -1, alike."""
+    return float(rng.choice([-1.0, 1.0]))
+
+
 def any_setup(setup: Setup) -> bool:
     """Every scene has what this needs."""
     return True

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from forearm.cell.perturbations.interface import graded
+from forearm.cell.perturbations.interface import either_way, graded
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.variation import Glare, Look, Mount, Rod, Texture, Vector
@@ -27,18 +27,14 @@ def _look(setup: Setup, look: Look) -> Setup:
     return replace(setup, look=look)
 
 
-def _either_way(rng: np.random.Generator) -> float:
-    return float(rng.choice([-1.0, 1.0]))
-
-
-def direction(rng: np.random.Generator) -> np.ndarray:
+def _direction(rng: np.random.Generator) -> np.ndarray:
     """A unit vector (3,), every direction alike."""
     drawn = rng.normal(size=3)
     return drawn / np.linalg.norm(drawn)
 
 
 def _brightness(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
-    factor = amount ** _either_way(rng)
+    factor = amount ** either_way(rng)
     return _look(setup, replace(setup.look, light=replace(setup.look.light, factor=factor)))
 
 
@@ -72,24 +68,24 @@ def _occlusion(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setu
     middle = TOP_CAMERA.translation + ROD_AT * (seen - TOP_CAMERA.translation)
     angle = rng.uniform(0.0, np.pi)
     along = TOP_CAMERA.rotation @ np.array([np.cos(angle), np.sin(angle), 0.0]) * ROD_HALF_M
-    rod = Rod(start=vector(middle - along), end=vector(middle + along), radius_m=amount)
+    rod = Rod(start=_vector(middle - along), end=_vector(middle + along), radius_m=amount)
     return _look(setup, replace(setup.look, rods=(rod,)))
 
 
 def _top_shift(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
-    return _mounted(setup, Mount(camera="top", shift=vector(direction(rng) * amount)))
+    return _mounted(setup, Mount(camera="top", shift=_vector(_direction(rng) * amount)))
 
 
 def _top_turn(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
-    return _mounted(setup, Mount(camera="top", turn=vector(direction(rng) * np.radians(amount))))
+    return _mounted(setup, Mount(camera="top", turn=_vector(_direction(rng) * np.radians(amount))))
 
 
 def _wrist_shift(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
-    return _mounted(setup, *(Mount(camera=name, shift=vector(direction(rng) * amount)) for name in WRISTS))
+    return _mounted(setup, *(Mount(camera=name, shift=_vector(_direction(rng) * amount)) for name in WRISTS))
 
 
 def _wrist_turn(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
-    return _mounted(setup, *(Mount(camera=name, turn=vector(direction(rng) * np.radians(amount))) for name in WRISTS))
+    return _mounted(setup, *(Mount(camera=name, turn=_vector(_direction(rng) * np.radians(amount))) for name in WRISTS))
 
 
 def _mounted(setup: Setup, *mounts: Mount) -> Setup:
@@ -97,7 +93,7 @@ def _mounted(setup: Setup, *mounts: Mount) -> Setup:
 
 
 def _exposure(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
-    return _sensed(setup, stops=amount * _either_way(rng))
+    return _sensed(setup, stops=amount * either_way(rng))
 
 
 def _noise(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
@@ -116,7 +112,7 @@ def _sensed(setup: Setup, **changes: float) -> Setup:
     return _look(setup, replace(setup.look, sensor=replace(setup.look.sensor, **changes)))
 
 
-def vector(values: np.ndarray) -> Vector:
+def _vector(values: np.ndarray) -> Vector:
     """Three plain numbers."""
     x, y, z = (float(value) for value in values)
     return x, y, z
