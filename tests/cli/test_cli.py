@@ -138,9 +138,33 @@ def test_an_evaluation_writes_its_counts_and_exits_zero_however_the_trials_went(
     assert [path.name for path in file.parent.iterdir()] == ["out.json"]
 
 
+@pytest.mark.slow
+def test_a_perturbed_evaluation_compares_with_clean_scenes_and_one_trial_of_it_is_run_again(tmp_path: Path) -> None:
+    file, folder = tmp_path / "out.json", tmp_path / "run"
+    arguments = ("--suite", "perturbed", "--variation", "mass:mild", "--policy", "demonstrator", "--workers", "1")
+    ended = forearm("eval", "--task", "lift", "--seeds", "5:6", *arguments, "--json", str(file))
+    assert ended.returncode == 0, ended.stderr
+    document = json.loads(file.read_text())
+    assert document["tasks"]["lift"]["trials"] == 1
+    assert [trial["variation"] for trial in document["trials"]] == ["", "mass:mild"]
+    (mass,) = document["variations"]
+    assert (mass["variation"], mass["pairs"], mass["successes"]) == ("mass:mild", 1, [1, 1])
+    again = forearm("eval", "--rerun", str(file), "--trial", "1", "--out", str(folder))
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.strip() == str(folder)
+    assert (folder / "report.html").is_file()
+    compared = forearm("eval", "--compare", str(file), str(file))
+    assert compared.returncode == 0, compared.stderr
+    assert "+0%" in compared.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
+        (("--task", "lift", "--suite", "perturbed", "--variation", "glair"), "did you mean 'glare'"),
+        (("--task", "lift", "--variation", "glare"), "name another suite"),
+        (("--compare", "no.json", "none.json"), "result file no.json"),
+        (("--rerun", "no.json", "--trial", "2"), "result file no.json"),
         (("--task", "lift", "--seeds", "5"), "FIRST:END"),
         (("--task", "lfit", "--seeds", "5:6"), "did you mean 'lift'"),
         (("--task", "lift", "--task", "stack", "--seeds", "5:6"), "allowed are put-in-box, hand-over or lift"),

@@ -136,3 +136,12 @@ def test_an_observation_that_waited_too_long_is_not_thought_about() -> None:
     assert late.verdict.vetted is None
     assert policy.asked == 0
     assert think(policy, Vetting(LIMITS), request, lambda: ns(1.0) + ns(AGES.request_s)).verdict.vetted
+
+
+def test_a_jittery_answer_comes_later_than_anybody_was_told() -> None:
+    late = iter([0.03, 0.0])
+    inference = SimulatedInference(Wave(), Vetting(LIMITS), latency_s=0.05, jitter=lambda: next(late))
+    for stamp_s, ready_s in ((1.0, 1.08), (2.0, 2.05)):
+        inference.offer(seen(stamp_s), 0)
+        assert inference.take(ns(ready_s - 0.001)) is None
+        assert inference.take(ns(ready_s)) is not None

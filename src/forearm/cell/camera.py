@@ -15,12 +15,18 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from forearm.cell.scene import OUTSIDE, OUTSIDE_SIZE
+from forearm.cell.decor import decorate, light_up
+from forearm.cell.scene import OUTSIDE, OUTSIDE_SIZE, TABLE_HALF_M
+from forearm.cell.sensor import exposed, with_glare, with_holes
+from forearm.cell.variation import Look
 from forearm.errors import RobotError
+from forearm.geometry import Pinhole, Pose
 from forearm.robot.embodiment import BIMANUAL_YAM
 
 SUPERSAMPLING = {"top": 2, "left": 1, "right": 1, OUTSIDE: 1}  # rendered pixels per image pixel and axis
 OUTSIDE_FILL = 0.32  # of full scale: the light at the outside camera, so that people see dark arms
+PLAIN = Look()
+MOST_GEOMS = 1500  # that a scene has room for: some 80 of the cell itself, the rest for fields on the table
 FAR_M = 4.0  # m, beyond this a depth camera of this kind sees nothing
 
 
@@ -47,15 +53,18 @@ class Cameras:
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
         self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
-        self._scene = mujoco.MjvScene(model, maxgeom=400)
+        self._scene = mujoco.MjvScene(model, maxgeom=MOST_GEOMS)
         self._option = mujoco.MjvOption()
         self._view = mujoco.MjvCamera()
         self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._sizes = {camera.name: (camera.width, camera.height) for camera in BIMANUAL_YAM.cameras}
         self._sizes[OUTSIDE] = OUTSIDE_SIZE
 
-    def capture(self, model: mujoco.MjModel, data: mujoco.MjData, name: str) -> Capture:
-        """What camera `name` sees now. Blocks for the render, 1.5 to 8 ms."""
+    def capture(self, model: mujoco.MjModel, data: mujoco.MjData, name: str, look: Look = PLAIN) -> Capture:
+        """What camera `name` sees now. Blocks for the render, 1.5 to 8 ms, longer where a lamp throws shadows.
+
+        The outside camera sees what everybody sees, but without glare, noise and holes of its own.
+        """
         self._gl.make_current()
         scale = SUPERSAMPLING[name]
         width, height = (size * scale for size in self._sizes[name])
@@ -67,6 +76,8 @@ class Cameras:
         if name == OUTSIDE:
             self._scene.lights[0].diffuse[:] = OUTSIDE_FILL
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+        light_up(self._scene, look.light)
+        decorate(self._scene, look, float(model.geom("table").pos[2]) + TABLE_HALF_M[2])
         viewport = mujoco.MjrRect(0, 0, width, height)
         pixels = np.empty((height, width, 3), dtype=np.uint8)
         buffer = np.empty((height, width), dtype=np.float32)
@@ -76,7 +87,8 @@ class Cameras:
         if scale == 2:
             pixels, metres = _halve_pixels(pixels), _halve_depth(metres)
         metres = np.where(metres < FAR_M, metres, np.float32(np.nan))
-        return Capture(pixels=pixels[::-1].copy(), metres=metres[::-1].astype(np.float32))
+        capture = Capture(pixels=pixels[::-1].copy(), metres=metres[::-1].astype(np.float32))
+        return capture if name == OUTSIDE else _sensed(capture, model, data, self._view.fixedcamid, look)
 
     def close(self) -> None:
         """Frees the renderer; call it in the thread that made it. Safe to call twice."""
@@ -93,6 +105,18 @@ class Cameras:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _sensed(capture: Capture, model: mujoco.MjModel, data: mujoco.MjData, camera: int, look: Look) -> Capture:
+    """What the sensors of that camera make of it; the draws of a picture are those of its camera and physics step."""
+    height, width, _ = capture.pixels.shape
+    pinhole = Pinhole(width=width, height=height, fovy=float(np.radians(model.cam_fovy[camera])))
+    rng = np.random.default_rng((look.sensor.seed, camera, round(data.time / model.opt.timestep)))
+    # MuJoCo's cameras look along -z with y up; ours along +z with y down.
+    rotation = data.cam_xmat[camera].reshape(3, 3) * np.array([1.0, -1.0, -1.0])
+    cell_from_camera = Pose(rotation=rotation, translation=data.cam_xpos[camera].copy())
+    pixels = with_glare(capture.pixels, look.glares, cell_from_camera, pinhole)
+    return Capture(pixels=exposed(pixels, look.sensor, rng), metres=with_holes(capture.metres, look.sensor, rng))
 
 
 def _context(width: int, height: int) -> Any:

@@ -125,7 +125,7 @@ def depth_cells(metres: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _record(rows: _Rows, physics: Physics, cameras: Cameras, tick: Tick) -> None:
     for camera in BIMANUAL_YAM.cameras:
-        capture = cameras.capture(physics.model, physics.data, camera.name)
+        capture = cameras.capture(physics.model, physics.data, camera.name, physics.look)
         rows.images.setdefault(camera.name, []).append(capture.pixels)
         if camera is BIMANUAL_YAM.cameras[0]:
             rows.depth_cells.append(depth_cells(capture.metres))

@@ -11,14 +11,14 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from forearm.cell.scene import OBJECT_FRICTION
 from forearm.cell.setup import Setup
-from forearm.cell.variation import Placement
+from forearm.cell.variation import Mount, Placement
 from forearm.geometry import Pose
 from forearm.robot.embodiment import BIMANUAL_YAM, GRIPPER_STROKE_M
 
 Array = NDArray[np.float64]
 
+GREASE = 2  # priority of a greased surface, above every other's
 GREASED = 0.01  # coefficient of friction of a surface that fingers cannot hold
 RIGID = 0.9999  # impedance of that friction: MuJoCo's usual 0.9 lets a pushed joint creep
 JAMMED = 200.0  # N m, friction in a jammed joint: more than three times what its motor gives
@@ -27,17 +27,25 @@ JAMMED = 200.0  # N m, friction in a jammed joint: more than three times what it
 class Physics:
     """One cell in motion: the task's `model` as `setup` starts it, with the joints held there.
 
-    `model` and `data` are MuJoCo's own, for rendering; only this class changes them.
+    `model` and `data` are MuJoCo's own, for rendering with `look`; only this class changes them.
+
+    Args:
+        model: `solver.cell_model` of the setup.
+        setup: the scene.
     """
 
     def __init__(self, model: mujoco.MjModel, setup: Setup) -> None:
-        self.model = copy.copy(model)  # colours and fixtures below are this cell's alone
+        self.model = copy.copy(model)  # colours, fixtures and cameras below are this cell's alone
+        self.look = setup.look
         self.model.geom("table").rgba[:] = setup.look.table
+        for mount in setup.look.mounts:
+            self._move_camera(mount)
         for placement in setup.placements:
-            self._place_fixture(placement)
+            self._place_fixture(placement, setup.matter.table_m)
+        self._surfaces = self.model.geom_friction.copy(), self.model.geom_priority.copy()
         self.data = mujoco.MjData(self.model)
         for placement in setup.placements:
-            self._place_free(placement)
+            self._place_free(placement, setup.matter.size, setup.matter.table_m)
         arms = BIMANUAL_YAM.arms
         names = [f"{arm.name}_joint{number}" for arm in arms for number in range(1, 8)]
         joints = [self.model.joint(name) for name in names]
@@ -48,6 +56,7 @@ class Physics:
         self._sites = {arm.name: self.model.site(f"tcp_{arm.name}").id for arm in arms}
         self._geom_arm, self._geom_finger = _owners(self.model)
         start = np.array(setup.start)
+        start[BIMANUAL_YAM.grippers] = np.minimum(start[BIMANUAL_YAM.grippers], setup.matter.opening)
         self.data.qpos[self._positions] = start * self._scale
         for arm in arms:
             follower = self.model.joint(f"{arm.name}_joint8").qposadr[0]
@@ -135,10 +144,11 @@ class Physics:
     def grease(self, name: str, greased: bool) -> None:
         """Takes nearly all friction from the object `name`, or gives it back."""
         body = self.model.body(name)
+        frictions, priorities = self._surfaces
         for geom in range(body.geomadr[0], body.geomadr[0] + body.geomnum[0]):
             # Of two surfaces MuJoCo takes the greater friction, unless one has priority.
-            self.model.geom_priority[geom] = int(greased)
-            self.model.geom_friction[geom, 0] = GREASED if greased else OBJECT_FRICTION[0]
+            self.model.geom_priority[geom] = GREASE if greased else priorities[geom]
+            self.model.geom_friction[geom, 0] = GREASED if greased else frictions[geom, 0]
 
     def jam(self, arm: str, jammed: bool) -> None:
         """Jams the six joints of arm "left" or "right", or frees them."""
@@ -154,20 +164,33 @@ class Physics:
         both_ways = pairs + [(other, one) for one, other in pairs]
         return [other for one, other in both_ways if self.model.geom_bodyid[one] == body]
 
-    def _place_fixture(self, placement: Placement) -> None:
+    def _move_camera(self, mount: Mount) -> None:
+        camera = self.model.camera(mount.camera)
+        shift, turn = np.array(mount.shift), np.array(mount.turn)
+        camera.pos[:] += shift  # a camera's body is its optical frame
+        angle = float(np.linalg.norm(turn))
+        if angle > 0.0:
+            turned, drawn = np.empty(4), camera.quat.copy()
+            mujoco.mju_axisAngle2Quat(turned, turn / angle, angle)
+            mujoco.mju_mulQuat(camera.quat, turned, drawn)
+        camera.fovy[:] *= mount.zoom
+
+    def _place_fixture(self, placement: Placement, table_m: float) -> None:
         body = self.model.body(placement.name)
         if placement.rgba is not None:
             first = body.geomadr[0]
             self.model.geom_rgba[first : first + body.geomnum[0]] = placement.rgba
         if body.jntnum[0] == 0:
             body.pos[:] = placement.position
+            body.pos[2] += table_m
             body.quat[:] = _about_z(placement.yaw)
 
-    def _place_free(self, placement: Placement) -> None:
+    def _place_free(self, placement: Placement, size: float, table_m: float) -> None:
         body = self.model.body(placement.name)
         if body.jntnum[0]:
             start = self.model.jnt_qposadr[body.jntadr[0]]
-            self.data.qpos[start : start + 3] = placement.position
+            x, y, z = placement.position
+            self.data.qpos[start : start + 3] = x, y, z * size + table_m  # a larger thing lies as much higher
             self.data.qpos[start + 3 : start + 7] = _about_z(placement.yaw)
 
 

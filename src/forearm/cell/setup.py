@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from forearm.cell.variation import Look, Placement
+from forearm.cell.variation import Look, Matter, Pace, Placement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +12,7 @@ class Setup:
     """All that a run of the cell depends on besides the commands; equal setups play equally.
 
     `start` (J,) are the initial joint positions in embodiment order and units; `time_limit_s` is how long a trial lasts
-    at the most.
+    at the most; `variation` names what was varied on purpose.
     """
 
     task: str
@@ -22,6 +22,9 @@ class Setup:
     look: Look
     start: tuple[float, ...]
     time_limit_s: float
+    matter: Matter = field(default_factory=Matter)
+    pace: Pace = field(default_factory=Pace)
+    variation: str = ""
 
     def placement(self, name: str) -> Placement:
         """Where the object `name` starts.

@@ -15,6 +15,7 @@ import mujoco
 from forearm.cell.camera import Cameras
 from forearm.cell.physics import Physics
 from forearm.cell.scene import OUTSIDE
+from forearm.cell.variation import Look
 from forearm.errors import RobotError
 from forearm.messages import DepthImage, Image
 
@@ -64,7 +65,7 @@ class InlineShutter:
 
     def press(self, physics: Physics, stamp_ns: int) -> None:
         assert self._cameras is not None  # open comes first
-        self._views = _take(self._cameras, physics.model, physics.data, self._names, stamp_ns)
+        self._views = _take(self._cameras, physics.model, physics.data, physics.look, self._names, stamp_ns)
 
     def newest(self) -> Views:
         return self._views
@@ -89,7 +90,7 @@ class BackgroundShutter:
         self._names, self._views, self._failure = tuple(names), Views(images={}, depths={}), ""
         self._pressed, self._idle = threading.Event(), threading.Event()
         self._closing = False
-        self._model, self._still = physics.model, mujoco.MjData(physics.model)
+        self._model, self._look, self._still = physics.model, physics.look, mujoco.MjData(physics.model)
         self._idle.set()
         self._thread = threading.Thread(target=self._work, name="cell cameras", daemon=True)
         self._thread.start()
@@ -121,18 +122,25 @@ class BackgroundShutter:
             with Cameras(self._model) as cameras:
                 while self._pressed.wait() and not self._closing:
                     self._pressed.clear()
-                    self._views = _take(cameras, self._model, self._still, self._names, self._stamp_ns)
+                    self._views = _take(cameras, self._model, self._still, self._look, self._names, self._stamp_ns)
                     self._idle.set()
         except Exception as error:  # reported by the next `newest`: a thread has nobody to raise to
             self._failure = repr(error)
             self._idle.set()
 
 
-def _take(cameras: Cameras, model: mujoco.MjModel, data: mujoco.MjData, names: tuple[str, ...], stamp_ns: int) -> Views:
+def _take(
+    cameras: Cameras,
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    look: Look,
+    names: tuple[str, ...],
+    stamp_ns: int,
+) -> Views:
     images: dict[str, Image] = {}
     depths: dict[str, DepthImage] = {}
     for name in names:
-        seen = cameras.capture(model, data, name)
+        seen = cameras.capture(model, data, name, look)
         images[name] = Image(stamp_ns=stamp_ns, pixels=seen.pixels)
         if name != OUTSIDE:
             depths[name] = DepthImage(stamp_ns=stamp_ns, metres=seen.metres)

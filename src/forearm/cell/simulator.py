@@ -12,10 +12,11 @@ import numpy as np
 
 from forearm.cell import scene
 from forearm.cell.faults import Faults
+from forearm.cell.lag import Lag
 from forearm.cell.physics import Physics
 from forearm.cell.setup import Setup
 from forearm.cell.shutter import InlineShutter, Shutter
-from forearm.cell.solver import TICK_S, task_model
+from forearm.cell.solver import TICK_S, cell_model
 from forearm.cell.stage import Fault
 from forearm.cell.tasks import task_named
 from forearm.cell.tasks.interface import HOLD_S
@@ -63,10 +64,11 @@ class CellRobot:
         self._setup, self._task, self._clock = setup, task_named(setup.task), clock
         self._period_ns = period_ns
         self._views = [camera.name for camera in BIMANUAL_YAM.cameras] + [scene.OUTSIDE] * outside_view
-        self._physics = Physics(task_model(setup.task), setup)
+        self._physics = Physics(cell_model(setup), setup)
         self._shutter: Shutter = InlineShutter() if shutter is None else shutter
         self._wanted_faults = tuple(faults)
         self._faults = Faults((), self._physics, setup)
+        self._lag = Lag(setup.pace, setup.seed)
         self._connected = False
 
     @property
@@ -80,8 +82,9 @@ class CellRobot:
 
     def connect(self, epoch: int) -> None:
         self.close()
-        self._physics = Physics(task_model(self._setup.task), self._setup)
+        self._physics = Physics(cell_model(self._setup), self._setup)
         self._faults = Faults(self._wanted_faults, self._physics, self._setup)
+        self._lag = Lag(self._setup.pace, self._setup.seed)
         self._epoch, self._sequence = epoch, 0
         self._start_ns, self._elapsed_ns = self._clock.now_ns(), 0
         self._command = np.array(self._setup.start)
@@ -95,7 +98,7 @@ class CellRobot:
         now_ns = self._clock.now_ns()
         self._follow(now_ns - self._start_ns)
         self._sequence += 1
-        views = self._shutter.newest()
+        views = self._lag.pass_on(self._shutter.newest(), now_ns)
         seen = Observation(
             stamp_ns=now_ns,
             sequence=self._sequence,

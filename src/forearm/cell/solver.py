@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from forearm.cell import scene
+from forearm.cell.matter import alter
 from forearm.cell.physics import Physics
 from forearm.cell.reaching import Reaching, between, rotation_vector
 from forearm.cell.setup import Setup
 from forearm.cell.tasks import task_named
 from forearm.cell.tasks.interface import HOLD_S, Move, Reach
+from forearm.cell.variation import Matter
 from forearm.geometry import Pose
 from forearm.robot.embodiment import BIMANUAL_YAM
 
@@ -58,6 +60,24 @@ def task_model(task: str) -> mujoco.MjModel:
     return scene.build(task_named(task).furnish)
 
 
+def cell_model(setup: Setup) -> mujoco.MjModel:
+    """The compiled model of the setup's cell: its task's, altered as its matter says, about 0.1 s.
+
+    Raises:
+        InputError: for a setup whose task is unknown.
+    """
+    return task_model(setup.task) if setup.matter == Matter() else _altered_model(setup.task, setup.matter)
+
+
+@lru_cache(maxsize=2)  # a robot, its policy and a second connection ask for the same one
+def _altered_model(task: str, matter: Matter) -> mujoco.MjModel:
+    def furnish(spec: mujoco.MjSpec) -> None:
+        task_named(task).furnish(spec)
+        alter(spec, matter)
+
+    return scene.build(furnish)
+
+
 class Performance:
     """One go at a task, tick by tick; `physics` is the cell it happens in.
 
@@ -73,7 +93,7 @@ class Performance:
     ) -> None:
         rng = np.random.default_rng((seed, 2))
         drawn_speed, drawn_noise = float(rng.uniform(*SPEEDS)), float(rng.uniform(0.0, NOISE_RAD))
-        self.physics = Physics(task_model(setup.task), setup)
+        self.physics = Physics(cell_model(setup), setup)
         self._setup, self._task = setup, task_named(setup.task)
         self._speed = drawn_speed if speed is None else speed
         self._noise = _Noise(rng, drawn_noise if noise_amplitude is None else noise_amplitude)

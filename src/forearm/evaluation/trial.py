@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from forearm.cell.perturbations import varied
 from forearm.cell.setup import Setup
 from forearm.cell.tasks import task_named
 from forearm.cell.tasks.put_in_box import PutInBox
 from forearm.errors import InputError
 from forearm.evaluation.trace_response import path_shift_mm
-from forearm.events import Event, Judged
+from forearm.events import Emit, Event, Judged
 from forearm.policy.choice import MakePolicy
 from forearm.runtime.simulation import LATENCY_S, Simulation
 
@@ -25,20 +26,27 @@ Words = Literal["asked", "swap"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What is tried: a task's scene of that seed, with its own words or with the other block's colour in them."""
+    """What is tried: a task's scene of that seed, with its own words or with the other block's colour in them.
+
+    `variation` is what is different about it, NAME:LEVEL of `cell.perturbations`; empty for nothing.
+    """
 
     task: str
     seed: int
     words: Words = "asked"
+    variation: str = ""
 
     def setup(self) -> Setup:
         """The scene.
 
         Raises:
-            InputError: for an unknown task, or swapped words where there is no choice of object.
+            InputError: for an unknown task or variation, one that the scene has nothing for, or swapped words where
+                there is no choice of object.
         """
         task = task_named(self.task)
         setup = task.sample(self.seed)
+        if self.variation:
+            setup = varied(setup, self.variation)
         if self.words == "asked":
             return setup
         if not isinstance(task, PutInBox):
@@ -51,7 +59,7 @@ class TrialResult:
     """How a trial went.
 
     Attributes:
-        task, seed, words: which trial.
+        task, seed, words, variation: which trial.
         instruction: the sentence that the policy was given.
         outcome: of the session; "error" also for a trial that could not be run.
         success: whether the task's goal was reached.
@@ -82,6 +90,12 @@ class TrialResult:
     findings: Mapping[str, int] = field(default_factory=dict[str, int])
     reason: str = ""
     path_shift_mm: float | None = None
+    variation: str = ""
+
+    @property
+    def trial(self) -> Trial:
+        """Which trial it was."""
+        return Trial(task=self.task, seed=self.seed, words=self.words, variation=self.variation)
 
     @property
     def is_error(self) -> bool:
@@ -106,26 +120,46 @@ class _Tally:
             self.decisions += event.gate == "vetting"
 
 
-def run_trial(trial: Trial, make_policy: MakePolicy, *, latency_s: float = LATENCY_S) -> TrialResult:
+def run_trial(
+    trial: Trial,
+    make_policy: MakePolicy,
+    *,
+    latency_s: float = LATENCY_S,
+    outside_view: bool = False,
+    emit: Emit | None = None,
+    commit: str = "",
+    recipe: str = "{}",
+) -> TrialResult:
     """Runs it, at several times real speed; rendering and inference take nearly all of the time.
 
     Args:
         trial: what is tried.
         make_policy: makes the policy for the scene.
         latency_s: simulated s from observation to decision.
+        outside_view: whether a camera for people is captured too.
+        emit: takes every event beside the tally.
+        commit: for a log.
+        recipe: for a log, JSON text.
 
     Raises:
         InputError: for a trial that there is none of.
         Exception: whatever the machinery raised; a failed task is a result.
     """
     setup, tally, began = trial.setup(), _Tally(), time.perf_counter()
-    simulation = Simulation(setup, make_policy, latency_s=latency_s)
-    run = simulation.run(seed=trial.seed, emit=tally.note)
+
+    def note(event: Event) -> None:
+        tally.note(event)
+        if emit is not None:
+            emit(event)
+
+    simulation = Simulation(setup, make_policy, latency_s=latency_s, outside_view=outside_view)
+    run = simulation.run(seed=trial.seed, emit=note, commit=commit, recipe=recipe)
     task = task_named(setup.task)
     return TrialResult(
         task=trial.task,
         seed=trial.seed,
         words=trial.words,
+        variation=trial.variation,
         instruction=setup.instruction,
         outcome=run.ended.outcome,
         success=run.ended.outcome == "done",

@@ -125,18 +125,22 @@ class SimulatedInference:
         policy: what decides.
         vetting: what judges its decisions.
         latency_s: simulated seconds from observation to answer, ≥ 0.
+        jitter: further seconds for the next answer, ≥ 0; nobody knows of them before it is there.
     """
 
-    def __init__(self, policy: Policy, vetting: Vets, *, latency_s: float = 0.05) -> None:
+    def __init__(
+        self, policy: Policy, vetting: Vets, *, latency_s: float = 0.05, jitter: Callable[[], float] = float
+    ) -> None:
         self._policy = policy
         self._vetting = vetting
+        self._jitter = jitter
         self._latency_ns = round(latency_s * NANOSECONDS)
         self._answer: Answer | None = None
         self._refusals = Refusals()
 
     def offer(self, observation: Observation, needed_ns: int, following: VettedChunk | None = None) -> None:
         if self._answer is None and is_time(observation, needed_ns, self._latency_ns):
-            ready_ns = observation.stamp_ns + self._latency_ns
+            ready_ns = observation.stamp_ns + self._latency_ns + round(self._jitter() * NANOSECONDS)
             request = self._refusals.request(observation, following, self._latency_ns)
             self._answer = think(self._policy, self._vetting, request, lambda: ready_ns)
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from forearm.cell.setup import Setup
 from forearm.cell.simulator import CellRobot
 from forearm.cell.stage import Fault
@@ -52,7 +54,7 @@ class Simulation:
     Args:
         setup: the scene and its sentence.
         make_policy: makes the policy for the scene.
-        latency_s: simulated s from observation to decision.
+        latency_s: simulated s from observation to decision; the setup's pace comes on top.
         outside_view: whether a camera for people is captured too.
         faults: what is to go wrong on purpose.
         recovers: whether the ladder is climbed when something goes wrong; else the pair is stopped as its table says.
@@ -79,7 +81,7 @@ class Simulation:
     ) -> None:
         self._clock = clock or SimulatedClock()
         self._robot = CellRobot(setup=setup, clock=self._clock, outside_view=outside_view, faults=faults)
-        self._latency_s = latency_s
+        self._latency_s = latency_s + setup.pace.answer_s
         self._recovers = recovers
         self._operator, self._desk = operator, desk
         self.policy = make_policy(self._robot)
@@ -116,9 +118,8 @@ class Simulation:
         workspace = Workspace(fixtures=task_named(setup.task).fixtures(setup))
         vetting = Vetting(limits, workspace=workspace, model_digest=digest)
         guard, chunks = Guard(limits, workspace=workspace), ChunkBuffer(limits)
-        inference = SimulatedInference(self.policy, vetting, latency_s=self._latency_s)
         # What a recovery or a person asks for comes from no model, says so, and is vetted as that.
-        helm = Helm(inference, Vetting(limits, workspace=workspace))
+        helm = Helm(self._inference(vetting), Vetting(limits, workspace=workspace))
         session = Session(
             charge=charge,
             robot=self._robot,
@@ -143,6 +144,13 @@ class Simulation:
             duration_s=self._clock.now_ns() / NANOSECONDS,
             taken=self._robot.taken() or "",
             faults=self._robot.faults(),
+        )
+
+    def _inference(self, vetting: Vetting) -> SimulatedInference:
+        setup = self._robot.setup
+        drawn, most_s = np.random.default_rng((setup.seed, 8)), setup.pace.answer_jitter_s
+        return SimulatedInference(
+            self.policy, vetting, latency_s=self._latency_s, jitter=lambda: drawn.uniform(0.0, most_s)
         )
 
     def _override(self, helm: Helm, chunks: ChunkBuffer, emit: Emit) -> Override | None:

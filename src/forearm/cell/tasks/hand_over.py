@@ -172,7 +172,7 @@ def _alone(arm: str, subtask: str, at: np.ndarray, yaw: float, opening: float, *
 def _on_pad(physics: Physics) -> bool:
     bar, pad = physics.object_pose("bar"), physics.object_pose("pad").translation
     offset = np.abs(bar.translation - pad)
-    lying = bar.translation[2] < 2 * PAD_HALF_M[2] + BAR_HALF_M[2] + 0.006
+    lying = bar.translation[2] - pad[2] < 2 * PAD_HALF_M[2] + BAR_HALF_M[2] + 0.006
     return bool(offset[0] < PAD_HALF_M[0] and offset[1] < PAD_HALF_M[1] and lying and abs(bar.rotation[2, 2]) > FLAT)
 
 
