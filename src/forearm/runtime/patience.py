@@ -59,6 +59,8 @@ class Monitor:
         self._escalation = Escalation(patience.progress)
         self._refused = 0
         self._refusal = ""
+        self._objection = ""
+        """The guard's last one in this hold: a tick that merely has nothing to follow does not explain it."""
         self._moved = False
         self._held_since_ns: int | None = None
 
@@ -74,7 +76,7 @@ class Monitor:
             return Concern(outcome=Outcome.STOP, reason=in_words(tick.verdict))
         reason = self._why_hold(tick)
         if not reason:
-            self._moved, self._held_since_ns = True, None
+            self._moved, self._held_since_ns, self._objection = True, None, ""
             return Concern(outcome=Outcome.ALLOW)
         if self._held_since_ns is None:
             self._held_since_ns = tick.stamp_ns
@@ -85,11 +87,12 @@ class Monitor:
 
     def _why_hold(self, tick: Tick) -> str:
         if tick.verdict.outcome is Outcome.HOLD:
-            return in_words(tick.verdict)
+            self._objection = in_words(tick.verdict)
+            return self._objection
         if self._refused >= self._patience.tries:
             return f"{self._refused} decisions in a row were refused: {self._refusal}"
         if tick.dry:
-            return self._refusal or (SPENT if self._moved else WARMING)
+            return self._refusal or self._objection or (SPENT if self._moved else WARMING)
         return ""
 
     def _count(self, answer: Answer) -> None:
