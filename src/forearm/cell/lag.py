@@ -31,6 +31,8 @@ class Lag:
 
     def pass_on(self, views: Views, now_ns: int) -> Views:
         """The newest pictures that can be read at `now_ns`, given the newest that there are."""
+        if not views.images:
+            return views  # no camera has taken any
         if views is not self._last:
             jitter_s = float(self._rng.uniform(0.0, self._pace.image_jitter_s))
             late_ns = round((self._pace.image_s + jitter_s) * NANOSECONDS)

@@ -62,8 +62,7 @@ def evaluate(
     """Tries every task with every seed, guard and vetting on, and writes what came of it.
 
     FILE holds tasks.NAME.{trials,successes,errors,rate,ci95} of the clean scenes beside seeds, commit and recipe, each
-    variation against the same seeds without it, and every trial. Exits 0 when it ran, however the trials went. An
-    interrupted evaluation goes on where it stopped.
+    variation against the same seeds without it, and every trial. Exits 0 when it ran. Run again, it goes on.
 
       forearm eval --task put-in-box --task hand-over --task lift --seeds 1000:1100 --json results.json
       forearm eval --task put-in-box --seeds 1000:1060 --words swap --json words.json
@@ -87,12 +86,10 @@ def evaluate(
             every decision how far the tools' paths follow a trace shifted by 4 cm.
         review: looks at results that there are instead of making any.
     """
-    from forearm.cell.tasks import task_named
     from forearm.errors import InputError
     from forearm.evaluation.plans import planned
     from forearm.evaluation.subject import subject
     from forearm.evaluation.suite import Journal
-    from forearm.policy.choice import tasks_for
 
     if review.compare is not None:
         return _compare(*review.compare)
@@ -101,8 +98,7 @@ def evaluate(
     if json_file is None:
         raise InputError("evaluation: got no file for the result, one is needed; add --json FILE")
     first, end = _seeds(seeds)
-    known = tasks_for(policy)  # what a model was never taught says nothing about it
-    tasks = tuple(task_named(name, known).name for name in task) or tuple(each.name for each in known)
+    tasks = _tasks(task, policy)
     trials = planned(suite, tasks, range(first, end), words, variation)
     make_policy, about = subject(policy, intervene)
     about |= {"seeds": [first, end], "tasks_asked": tasks, "words": words, "suite": suite, "only": variation}
@@ -111,6 +107,15 @@ def evaluate(
     _conclude(json_file, about, results)
     journal.discard()
     return Exit.DONE
+
+
+def _tasks(asked: Sequence[str], policy: str) -> tuple[str, ...]:
+    """What is asked for, or all that the policy can do: what a model was never taught says nothing about it."""
+    from forearm.cell.tasks import task_named
+    from forearm.policy.choice import tasks_for
+
+    known = tasks_for(policy)
+    return tuple(task_named(name, known).name for name in asked) or tuple(each.name for each in known)
 
 
 def _conclude(path: Path, about: dict[str, Any], results: Sequence[TrialResult]) -> None:
