@@ -158,6 +158,7 @@ def test_a_perturbed_evaluation_compares_with_clean_scenes_and_one_trial_of_it_i
     assert "+0%" in compared.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

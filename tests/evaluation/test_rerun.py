@@ -19,6 +19,7 @@ def result_file(folder: Path, results: list[TrialResult], policy: str) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_rerun_goes_as_the_trial_did_and_leaves_a_log_and_a_report(tmp_path: Path) -> None:
     trial = Trial(task="lift", seed=5, variation="mass:strong")
     before = run_trial(trial, demonstrator)

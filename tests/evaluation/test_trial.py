@@ -14,6 +14,7 @@ def test_the_demonstrator_lifts_the_tray_through_the_whole_line() -> None:
     assert result.taken == "tray"
 
 
+@pytest.mark.slow
 def test_the_demonstrator_takes_the_block_that_swapped_words_name() -> None:
     asked, swapped = Trial(task="put-in-box", seed=3), Trial(task="put-in-box", seed=3, words="swap")
     assert asked.setup().placements == swapped.setup().placements
