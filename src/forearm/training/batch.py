@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -49,8 +49,9 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device; it need not have arrived when this returns."""
+        others = cast(tuple[Tensor, ...], self[1:])
         sight = Sight(*(each.to(device, non_blocking=True) for each in self.sight))
-        return Batch(sight, *(each.to(device, non_blocking=True) for each in self[1:]))  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
+        return Batch(sight, *(each.to(device, non_blocking=True) for each in others))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

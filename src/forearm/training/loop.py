@@ -65,26 +65,24 @@ def train(dataset: Path, out: Path, recipe: Recipe, *, provenance: Mapping[str, 
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # before the fork: the processes must not inherit a thread pool
-    learn(Lessons.of(load(dataset), horizon=HORIZON), out, recipe, provenance=provenance)
+    lessons = Lessons.of(load(dataset), horizon=HORIZON)
+    work = _on_accelerator if torch.cuda.is_available() else _on_cores
+    work(lessons, out, recipe, dict(provenance))
 
 
-def learn(lessons: Lessons, out: Path, recipe: Recipe, *, provenance: Mapping[str, Any]) -> None:
-    """`train` from lessons already made.
+def _on_accelerator(lessons: Lessons, out: Path, recipe: Recipe, provenance: dict[str, Any]) -> None:
+    torch.set_float32_matmul_precision("high")
+    device = torch.device("cuda")
+    made = {**provenance, "device": torch.cuda.get_device_name(device)}
+    _work(0, lessons, out, replace(recipe, processes=1), made, out / "rendezvous", device)
 
-    Raises:
-        ForearmError: when a process died.
-    """
+
+def _on_cores(lessons: Lessons, out: Path, recipe: Recipe, provenance: dict[str, Any]) -> None:
     rendezvous = out / "rendezvous"
-    if torch.cuda.is_available():
-        torch.set_float32_matmul_precision("high")
-        device = torch.device("cuda")
-        made = {**provenance, "device": torch.cuda.get_device_name(device)}
-        _work(0, lessons, out, replace(recipe, processes=1), made, rendezvous, device)
-        return
     rendezvous.unlink(missing_ok=True)
     context = multiprocessing.get_context("fork")
     ranks = [
-        context.Process(target=_work, args=(rank, lessons, out, recipe, dict(provenance), rendezvous), daemon=True)
+        context.Process(target=_work, args=(rank, lessons, out, recipe, provenance, rendezvous), daemon=True)
         for rank in range(recipe.processes)
     ]
     for process in ranks:

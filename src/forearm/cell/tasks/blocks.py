@@ -52,6 +52,11 @@ def lying(name: str, colour: str, at: tuple[float, float], rng: np.random.Genera
     return Placement(name=name, position=(*at, BLOCK_HALF_M), yaw=yaw, colour=colour, rgba=shade)
 
 
+def named_first(colours: Sequence[str], *named: str) -> list[str]:
+    """The colours that a sentence names, then those drawn that it does not."""
+    return [*named, *(colour for colour in colours if colour not in named)]
+
+
 def square_yaw(yaw: float, arm: str, x: float, y: float, turn: float = np.pi / 2) -> float:
     """A tool yaw square to the block's sides that joint 6 can reach: its range is wider on the inward side.
 

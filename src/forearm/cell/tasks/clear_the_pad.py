@@ -11,7 +11,7 @@ from forearm.cell.physics import Physics
 from forearm.cell.posture import OTHER, OUTWARD, nearest_side, start_joints
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
-from forearm.cell.tasks.blocks import BLOCK_HALF_M, Span, add_block, lying, put, scatter, take, together
+from forearm.cell.tasks.blocks import BLOCK_HALF_M, Span, add_block, lying, named_first, put, scatter, take, together
 from forearm.cell.tasks.interface import Move, meaning
 from forearm.cell.tasks.objects import Triple, add_body, add_part
 from forearm.cell.variation import COLOURS, Placement, sample_look
@@ -56,8 +56,7 @@ class ClearThePad:
         rng = np.random.default_rng(seed)
         colours = [str(colour) for colour in rng.permutation(list(COLOURS))[:2]]
         if instruction is not None:
-            wanted = self.colour(instruction)
-            colours = [wanted, next(colour for colour in colours if colour != wanted)]
+            colours = named_first(colours, self.colour(instruction))[:2]
         places = scatter([str(side) for side in rng.choice(list(OTHER), size=2)], BLOCK_X_M, BLOCK_OUT_M, rng)
         blocks = [lying(*each, rng) for each in zip(BLOCKS, colours, places, strict=True)]
         dx, dy = rng.uniform(-PAD_SPREAD_M, PAD_SPREAD_M, size=2).tolist()

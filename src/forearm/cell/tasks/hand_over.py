@@ -11,6 +11,7 @@ from forearm.cell.physics import Physics
 from forearm.cell.posture import OTHER, OUTWARD, nearest_side, radial_yaw, start_joints, tool_down
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
+from forearm.cell.tasks.blocks import alone
 from forearm.cell.tasks.interface import Move, Reach, canonical
 from forearm.cell.tasks.objects import add_body, add_part
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
@@ -115,8 +116,8 @@ class HandOver:
         meeting = f"bring {thing} to the middle"
         yield Move(subtask=meeting, reaches={giver: give, receiver: wait})
         end, yaw = _grip(physics, -out)
-        yield _alone(receiver, f"take {thing} with the {receiver} arm", end, yaw, 1.0, precise=True)
-        yield _alone(receiver, f"take {thing} with the {receiver} arm", end, yaw, 0.0, precise=True)
+        yield alone(receiver, f"take {thing} with the {receiver} arm", end, yaw, 1.0, precise=True)
+        yield alone(receiver, f"take {thing} with the {receiver} arm", end, yaw, 0.0, precise=True)
         leaving = f"let go with the {giver} arm"
         at = physics.tool_pose(giver)
         yield Move(subtask=leaving, reaches={giver: Reach(pose=at, opening=1.0)}, precise=True)
@@ -131,10 +132,10 @@ def _fetch(physics: Physics, giver: str, thing: str) -> Iterator[Move]:
     end, yaw = _grip(physics, OUTWARD[giver])
     high = np.array([end[0], end[1], HOVER_Z_M])
     low = np.array([end[0], end[1], GRIP_Z_M])
-    yield _alone(giver, f"reach for {thing}", high, yaw, 1.0)
-    yield _alone(giver, f"lower onto {thing}", low, yaw, 1.0, precise=True)
-    yield _alone(giver, f"grasp {thing}", low, yaw, 0.0, precise=True)
-    yield _alone(giver, "lift it", np.array([end[0], end[1], MEET_M[2]]), yaw, 0.0)
+    yield alone(giver, f"reach for {thing}", high, yaw, 1.0)
+    yield alone(giver, f"lower onto {thing}", low, yaw, 1.0, precise=True)
+    yield alone(giver, f"grasp {thing}", low, yaw, 0.0, precise=True)
+    yield alone(giver, "lift it", np.array([end[0], end[1], MEET_M[2]]), yaw, 0.0)
 
 
 def _lay_down(physics: Physics, giver: str, receiver: str) -> Iterator[Move]:
@@ -155,7 +156,7 @@ def _lay_down(physics: Physics, giver: str, receiver: str) -> Iterator[Move]:
     at = over(0.002)
     yield Move(subtask="let it go", reaches={receiver: Reach(pose=at.pose, opening=1.0)}, precise=True)
     up = at.pose.translation + np.array([0.0, 0.0, 0.09])
-    yield _alone(receiver, "move away", up, 0.0, 1.0)
+    yield alone(receiver, "move away", up, 0.0, 1.0)
 
 
 def _grip(physics: Physics, direction: float) -> tuple[np.ndarray, float]:
@@ -163,10 +164,6 @@ def _grip(physics: Physics, direction: float) -> tuple[np.ndarray, float]:
     bar = physics.object_pose("bar")
     axis = bar.rotation[:, 1] * np.sign(bar.rotation[1, 1])
     return bar.translation + axis * direction * GRIP_M, float(np.arctan2(-axis[0], axis[1]))
-
-
-def _alone(arm: str, subtask: str, at: np.ndarray, yaw: float, opening: float, *, precise: bool = False) -> Move:
-    return Move(subtask=subtask, reaches={arm: Reach(pose=tool_down(arm, at, yaw), opening=opening)}, precise=precise)
 
 
 def _on_pad(physics: Physics) -> bool:

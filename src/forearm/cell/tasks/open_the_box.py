@@ -11,7 +11,18 @@ from forearm.cell.physics import Physics
 from forearm.cell.posture import OTHER, OUTWARD, nearest_side, radial_yaw, start_joints
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
-from forearm.cell.tasks.blocks import CARRY_Z_M, Span, add_block, alone, drop, lying, scatter, take, together
+from forearm.cell.tasks.blocks import (
+    CARRY_Z_M,
+    Span,
+    add_block,
+    alone,
+    drop,
+    lying,
+    named_first,
+    scatter,
+    take,
+    together,
+)
 from forearm.cell.tasks.interface import Move, meaning
 from forearm.cell.tasks.objects import Triple, add_bin, add_body, add_part, standing_bin
 from forearm.cell.variation import COLOURS, Placement, sample_look
@@ -58,8 +69,7 @@ class OpenTheBox:
         rng = np.random.default_rng(seed)
         colours = [str(colour) for colour in rng.permutation(list(COLOURS))[:2]]
         if instruction is not None:
-            wanted = self.colour(instruction)
-            colours = [wanted, next(colour for colour in colours if colour != wanted)]
+            colours = named_first(colours, self.colour(instruction))[:2]
         names = [str(name) for name in rng.permutation(BLOCKS)]
         places = scatter([str(side) for side in rng.choice(list(OTHER), size=2)], BLOCK_X_M, BLOCK_OUT_M, rng)
         blocks = [lying(*each, rng) for each in zip(names, colours, places, strict=True)]

@@ -19,6 +19,7 @@ from forearm.cell.tasks.blocks import (
     CARRY_Z_M,
     HOVER_Z_M,
     add_block,
+    named_first,
     square_yaw,
 )
 from forearm.cell.tasks.interface import Move, Reach, canonical
@@ -57,8 +58,7 @@ class PutInBox:
         rng = np.random.default_rng(seed)
         colours = [str(colour) for colour in rng.permutation(list(COLOURS))[:2]]
         if instruction is not None:
-            wanted = self.colour(instruction)
-            colours = [wanted, next(colour for colour in colours if colour != wanted)]
+            colours = named_first(colours, self.colour(instruction))[:2]
         asked = colours[0]
         if rng.random() < 0.5:
             colours.reverse()

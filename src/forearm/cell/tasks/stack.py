@@ -11,7 +11,18 @@ from forearm.cell.physics import Physics
 from forearm.cell.posture import OTHER, nearest_side, start_joints
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
-from forearm.cell.tasks.blocks import BLOCK_HALF_M, Span, add_block, lying, put, retreat, scatter, take, together
+from forearm.cell.tasks.blocks import (
+    BLOCK_HALF_M,
+    Span,
+    add_block,
+    lying,
+    named_first,
+    put,
+    retreat,
+    scatter,
+    take,
+    together,
+)
 from forearm.cell.tasks.interface import Move, meaning
 from forearm.cell.variation import COLOURS, sample_look
 from forearm.geometry import Box
@@ -47,8 +58,7 @@ class Stack:
         rng = np.random.default_rng(seed)
         colours = [str(colour) for colour in rng.permutation(list(COLOURS))]
         if instruction is not None:
-            named = self.colours(instruction)
-            colours = [*named, *(colour for colour in colours if colour not in named)]
+            colours = named_first(colours, *self.colours(instruction))
         side = str(rng.choice(list(OTHER)))
         places = scatter([side, OTHER[side], str(rng.choice(list(OTHER)))], BLOCK_X_M, BLOCK_OUT_M, rng)
         names = [str(name) for name in rng.permutation(BLOCKS)]
