@@ -14,6 +14,7 @@ from forearm.cell.setup import Setup
 from forearm.cell.tasks.blocks import BLOCK_HALF_M, Span, add_block, lying, named_first, put, scatter, take, together
 from forearm.cell.tasks.interface import Move, meaning
 from forearm.cell.tasks.objects import Triple, add_body, add_part
+from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look
 from forearm.geometry import Box
 
@@ -31,6 +32,25 @@ PAD_X_M = 0.30  # m
 PAD_SPREAD_M = 0.02  # m to either side in x and y
 ASIDE_M = tuple((x, out) for x in (0.25, 0.35) for out in (0.22, 0.32))  # m, x and from the midline: where it may go
 UPRIGHT = np.cos(np.radians(10.0))  # least upward component of an axis that stands
+PHRASINGS = Phrasings(
+    sentence="clear the pad and put the {colour} block on it",
+    taught=(
+        "empty the pad and place the {colour} block on it",
+        "please clear the pad and put the {colour} cube on it",
+        "make room on the pad and set the {colour} block there",
+        "clear the pad for the {colour} cube and put it there",
+        "move the grey block away and place the {colour} block on the pad",
+        "take the grey block off the pad and put the {colour} cube on it",
+        "free the pad then put the {colour} block on it",
+        "could you empty the pad and set the {colour} cube on it please",
+    ),
+    held_out=(
+        "please free the pad and place the {colour} cube on it",
+        "empty the pad then put the {colour} block there",
+        "move the grey block off the pad and set the {colour} block there",
+        "could you clear the pad and place the {colour} block on it",
+    ),
+)
 
 
 class ClearThePad:
@@ -42,6 +62,7 @@ class ClearThePad:
 
     name = "clear-the-pad"
     pattern = "clear the pad and put the {red|green|blue|yellow} block on it"
+    phrasings = PHRASINGS
 
     def instructions(self) -> tuple[str, ...]:
         return tuple(SENTENCES)

@@ -14,6 +14,7 @@ from forearm.cell.setup import Setup
 from forearm.cell.tasks.blocks import alone
 from forearm.cell.tasks.interface import Move, Reach, canonical
 from forearm.cell.tasks.objects import add_body, add_part
+from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.errors import InstructionError, unknown
 from forearm.geometry import Box
@@ -34,6 +35,26 @@ GRIP_Z_M = 0.018  # m
 MEET_M = (0.34, MIDLINE_Y_M, 0.10)  # m, the bar's centre when it changes hands
 WAIT_Z_M = 0.14  # m, the receiver above its end of the bar
 FLAT = np.cos(np.radians(10.0))  # least upward component of the bar's up axis when it lies flat
+PHRASINGS = Phrasings(
+    sentence="hand the {colour} bar to the {side} arm and place it on the pad",
+    taught=(
+        "pass the {colour} bar to the {side} arm and put it on the pad",
+        "give the {colour} bar to the {side} arm and lay it on the pad",
+        "hand the {colour} rod to the {side} arm and lay it on the pad",
+        "please pass the {side} arm the {colour} bar and place it on the pad",
+        "give the {side} arm the {colour} rod and put it on the pad",
+        "let the {side} arm take the {colour} bar and place it on the pad",
+        "please hand the {side} arm the {colour} bar and lay it on the pad",
+        "use the {side} arm to lay the {colour} bar on the pad",
+        "the {side} arm should put the {colour} rod on the pad",
+    ),
+    held_out=(
+        "pass the {colour} rod to the {side} arm and lay it on the pad",
+        "give the {side} arm the {colour} bar and place it on the pad",
+        "let the {side} arm lay the {colour} rod on the pad",
+        "use the {side} arm to put the {colour} rod on the pad",
+    ),
+)
 
 
 class HandOver:
@@ -41,6 +62,7 @@ class HandOver:
 
     name = "hand-over"
     pattern = "hand the {red|green|blue|yellow} bar to the {left|right} arm and place it on the pad"
+    phrasings = PHRASINGS
 
     def instructions(self) -> tuple[str, ...]:
         return tuple(_sentence(colour, arm) for colour in COLOURS for arm in OTHER)

@@ -10,11 +10,13 @@ import mujoco
 
 from forearm.cell.physics import Physics
 from forearm.cell.setup import Setup
+from forearm.cell.tasks.phrasing import Phrasings
 from forearm.errors import InstructionError, unknown
 from forearm.geometry import Box, Pose
 
 Meaning = TypeVar("Meaning")
 
+PUNCTUATION = str.maketrans(",.!?", "    ")
 HOLD_S = 0.3  # s, how long a task's goal must hold to count as reached
 
 
@@ -52,8 +54,13 @@ class Task(Protocol):
         """Its sentences as one, with the choices in braces."""
         ...
 
+    @property
+    def phrasings(self) -> Phrasings:
+        """Other ways to say its sentences."""
+        ...
+
     def instructions(self) -> tuple[str, ...]:
-        """Every sentence that means this task."""
+        """Every sentence of its own, one for each thing that it can mean."""
         ...
 
     def furnish(self, spec: mujoco.MjSpec) -> None:
@@ -88,8 +95,8 @@ class Task(Protocol):
 
 
 def canonical(instruction: str) -> str:
-    """The sentence in lower case with single spaces and no final period."""
-    return " ".join(instruction.lower().split()).removesuffix(".").rstrip()
+    """The sentence in lower case with single spaces and without punctuation."""
+    return " ".join(instruction.lower().translate(PUNCTUATION).split())
 
 
 def meaning(instruction: str, meanings: Mapping[str, Meaning]) -> Meaning:

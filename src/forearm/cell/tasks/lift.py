@@ -13,6 +13,7 @@ from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.interface import Move, Reach, canonical
 from forearm.cell.tasks.objects import add_body, add_part
+from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import Placement, sample_look
 from forearm.errors import InstructionError, unknown
 from forearm.geometry import Box
@@ -33,6 +34,25 @@ LIFTED_M = 0.075  # m, height of the tray's underside that counts as lifted
 LEVEL = np.cos(np.radians(12.0))  # least upward component of the tray's up axis
 TRAY_COLOUR = (0.80, 0.62, 0.42, 1.0)  # beech
 HANDLE_COLOUR = (0.22, 0.23, 0.25, 1.0)
+PHRASINGS = Phrasings(
+    sentence=SENTENCE,
+    taught=(
+        "raise the tray with both arms",
+        "pick up the tray with both hands",
+        "please lift the tray with both arms",
+        "use both arms to lift the tray",
+        "lift the tray by its two handles",
+        "take the tray by both handles and lift it",
+        "with both arms pick the tray up",
+        "could you raise the tray with two hands please",
+    ),
+    held_out=(
+        "please raise the tray by its handles",
+        "use both hands to pick up the tray",
+        "take the tray with two arms and raise it",
+        "could you lift the tray with both hands",
+    ),
+)
 
 
 class Lift:
@@ -40,6 +60,7 @@ class Lift:
 
     name = "lift"
     pattern = SENTENCE
+    phrasings = PHRASINGS
 
     def instructions(self) -> tuple[str, ...]:
         return (SENTENCE,)

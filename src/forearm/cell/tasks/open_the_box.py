@@ -25,6 +25,7 @@ from forearm.cell.tasks.blocks import (
 )
 from forearm.cell.tasks.interface import Move, meaning
 from forearm.cell.tasks.objects import Triple, add_bin, add_body, add_part, standing_bin
+from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look
 from forearm.geometry import Box
 
@@ -43,6 +44,25 @@ KNOB_HALF_M: Triple = (0.012, 0.012, 0.014)  # m, on the middle of the plate
 KNOB_COLOUR = (0.22, 0.23, 0.25, 1.0)
 LID_KG = 0.06
 HELD_M = (0.28, 0.24)  # m, x and from the midline: where the lid is held meanwhile
+PHRASINGS = Phrasings(
+    sentence="open the box and put the {colour} block in it",
+    taught=(
+        "open the box and place the {colour} block inside",
+        "please open the box and drop the {colour} cube in it",
+        "take the lid off and put the {colour} block in the box",
+        "lift the lid and drop the {colour} block into the box",
+        "remove the lid from the box and place the {colour} cube inside",
+        "hold the lid open and put the {colour} cube into the box",
+        "open the box for the {colour} block and put it inside",
+        "could you open the box and put the {colour} cube in it please",
+    ),
+    held_out=(
+        "please open the box and put the {colour} block inside",
+        "lift the lid and place the {colour} cube in the box",
+        "take the lid off the box and drop the {colour} cube inside",
+        "hold the box open and put the {colour} block in it",
+    ),
+)
 
 
 class OpenTheBox:
@@ -53,6 +73,7 @@ class OpenTheBox:
 
     name = "open-the-box"
     pattern = "open the box and put the {red|green|blue|yellow} block in it"
+    phrasings = PHRASINGS
 
     def instructions(self) -> tuple[str, ...]:
         return tuple(SENTENCES)

@@ -14,6 +14,7 @@ from forearm.cell.setup import Setup
 from forearm.cell.tasks.blocks import Span, add_block, drop, lying, scatter, take, together
 from forearm.cell.tasks.interface import Move, meaning
 from forearm.cell.tasks.objects import Triple, add_bin, standing_bin
+from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.geometry import Box
 
@@ -32,6 +33,26 @@ BOX_SPREAD_M = 0.015  # m to either side in x and y
 BOX_COLOUR = (0.60, 0.47, 0.33, 1.0)  # cardboard
 PLACES_M = (0.0, 0.05, -0.05)  # m, along x from the box's middle: an arm's first, second and third thing
 HALF_OUT_M = 0.04  # m from the box's middle towards the arm's own side
+PHRASINGS = Phrasings(
+    sentence=SENTENCE,
+    taught=(
+        "place everything in the box",
+        "please put everything into the box",
+        "put all the things into the box",
+        "everything on the table goes in the box",
+        "put all the blocks and bars in the box",
+        "pack everything into the box",
+        "could you place all of it inside the box please",
+        "tidy everything away into the box",
+        "clear the table and put everything in the box",
+    ),
+    held_out=(
+        "please pack all the things into the box",
+        "place all the blocks and bars into the box",
+        "could you put everything on the table inside the box",
+        "clear everything away into the box",
+    ),
+)
 
 
 class PutEverythingInBox:
@@ -42,6 +63,7 @@ class PutEverythingInBox:
 
     name = "put-everything-in-box"
     pattern = SENTENCE
+    phrasings = PHRASINGS
 
     def instructions(self) -> tuple[str, ...]:
         return (SENTENCE,)

@@ -24,6 +24,7 @@ from forearm.cell.tasks.blocks import (
 )
 from forearm.cell.tasks.interface import Move, Reach, canonical
 from forearm.cell.tasks.objects import BIN_WALL_M, Triple, add_bin, standing_bin
+from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.errors import InstructionError, unknown
 from forearm.geometry import Box
@@ -38,6 +39,27 @@ BOX_X_M = 0.29  # m
 BOX_SPREAD_M = 0.02  # m to either side in x and y
 BOX_COLOUR = (0.60, 0.47, 0.33, 1.0)  # cardboard
 RELEASE_Z_M = 0.085  # m, tool above the box's floor
+PHRASINGS = Phrasings(
+    sentence="put the {colour} block in the box",
+    taught=(
+        "place the {colour} block in the box",
+        "put the {colour} cube into the box",
+        "drop the {colour} cube in the box",
+        "please put the {colour} cube into the box",
+        "please place the {colour} block inside the box",
+        "pick up the {colour} block and put it in the box",
+        "take the {colour} cube and drop it into the box",
+        "could you put the {colour} block into the box please",
+        "i want the {colour} cube in the box",
+        "the {colour} block goes in the box",
+    ),
+    held_out=(
+        "please drop the {colour} block into the box",
+        "pick up the {colour} cube and place it inside the box",
+        "could you place the {colour} cube in the box",
+        "i want the {colour} block inside the box please",
+    ),
+)
 
 
 class PutInBox:
@@ -45,6 +67,7 @@ class PutInBox:
 
     name = "put-in-box"
     pattern = "put the {red|green|blue|yellow} block in the box"
+    phrasings = PHRASINGS
 
     def instructions(self) -> tuple[str, ...]:
         return tuple(f"put the {colour} block in the box" for colour in COLOURS)

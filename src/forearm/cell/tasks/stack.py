@@ -24,6 +24,7 @@ from forearm.cell.tasks.blocks import (
     together,
 )
 from forearm.cell.tasks.interface import Move, meaning
+from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, sample_look
 from forearm.geometry import Box
 
@@ -39,6 +40,25 @@ BLOCK_OUT_M: Span = (0.21, 0.365)  # m from the midline: nothing is in the way o
 MIDDLE_X_M = 0.30  # m, where on the midline they are stacked
 ON_M = 0.016  # m between the middles in x and y at the most, so that the upper one stands by itself
 FLAT = np.cos(np.radians(5.0))  # least upward component of the upper block's up axis
+PHRASINGS = Phrasings(
+    sentence="stack the {upper} block on the {lower} block",
+    taught=(
+        "put the {upper} block on the {lower} block",
+        "place the {upper} cube on top of the {lower} cube",
+        "please stack the {upper} cube on the {lower} one",
+        "please set the {upper} block on top of the {lower} block",
+        "stack {upper} on {lower}",
+        "put the {upper} cube onto the {lower} block please",
+        "the {upper} block goes on top of the {lower} one",
+        "could you place the {upper} block onto the {lower} cube",
+    ),
+    held_out=(
+        "please put the {upper} cube on top of the {lower} one",
+        "stack the {upper} cube onto the {lower} cube",
+        "could you set the {upper} cube on the {lower} block",
+        "the {upper} cube goes on the {lower} cube",
+    ),
+)
 
 
 class Stack:
@@ -46,6 +66,7 @@ class Stack:
 
     name = "stack"
     pattern = "stack the {red|green|blue|yellow} block on the {red|green|blue|yellow} block"
+    phrasings = PHRASINGS
 
     def instructions(self) -> tuple[str, ...]:
         return tuple(SENTENCES)
