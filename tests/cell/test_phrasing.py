@@ -1,13 +1,25 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forearm.cell.posture import OTHER
-from forearm.cell.tasks import TASKS, find_task, held_out_phrasings, taught_phrasings, understood
+from forearm.cell.tasks import (
+    TASKS,
+    find_task,
+    held_out_phrasings,
+    refuse_misunderstood,
+    scene,
+    taught_phrasings,
+    understood,
+)
 from forearm.cell.tasks.lift import Lift
 from forearm.cell.tasks.phrasing import SLOT, Phrasings
 from forearm.cell.variation import COLOURS
 from forearm.errors import InstructionError
+from forearm.policy.choice import hold
+from forearm.runtime.simulation import Simulation
 
 SENTENCES = [sentence for task in TASKS for sentence in task.instructions()]
 SAID = [(said, each) for each in SENTENCES for said in (*taught_phrasings(each), *held_out_phrasings(each))]
@@ -89,6 +101,25 @@ def test_what_is_not_quite_a_phrasing_is_refused_with_the_list_of_what_can_be_do
         understood(sentence)
     assert all(task.pattern in str(refusal.value) for task in TASKS)
     assert "did you mean 'put the" in str(refusal.value)
+
+
+def test_a_scene_keeps_what_was_said_beside_what_it_means() -> None:
+    setup = scene("Please put the red cube  into the box!", 3)
+    assert setup.instruction == "put the red block in the box"
+    assert setup.spoken == "Please put the red cube into the box!"
+    assert replace(setup, said="") == find_task(setup.instruction).sample(3, setup.instruction)
+    assert replace(setup, said="").spoken == setup.instruction
+
+
+def test_what_was_said_must_mean_the_setup_s_instruction() -> None:
+    setup = scene("drop the red cube in the box", 3)
+    refuse_misunderstood(setup)
+    with pytest.raises(InstructionError, match="it means 'put the red block in the box'"):
+        refuse_misunderstood(replace(setup, instruction="put the blue block in the box"))
+    with pytest.raises(InstructionError, match="allowed are 'put the"):
+        refuse_misunderstood(replace(setup, said="lift the tray with both arms"))
+    with pytest.raises(InstructionError, match="it means"):
+        Simulation(replace(setup, instruction="put the blue block in the box"), hold)
 
 
 def test_a_near_miss_of_a_paraphrase_is_suggested_and_other_tasks_phrasings_are_not_known() -> None:

@@ -19,7 +19,9 @@ def test_a_clean_suite_varies_nothing() -> None:
 
 
 def test_together_the_suites_try_every_level_of_everything_once_and_clean_scenes_each() -> None:
-    suites = [variations(planned(suite, ["put-in-box"], SEEDS)) for suite in ("perturbed", "cells", "latency")]
+    suites = [
+        variations(planned(suite, ["put-in-box"], SEEDS)) for suite in ("perturbed", "cells", "latency", "language")
+    ]
     assert all(names[0] == "" for names in suites)
     tried = [name for names in suites for name in names[1:]]
     assert sorted(tried) == sorted(f"{each.name}:{level}" for each in PERTURBATIONS for level in each.levels)
@@ -44,7 +46,16 @@ def test_only_what_is_named_is_tried() -> None:
     assert variations(planned("cells", ["lift"], SEEDS))[1:] == [f"cell:{name}" for name in CELL.levels]
 
 
-@pytest.mark.parametrize(("suite", "name"), [("clean", "glare"), ("latency", "glare"), ("perturbed", "latency:mild")])
+def test_the_language_suite_asks_in_other_words_and_where_colours_are_named_for_what_is_not_there() -> None:
+    trials = planned("language", ["lift", "stack"], SEEDS)
+    assert variations(trials) == ["", "phrasing:taught", "phrasing:held-out", "absent:colour"]
+    assert {trial.task for trial in trials if trial.variation == "absent:colour"} == {"stack"}
+
+
+@pytest.mark.parametrize(
+    ("suite", "name"),
+    [("clean", "glare"), ("latency", "glare"), ("perturbed", "latency:mild"), ("perturbed", "phrasing:taught")],
+)
 def test_a_variation_of_another_suite_is_refused(suite, name: str) -> None:
     with pytest.raises(InputError, match="name another suite"):
         planned(suite, ["lift"], SEEDS, only=[name])

@@ -2,9 +2,20 @@ from functools import partial
 
 import pytest
 
+from forearm.cell.setup import Setup
+from forearm.cell.simulator import CellRobot
+from forearm.cell.tasks import held_out_phrasings, taught_phrasings
 from forearm.errors import InputError
-from forearm.evaluation.trial import Trial, run_trial
+from forearm.evaluation.trial import Trial, Words, run_trial
+from forearm.policy.baselines import Demonstrator
 from forearm.policy.choice import demonstrator, hold, policy_named
+
+WORDS: tuple[Words, ...] = ("asked", "swap")
+
+
+def _as_if_asked_for(setup: Setup, robot: CellRobot) -> Demonstrator:
+    """Does what another sentence means, whatever it is told."""
+    return Demonstrator.rehearse(setup)
 
 
 def test_the_demonstrator_lifts_the_tray_through_the_whole_line() -> None:
@@ -21,6 +32,38 @@ def test_the_demonstrator_takes_the_block_that_swapped_words_name() -> None:
     result = run_trial(swapped, demonstrator)
     assert result.success
     assert result.taken == result.asked
+
+
+def test_other_words_ask_for_the_same_in_the_same_scene() -> None:
+    clean = Trial(task="put-in-box", seed=3).setup()
+    for variation, phrasings in (("taught", taught_phrasings), ("held-out", held_out_phrasings)):
+        said = [
+            Trial(task="put-in-box", seed=3, words=words, variation=f"phrasing:{variation}").setup() for words in WORDS
+        ]
+        assert all(each.placements == clean.placements for each in said)
+        assert [each.spoken in phrasings(each.instruction)[variation == "taught" :] for each in said] == [True, True]
+        assert said[0].instruction == clean.instruction != said[1].instruction
+
+
+@pytest.mark.slow
+def test_the_demonstrator_does_what_it_is_asked_for_in_other_words() -> None:
+    result = run_trial(Trial(task="lift", seed=5, variation="phrasing:held-out"), demonstrator)
+    assert result.success
+    assert result.instruction in held_out_phrasings("lift the tray with both arms")
+
+
+def test_what_is_not_there_is_refused_before_any_motion_which_counts_as_success() -> None:
+    result = run_trial(Trial(task="put-in-box", seed=3, variation="absent:colour"), demonstrator)
+    assert (result.outcome, result.success, result.progress, result.asked) == ("refused", True, 0.0, "")
+    assert "cannot be done" in result.reason
+    assert result.duration_s < 1.0
+
+
+@pytest.mark.slow
+def test_to_move_or_to_wait_when_asked_for_what_is_not_there_is_a_failure() -> None:
+    trial = Trial(task="put-in-box", seed=3, variation="absent:colour")
+    result = run_trial(trial, partial(_as_if_asked_for, Trial(task="put-in-box", seed=3).setup()))
+    assert (result.outcome, result.success, result.progress) == ("failed", False, 0.0)
 
 
 @pytest.mark.slow

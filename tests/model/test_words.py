@@ -12,15 +12,23 @@ def test_a_taught_sentence_becomes_the_ids_of_its_words() -> None:
     assert ids.shape == (7,)
 
 
-def test_every_other_sentence_is_refused_with_what_was_taught() -> None:
-    with pytest.raises(InstructionError, match="lift the tray") as refused:
+def test_a_word_that_was_not_taught_is_refused_by_name_with_those_that_were() -> None:
+    with pytest.raises(InstructionError, match="got 'try', allowed are block, box, in, lift") as refused:
         TAUGHT.encode("lift the try")
-    assert "did you mean" in str(refused.value)
+    assert "did you mean 'tray'" in str(refused.value)
 
 
-def test_known_words_in_another_order_are_no_taught_sentence() -> None:
-    with pytest.raises(InstructionError):
-        TAUGHT.encode("put the tray in the box")
+def test_known_words_make_new_sentences() -> None:
+    ids = TAUGHT.encode("put the tray in the box")
+    assert [TAUGHT.vocabulary[index - 1] for index in ids if index != PAD] == ["put", "the", "tray", "in", "the", "box"]
+
+
+@pytest.mark.parametrize("sentence", ["", " . ", "put the red block in the box box"])
+def test_no_words_and_more_than_the_longest_sentence_had_are_refused(sentence: str) -> None:
+    with pytest.raises(
+        InstructionError, match=f"got {len(sentence.replace('.', '').split())} words, allowed are 1 to 7"
+    ):
+        TAUGHT.encode(sentence)
 
 
 def test_a_vocabulary_needs_sentences() -> None:

@@ -19,6 +19,7 @@ from forearm.cell.shutter import InlineShutter, Shutter
 from forearm.cell.solver import TICK_S, cell_model
 from forearm.cell.stage import Fault
 from forearm.cell.tasks import task_named
+from forearm.cell.tasks.absence import missing
 from forearm.cell.tasks.interface import HOLD_S
 from forearm.clock import NANOSECONDS, Clock
 from forearm.errors import ConfigError, RobotError
@@ -62,6 +63,7 @@ class CellRobot:
                 f"camera period: got {camera_period_s} s, allowed are multiples of {scene.STEP_S} s; use {TICK_S}"
             )
         self._setup, self._task, self._clock = setup, task_named(setup.task), clock
+        self._missing = missing(setup)
         self._period_ns = period_ns
         self._views = [camera.name for camera in BIMANUAL_YAM.cameras] + [scene.OUTSIDE] * outside_view
         self._physics = Physics(cell_model(setup), setup)
@@ -108,7 +110,7 @@ class CellRobot:
             efforts=self._physics.efforts,
             images=views.images,
             depths=views.depths,
-            instruction=self._setup.instruction,
+            instruction=self._setup.spoken,
         )
         return self._faults.sensed(seen)
 
@@ -146,8 +148,8 @@ class CellRobot:
         return since_ns is not None and self._elapsed_ns - since_ns >= round(HOLD_S * NANOSECONDS)
 
     def progress(self) -> float:
-        """How far the task is, 0..1."""
-        return self._task.progress(self._setup, self._physics)
+        """How far the task is, 0..1; 0 where the scene does not have what is asked for."""
+        return 0.0 if self._missing else self._task.progress(self._setup, self._physics)
 
     def faults(self) -> tuple[str, ...]:
         """The kinds of fault that have begun, in order."""
@@ -187,7 +189,7 @@ class CellRobot:
                 self._shutter.press(self._physics, self._start_ns + pause_ns)
 
     def _watch(self) -> None:
-        if not self._task.reached(self._setup, self._physics):
+        if self._missing or not self._task.reached(self._setup, self._physics):
             self._reached_since_ns = None
         elif self._reached_since_ns is None:
             self._reached_since_ns = self._elapsed_ns

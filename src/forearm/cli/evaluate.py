@@ -50,7 +50,7 @@ NO_REVIEW = Review()
 def evaluate(
     task: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="TASK")] = (),
     json_file: Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE")] = None,
-    suite: Literal["clean", "perturbed", "cells", "latency"] = "clean",
+    suite: Literal["clean", "perturbed", "cells", "latency", "language"] = "clean",
     variation: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME[:LEVEL]")] = (),
     seeds: str = "1000:1100",
     workers: int | None = None,
@@ -74,8 +74,8 @@ def evaluate(
         task: put-in-box, hand-over or lift, with another policy than a model any other of forearm.cell.tasks; may be
             given several times; all that the policy can be asked for by default.
         json_file: gets the result.
-        suite: clean scenes; perturbed, with one thing about them changed at a time; other cells of the same kind; or
-            pictures and decisions that come late. All but the first try the clean scenes too, to compare with.
+        suite: clean scenes; with the others also one thing about them changed at a time: how they look and feel, the
+            cell, delays, or the words (taught, held out, or for what is not there, which is to be refused).
         variation: only this one of the suite, at one level (mild, strong, worst) or at all; may be given several times.
         seeds: FIRST:END, END not included.
         workers: processes; as many as there are cores by default.

@@ -38,12 +38,14 @@ def run(
 
       forearm run "put the red block in the box"
       forearm run "hand the blue bar to the left arm and place it on the pad" --seed 3 --out runs/bar
+      forearm run "please put the red cube into the box" --policy demonstrator
       forearm run "lift the tray with both arms" --real-time
       forearm run "put the red block in the box" --override keys
       forearm run "put the red block in the box" --override script < acts.txt
 
     Args:
-        instruction: what to do; an unknown one is refused with a list of what the policy can do.
+        instruction: what to do, in the words of one of its sentences or others for it; an unknown one is refused with a
+            list of what the policy can do.
         seed: draws the scene and the policy's noise; the same seed gives the same run.
         out: a new folder for the run; by default runs/TIME-SENTENCE.
         policy: model, demonstrator, hold, a checkpoint's folder, or a run's folder to replay its decisions.
@@ -53,12 +55,11 @@ def run(
             the machine's pace, or by a script on standard input, one line an act: SECONDS hold, resume, step,
             take-over, hand-back, jog ARM X Y Z in m, or move JOINT BY in rad.
     """
-    from forearm.cell.tasks import find_task
     from forearm.clock import PacedClock, RealClock, SimulatedClock
-    from forearm.policy.choice import policy_named, tasks_for
+    from forearm.policy.choice import policy_named, scene_for
     from forearm.runtime.simulation import Simulation
 
-    setup = find_task(instruction, tasks_for(policy)).sample(seed, instruction)
+    setup = scene_for(policy, instruction, seed)
     folder = out or _default_folder(setup.instruction)
     with operator_by(override) as operator:
         if operator is not None:

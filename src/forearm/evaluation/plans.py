@@ -10,12 +10,13 @@ from typing import Literal
 
 from forearm.cell.perturbations import PERTURBATIONS, applies, variations_of
 from forearm.cell.perturbations.cells import CELL
+from forearm.cell.perturbations.spoken import SPOKEN
 from forearm.cell.perturbations.timed import TIMED
 from forearm.cell.tasks import task_named
 from forearm.errors import InputError
 from forearm.evaluation.trial import Trial, Words
 
-Suite = Literal["clean", "perturbed", "cells", "latency"]
+Suite = Literal["clean", "perturbed", "cells", "latency", "language"]
 
 
 def planned(
@@ -24,7 +25,8 @@ def planned(
     """The suite's trials: clean ones first, then variation by variation.
 
     Args:
-        suite: clean tries no variation, perturbed one thing at a time, cells other cells, latency what comes late.
+        suite: clean tries no variation, perturbed one thing at a time, cells other cells, latency what comes late,
+            language other words for the same and what is not there.
         tasks: their names.
         seeds: not empty.
         words: for every trial.
@@ -49,12 +51,12 @@ def planned(
 
 
 def _variations(suite: Suite, only: Sequence[str]) -> list[str]:
-    timed = {each.name for each in TIMED}
+    of_their_own = {"cells": (CELL,), "latency": TIMED, "language": SPOKEN}
+    others = [each.name for suited in of_their_own.values() for each in suited]
     names = {
         "clean": [],
-        "perturbed": [each.name for each in PERTURBATIONS if each is not CELL and each.name not in timed],
-        "cells": [CELL.name],
-        "latency": [each.name for each in TIMED],
+        "perturbed": [each.name for each in PERTURBATIONS if each.name not in others],
+        **{name: [each.name for each in suited] for name, suited in of_their_own.items()},
     }[suite]
     wanted = [variation for text in only for variation in variations_of(text)]
     for variation in wanted:

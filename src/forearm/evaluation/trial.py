@@ -14,10 +14,12 @@ from typing import Any, Literal
 from forearm.cell.perturbations import varied
 from forearm.cell.setup import Setup
 from forearm.cell.tasks import task_named
+from forearm.cell.tasks.absence import missing
 from forearm.cell.tasks.put_in_box import PutInBox
 from forearm.errors import InputError
 from forearm.evaluation.trace_response import path_shift_mm
 from forearm.events import Emit, Event, Judged
+from forearm.messages import Outcome
 from forearm.policy.choice import MakePolicy
 from forearm.runtime.simulation import LATENCY_S, Simulation
 
@@ -45,13 +47,13 @@ class Trial:
         """
         task = task_named(self.task)
         setup = task.sample(self.seed)
-        if self.variation:
-            setup = varied(setup, self.variation)
-        if self.words == "asked":
-            return setup
-        if not isinstance(task, PutInBox):
-            raise InputError(f"swapped words: got task {self.task!r}, only {PutInBox.name!r} has two objects; use that")
-        return task.other_word(setup)
+        if self.words == "swap":
+            if not isinstance(task, PutInBox):
+                raise InputError(
+                    f"swapped words: got task {self.task!r}, only {PutInBox.name!r} has two objects; use that"
+                )
+            setup = task.other_word(setup)
+        return varied(setup, self.variation) if self.variation else setup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,8 @@ class TrialResult:
         task, seed, words, variation: which trial.
         instruction: the sentence that the policy was given.
         outcome: of the session; "error" also for a trial that could not be run.
-        success: whether the task's goal was reached.
+        success: whether the task's goal was reached; where the scene does not have what is asked for, whether that was
+            refused before any motion.
         progress: 0..1 at the end.
         asked: the object that the sentence means, empty where there is only one.
         taken: the object that was first held between two fingers, empty if none was.
@@ -113,11 +116,14 @@ class _Tally:
     def __init__(self) -> None:
         self.findings: Counter[str] = Counter()
         self.decisions = 0
+        self.followed = 0
+        """Decisions that were let through."""
 
     def note(self, event: Event) -> None:
         if isinstance(event, Judged):
             self.findings.update(finding.check for finding in event.findings)
             self.decisions += event.gate == "vetting"
+            self.followed += event.gate == "vetting" and event.outcome < Outcome.HOLD
 
 
 def run_trial(
@@ -154,17 +160,18 @@ def run_trial(
 
     simulation = Simulation(setup, make_policy, latency_s=latency_s, outside_view=outside_view)
     run = simulation.run(seed=trial.seed, emit=note, commit=commit, recipe=recipe)
-    task = task_named(setup.task)
+    task, absent = task_named(setup.task), bool(missing(setup))
+    refused = run.ended.outcome == "refused" and not tally.followed
     return TrialResult(
         task=trial.task,
         seed=trial.seed,
         words=trial.words,
         variation=trial.variation,
-        instruction=setup.instruction,
+        instruction=setup.spoken,
         outcome=run.ended.outcome,
-        success=run.ended.outcome == "done",
+        success=refused if absent else run.ended.outcome == "done",
         progress=run.ended.progress,
-        asked=task.asked(setup) if isinstance(task, PutInBox) else "",
+        asked=task.asked(setup) if isinstance(task, PutInBox) and not absent else "",
         taken=run.taken,
         duration_s=run.duration_s,
         wall_s=time.perf_counter() - began,

@@ -1,4 +1,7 @@
-"""The small reasoner's language: the words of the sentences it was taught, and no others. No torch."""
+"""The small reasoner's language: the words of the sentences it was taught, and no others. No torch.
+
+Whether words that it knows make a sentence that means anything is for whoever asks to find out.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forearm.errors import InputError, InstructionError, unknown
+from forearm.sentence import words_of
 
 PAD = 0  # id of the empty place behind a sentence
-
-
-def spell(sentence: str) -> list[str]:
-    """The words of a sentence: lower case, no final stop, single spaces."""
-    return sentence.lower().strip().rstrip(".!").split()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ class Words:
             raise InputError(
                 f"vocabulary: got {len(instructions)} sentences and {len(subtasks)} phrases, needs ≥ 1 each"
             )
-        spelt = [spell(sentence) for sentence in instructions]
+        spelt = [words_of(sentence) for sentence in instructions]
         return cls(
             instructions=tuple(sorted({" ".join(words) for words in spelt})),
             subtasks=tuple(sorted(set(subtasks))),
@@ -53,14 +52,19 @@ class Words:
         )
 
     def encode(self, sentence: str) -> NDArray[np.int64]:
-        """Ids (places,) of a taught sentence, padded.
+        """Ids (places,) of a sentence of known words, padded.
 
         Raises:
-            InstructionError: for any other sentence; what was taught is listed.
+            InstructionError: for a word that was not taught, and for no words or more than there are places for.
         """
-        words = spell(sentence)
-        if " ".join(words) not in self.instructions:
-            raise InstructionError(unknown("instruction", sentence, self.instructions))
+        words = words_of(sentence)
+        for word in words:
+            if word not in self.vocabulary:
+                raise InstructionError(unknown("word of the instruction", word, self.vocabulary))
+        if not 1 <= len(words) <= self.places:
+            raise InstructionError(
+                f"instruction: got {len(words)} words, allowed are 1 to {self.places}; say it in other words"
+            )
         ids = np.full(self.places, PAD, dtype=np.int64)
         ids[: len(words)] = [self.vocabulary.index(word) + 1 for word in words]
         return ids

@@ -13,7 +13,7 @@ import numpy as np
 from forearm.cell.setup import Setup
 from forearm.cell.solver import TICK_S, Performance
 from forearm.clock import NANOSECONDS
-from forearm.errors import InputError
+from forearm.errors import InputError, InstructionError
 from forearm.messages import ActionChunk, Decision, Floats, Observation, Request
 
 PERIOD_S = TICK_S  # s, between rows of a chunk, as the solver makes them
@@ -71,6 +71,26 @@ class Demonstrator:
         after = np.minimum(before + 1, len(self._rows) - 1)
         share = (wanted - before)[:, None]
         return _decision(observation, (1.0 - share) * self._rows[before] + share * self._rows[after])
+
+
+class Refuse:
+    """Answers nothing but why: the demonstrator where a scene does not have what it is asked for.
+
+    Args:
+        reason: in words.
+    """
+
+    name = "demonstrator"
+    model_digest = ""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def reset(self, *, seed: int) -> None:
+        """Nothing to forget."""
+
+    def decide(self, request: Request) -> Decision:
+        raise InstructionError(self._reason)
 
 
 class Replay:

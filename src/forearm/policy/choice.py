@@ -5,17 +5,20 @@ Invariant: what `policy_named` returns can be sent to another process, and makes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forearm.cell.setup import Setup
 from forearm.cell.simulator import CellRobot
-from forearm.cell.tasks import TASKS
-from forearm.cell.tasks.interface import Task
-from forearm.errors import InputError, unknown
+from forearm.cell.tasks import TASKS, scene, taught_phrasings
+from forearm.cell.tasks.absence import missing
+from forearm.cell.tasks.interface import Task, canonical
+from forearm.errors import InputError, InstructionError, listing, unknown
 from forearm.model.description import SHIPPED, read_words
-from forearm.policy.baselines import Demonstrator, Hold, Replay
+from forearm.model.words import Words
+from forearm.policy.baselines import Demonstrator, Hold, Refuse, Replay
 from forearm.policy.interface import Policy
 from forearm.telemetry.log import read_run
 from forearm.telemetry.writer import FILE_NAME
@@ -86,10 +89,28 @@ def tasks_for(name: str) -> tuple[Task, ...]:
     Raises:
         CheckpointError: when the model's folder does not say what it was taught.
     """
-    if name != MODEL and not _holds_weights(name):
-        return TASKS
-    taught = read_words(SHIPPED if name == MODEL else Path(name)).instructions
-    return tuple(task for task in TASKS if not set(task.instructions()).isdisjoint(taught))
+    words = _words(name)
+    return TASKS if words is None else tuple(task for task in TASKS if any(_taught(words, task.instructions())))
+
+
+def scene_for(name: str, said: str, seed: int) -> Setup:
+    """The scene of `seed` in which the policy called `name` is to do what was said.
+
+    A model that was taught a sentence in several ways may be asked in others that mean the same, of words it knows.
+    Reads no weights.
+
+    Raises:
+        InstructionError: for what the policy cannot be asked to do, or not in these words, listing in which.
+        CheckpointError: when the model's folder does not say what it was taught.
+    """
+    setup, words = scene(said, seed, tasks_for(name)), _words(name)
+    if words is None or canonical(said) in words.instructions:
+        return setup
+    taught = _taught(words, [setup.instruction])
+    if len(taught) < 2:
+        raise InstructionError(unknown("instruction", said, map(repr, taught or words.instructions)))
+    words.encode(said)
+    return setup
 
 
 def checkpoint_named(name: str) -> Checkpoint[Reasoner] | None:
@@ -126,7 +147,9 @@ def reactive(robot: CellRobot, *, folder: Path) -> Policy:
 
 
 def demonstrator(robot: CellRobot) -> Policy:
-    """The scripted solver's rehearsal of the robot's scene."""
+    """The scripted solver's rehearsal of the robot's scene, or its refusal."""
+    if absent := missing(robot.setup):
+        return Refuse(f"There is nothing {listing(absent)} here: {robot.setup.spoken!r} cannot be done.")
     return Demonstrator.rehearse(robot.setup)
 
 
@@ -148,6 +171,18 @@ def replay(robot: CellRobot, *, log: Path) -> Policy:
 def _holds_weights(name: str) -> bool:
     folder = Path(name)
     return folder.is_dir() and not (folder / FILE_NAME).is_file()
+
+
+def _words(name: str) -> Words | None:
+    """What the policy of that name was taught to read; None for one that reads nothing."""
+    if name != MODEL and not _holds_weights(name):
+        return None
+    return read_words(SHIPPED if name == MODEL else Path(name))
+
+
+def _taught(words: Words, instructions: Iterable[str]) -> list[str]:
+    """The ways of saying one of these instructions that were taught."""
+    return [each for sentence in instructions for each in taught_phrasings(sentence) if each in words.instructions]
 
 
 def _is_reactive(folder: Path) -> bool:

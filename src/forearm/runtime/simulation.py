@@ -14,7 +14,7 @@ import numpy as np
 from forearm.cell.setup import Setup
 from forearm.cell.simulator import CellRobot
 from forearm.cell.stage import Fault
-from forearm.cell.tasks import task_named
+from forearm.cell.tasks import refuse_misunderstood, task_named
 from forearm.clock import NANOSECONDS, SimulatedClock
 from forearm.events import Emit, SessionEnded
 from forearm.policy.choice import MakePolicy
@@ -26,6 +26,7 @@ from forearm.runtime.override import Override
 from forearm.runtime.recovery import Recovery
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.trail import Trail
+from forearm.runtime.understanding import Understanding
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
 from forearm.safety.selftest import prove
@@ -63,6 +64,7 @@ class Simulation:
         clock: the session's time; as fast as the machine allows by default.
 
     Raises:
+        InstructionError: when what was said does not mean the setup's instruction.
         CheckpointError: when the policy's weights are missing or corrupt.
     """
 
@@ -79,6 +81,7 @@ class Simulation:
         desk: TraceDesk | None = None,
         clock: SimulatedClock | None = None,
     ) -> None:
+        refuse_misunderstood(setup)
         self._clock = clock or SimulatedClock()
         self._robot = CellRobot(setup=setup, clock=self._clock, outside_view=outside_view, faults=faults)
         self._latency_s = latency_s + setup.pace.answer_s
@@ -113,13 +116,13 @@ class Simulation:
         """
         setup, limits, digest = self._robot.setup, Limits.of(self._robot.embodiment), self.policy.model_digest
         charge = Charge(
-            instruction=setup.instruction, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
+            instruction=setup.spoken, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
         )
         workspace = Workspace(fixtures=task_named(setup.task).fixtures(setup))
         vetting = Vetting(limits, workspace=workspace, model_digest=digest)
         guard, chunks = Guard(limits, workspace=workspace), ChunkBuffer(limits)
         # What a recovery or a person asks for comes from no model, says so, and is vetted as that.
-        helm = Helm(self._inference(vetting), Vetting(limits, workspace=workspace))
+        helm = Helm(Understanding(self._inference(vetting)), Vetting(limits, workspace=workspace))
         session = Session(
             charge=charge,
             robot=self._robot,

@@ -15,11 +15,12 @@ from forearm.cell.perturbations.felt import FELT
 from forearm.cell.perturbations.goods import SKU
 from forearm.cell.perturbations.interface import Change, Perturbation
 from forearm.cell.perturbations.seen import SEEN
+from forearm.cell.perturbations.spoken import SPOKEN
 from forearm.cell.perturbations.timed import TIMED
 from forearm.cell.setup import Setup
 from forearm.errors import InputError, unknown
 
-PERTURBATIONS: tuple[Perturbation, ...] = (*SEEN, *FELT, SKU, *TIMED, CELL)
+PERTURBATIONS: tuple[Perturbation, ...] = (*SEEN, *FELT, SKU, *TIMED, CELL, *SPOKEN)
 
 
 def perturbation_named(name: str) -> Perturbation:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
+from forearm.cell.setup import Setup
 from forearm.cell.tasks.clear_the_pad import ClearThePad
 from forearm.cell.tasks.hand_over import HandOver
 from forearm.cell.tasks.interface import Task, canonical
@@ -43,6 +45,30 @@ def find_task(instruction: str, tasks: Sequence[Task] = TASKS) -> Task:
     """
     sentence = understood(instruction, tasks)
     return next(task for task in tasks if sentence in task.instructions())
+
+
+def scene(said: str, seed: int, tasks: Sequence[Task] = TASKS) -> Setup:
+    """The scene of `seed` in which what was said can be done, which goes into it as it was said.
+
+    Raises:
+        InstructionError: for anything that is not one of the tasks' phrasings, listing what can be done.
+    """
+    sentence = understood(said, tasks)
+    setup = find_task(sentence, tasks).sample(seed, sentence)
+    return replace(setup, said=" ".join(said.split()))
+
+
+def refuse_misunderstood(setup: Setup) -> None:
+    """Lets a setup pass in which what was said means the instruction.
+
+    Raises:
+        InstructionError: for any other.
+    """
+    meant = understood(setup.spoken, (task_named(setup.task),))
+    if meant != setup.instruction:
+        raise InstructionError(
+            f"instruction: got {setup.spoken!r} for {setup.instruction!r}, it means {meant!r}; say that"
+        )
 
 
 def taught_phrasings(instruction: str) -> tuple[str, ...]:

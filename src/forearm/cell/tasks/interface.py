@@ -13,10 +13,10 @@ from forearm.cell.setup import Setup
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.errors import InstructionError, unknown
 from forearm.geometry import Box, Pose
+from forearm.sentence import words_of
 
 Meaning = TypeVar("Meaning")
 
-PUNCTUATION = str.maketrans(",.!?", "    ")
 HOLD_S = 0.3  # s, how long a task's goal must hold to count as reached
 
 
@@ -96,7 +96,7 @@ class Task(Protocol):
 
 def canonical(instruction: str) -> str:
     """The sentence in lower case with single spaces and without punctuation."""
-    return " ".join(instruction.lower().translate(PUNCTUATION).split())
+    return " ".join(words_of(instruction))
 
 
 def meaning(instruction: str, meanings: Mapping[str, Meaning]) -> Meaning:

@@ -15,7 +15,7 @@ from typing import Self
 
 from forearm.cell.scene import OUTSIDE, OUTSIDE_SIZE
 from forearm.cell.setup import Setup
-from forearm.cell.tasks import task_named
+from forearm.cell.tasks import refuse_misunderstood, task_named
 from forearm.clock import RealClock
 from forearm.events import Emit, Event, SessionEnded
 from forearm.policy.choice import MakePolicy
@@ -36,6 +36,7 @@ from forearm.runtime.override import Override
 from forearm.runtime.patience import Patience
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.trail import Trail
+from forearm.runtime.understanding import Understanding
 from forearm.safety.freshness import AGES, Ages
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
@@ -63,6 +64,7 @@ class Live:
         operator: who may act during the run; None for nobody.
 
     Raises:
+        InstructionError: when what was said does not mean the setup's instruction.
         LogError: on entering, when the folder has a log already.
         CheckpointError: on entering, when the policy's weights are missing or corrupt.
         RobotError: on entering, when a part does not start.
@@ -80,6 +82,7 @@ class Live:
         patience: Patience | None = None,
         operator: Operator | None = None,
     ) -> None:
+        refuse_misunderstood(setup)
         self._operator = operator
         self._ages, self._silence, self._patience = ages, silence or Silence(), patience or Patience()
         self._setup, self._make_policy, self._folder, self._outside_view = setup, make_policy, folder, outside_view
@@ -88,7 +91,7 @@ class Live:
         self._board.give_beat(Part.LOOP, self._clock.now_ns(), Phase.ABSENT)  # says whose children the others are
         more = [Frame(OUTSIDE, OUTSIDE_SIZE[1], OUTSIDE_SIZE[0], has_depth=False)] * outside_view
         self._pictures = Pictures.of(BIMANUAL_YAM.cameras, *more)
-        self._robot = RemoteRobot(self._board, self._pictures, setup.instruction, self._clock, self._silence)
+        self._robot = RemoteRobot(self._board, self._pictures, setup.spoken, self._clock, self._silence)
         self._parts = Parts(self._board)
         self._recorder: Recorder | None = None
 
@@ -128,7 +131,7 @@ class Live:
         guard = Guard(limits, workspace=workspace, ages=self._ages)
         thinking = ThreadedInference(self.policy, vetting, self._clock, abandon_after_s=ABANDON_S)
         # What a person asks for comes from no model, says so, and is vetted as that.
-        helm = Helm(thinking, Vetting(limits, workspace=workspace, ages=self._ages))
+        helm = Helm(Understanding(thinking), Vetting(limits, workspace=workspace, ages=self._ages))
         chunks = ChunkBuffer(limits)
 
         def both(event: Event) -> None:
@@ -137,7 +140,7 @@ class Live:
 
         session = Session(
             charge=Charge(
-                instruction=setup.instruction, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
+                instruction=setup.spoken, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
             ),
             robot=self._robot,
             policy=self.policy,
