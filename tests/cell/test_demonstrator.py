@@ -80,3 +80,14 @@ def test_depth_cells_are_medians_of_the_top_view() -> None:
     with Cameras(physics.model) as cameras:
         metres = cameras.capture(physics.model, physics.data, "top").metres
     assert depth_cells(metres)[3, 7] == np.median(metres[36:48, 84:96])
+
+
+def test_a_cell_of_the_depth_map_needs_half_of_its_pixels() -> None:
+    metres = np.full((120, 120), 0.8, dtype=np.float32)
+    metres[:12, :12] = np.arange(144, dtype=np.float32).reshape(12, 12)
+    metres[:12, :5] = np.nan  # 60 of its 144
+    metres[:12, 12:19] = np.nan  # 84 of the next one's
+    cells = depth_cells(metres)
+    assert cells[0, 0] == np.nanmedian(metres[:12, :12])
+    assert np.isnan(cells[0, 1])
+    assert np.isnan(cells).sum() == 1

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from forearm.cell.camera import Cameras, Capture
-from forearm.cell.perturbations import PERTURBATIONS, applies, perturbation_named, variations_of, varied
+from forearm.cell.perturbations import PERTURBATIONS, applies, mixed, perturbation_named, variations_of, varied
 from forearm.cell.perturbations.cells import CELL
 from forearm.cell.perturbations.felt import FELT
 from forearm.cell.perturbations.goods import HELD_OUT, SKU, TRAINING
@@ -291,3 +291,28 @@ def test_names_and_levels_that_there_are_none_of_are_refused_with_what_there_is(
         variations_of("glair")
     with pytest.raises(InputError, match="level of glare: got 'bad', allowed are mild"):
         varied(PLAIN, "glare:bad")
+
+
+def test_several_variations_are_made_one_after_the_other() -> None:
+    both = varied(PLAIN, "mass:strong+brightness:worst")
+    assert both.matter == varied(PLAIN, "mass:strong").matter
+    assert both.look == varied(PLAIN, "brightness:worst").look
+    assert both.variation == "mass:strong+brightness:worst"
+
+
+def test_a_recorded_scene_never_has_what_is_held_out() -> None:
+    held_out = {f"{each.name}:{level}" for each in PERTURBATIONS for level in each.held_out}
+    timed = {each.name for each in TIMED}
+    drawn = [mixed(PLAIN, np.random.default_rng(seed)).variation.split("+") for seed in range(400)]
+    names = {name for some in drawn for name in some}
+    assert held_out
+    assert not names & held_out
+    assert not {name.partition(":")[0] for name in names} & timed
+    assert {len(some) for some in drawn} == {1, 2, 3}
+    possible = {
+        f"{each.name}:{level}"
+        for each in PERTURBATIONS
+        if each not in TIMED and each.applies(PLAIN)
+        for level in each.levels.keys() - each.held_out
+    }
+    assert names == possible

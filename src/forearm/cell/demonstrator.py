@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forearm.cell.camera import Cameras
+from forearm.cell.perturbations import mixed
 from forearm.cell.physics import Physics
 from forearm.cell.setup import Setup
 from forearm.cell.solver import Performance, Tick
@@ -65,14 +66,19 @@ class _Rows:
     subtasks: list[str] = field(default_factory=list[str])
 
 
-def sample_demonstration(task: str, seed: int) -> Setup:
+def sample_demonstration(task: str, seed: int, varied: float = 0.0) -> Setup:
     """The scene that `seed` stands for in a dataset: a quarter of them start with the working arms off home.
+
+    A share of `varied` has a few things different about the cell, which leaves every sentence and most places as they
+    are.
 
     Raises:
         InputError: for a name that is no task's.
     """
     odd_start = bool(np.random.default_rng((seed, 1)).random() < ODD_STARTS)
-    return task_named(task).sample(seed, odd_start=odd_start)
+    setup = task_named(task).sample(seed, odd_start=odd_start)
+    rng = np.random.default_rng((seed, 3))
+    return mixed(setup, rng) if rng.random() < varied else setup
 
 
 def demonstrate(
@@ -117,10 +123,15 @@ def rehearse(setup: Setup, *, seed: int, speed: float | None = None, noise_ampli
 
 
 def depth_cells(metres: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Median depth (10, 10) m of a depth image (H, W) whose sides divide by ten; NaN for cells not wholly seen."""
+    """Median depth (10, 10) m of a depth image (H, W) whose sides divide by ten; NaN for cells not half seen."""
     height, width = metres.shape
     blocks = metres.reshape(DEPTH_CELLS, height // DEPTH_CELLS, DEPTH_CELLS, width // DEPTH_CELLS)
-    return np.median(blocks.transpose(0, 2, 1, 3).reshape(DEPTH_CELLS, DEPTH_CELLS, -1), axis=-1)
+    ordered = np.sort(blocks.transpose(0, 2, 1, 3).reshape(DEPTH_CELLS, DEPTH_CELLS, -1), axis=-1)  # NaN last
+    seen = np.isfinite(ordered).sum(-1, keepdims=True)
+    below, above = (
+        np.take_along_axis(ordered, place.clip(0, ordered.shape[-1] - 1), -1) for place in ((seen - 1) // 2, seen // 2)
+    )
+    return np.where(2 * seen < ordered.shape[-1], np.float32(np.nan), (below + above) / 2)[..., 0]
 
 
 def _record(rows: _Rows, physics: Physics, cameras: Cameras, tick: Tick) -> None:

@@ -88,8 +88,9 @@ def write_shard(root: Path, shard: int, episodes: Sequence[Episode], first_episo
 
 
 def _statistics(values: NDArray[Any]) -> dict[str, list[float] | list[int]]:
-    """LeRobot's statistics of (T, D) values, NaN ignored."""
+    """LeRobot's statistics of (T, D) values, NaN ignored; a column of nothing else counts as zeros."""
     flat = values.astype(np.float64)
+    flat[:, np.isnan(flat).all(axis=0)] = 0.0
     entries: dict[str, list[float] | list[int]] = {
         "min": np.nanmin(flat, axis=0).tolist(),
         "max": np.nanmax(flat, axis=0).tolist(),

@@ -149,7 +149,7 @@ def reactive(robot: CellRobot, *, folder: Path) -> Policy:
 def demonstrator(robot: CellRobot) -> Policy:
     """The scripted solver's rehearsal of the robot's scene, or its refusal."""
     if absent := missing(robot.setup):
-        return Refuse(f"There is nothing {listing(absent)} here: {robot.setup.spoken!r} cannot be done.")
+        return Refuse(f"There is no {listing(absent)} here: {robot.setup.spoken!r} cannot be done.")
     return Demonstrator.rehearse(robot.setup)
 
 

@@ -10,16 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from forearm.cell.tasks import find_task
 from forearm.data.dataset import Dataset
 from forearm.data.labels import clear_of_table, free_space, gripper_events, points, traces
 from forearm.model.depth_codes import depth_codes
 from forearm.model.reasoner import Sight
 from forearm.model.sight import Scales, pixels, tools_at
 from forearm.model.words import Words
-from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.mirror import mirror_points, mirror_positions
 from forearm.training import shifts
-from forearm.training.alternatives import alternative
+from forearm.training.questions import AS_DEMONSTRATED, Asking, Questions, swap_sides
 
 Array = NDArray[np.float32]
 Index = NDArray[np.int64]
@@ -63,68 +63,47 @@ class Lessons:
     scales: Scales
     horizon: int
     last: Index  # (N,) the last tick of each tick's episode
-    sentence: Index  # (N, places)
-    mirrored_sentence: Index
+    episode: Index  # (N,)
+    early: NDArray[np.bool_]  # (N,) before the first grip: another sentence could still have been asked
+    questions: Questions
     subtask: Index  # (N,)
     mirrored_subtask: Index
     codes: Index  # (N, side, side)
     points: Array  # (N, A, 2)
-    choice: NDArray[np.bool_]  # (N,) whether another sentence could still have been asked at this tick
-    other_sentence: Index  # (N, places) that sentence
-    mirrored_other_sentence: Index
-    other_points: Array  # (N, A, 2) where it would lead
     traces: Array  # (N, A, W, 4)
     free: NDArray[np.bool_]  # (N, A) away from grips and the table
     clear: NDArray[np.bool_]  # (N, A) away from the table
     weight: NDArray[np.float64]  # (N,) chance of being drawn
 
     @classmethod
-    def of(cls, dataset: Dataset, horizon: int) -> Lessons:
-        """Labels every tick. About ten seconds for 100,000."""
+    def of(cls, dataset: Dataset, horizon: int, asking: Asking = AS_DEMONSTRATED) -> Lessons:
+        """Labels every tick, in the words that `asking` needs. About ten seconds for 100,000."""
         spans = list(zip(dataset.starts[:-1], dataset.starts[1:], strict=True))
-        others = [alternative(each, int(seed)) for each, seed in zip(dataset.instructions, dataset.seeds, strict=True)]
-        asked = [
-            each if other is None else other.instruction
-            for each, other in zip(dataset.instructions, others, strict=True)
-        ]
-        sentences = (*dataset.instructions, *asked)
-        sentences += tuple(_swap_sides(each) for each in sentences)
         phrases = tuple(np.unique(dataset.subtasks).tolist())
-        words = Words.taught_by(sentences, phrases + tuple(_swap_sides(each) for each in phrases))
+        questions, words = Questions.about(dataset, phrases + tuple(swap_sides(each) for each in phrases), asking)
         by_phrase = {phrase: index for index, phrase in enumerate(words.subtasks)}
-        by_episode = [words.encode(each) for each in dataset.instructions]
-        mirrored = [words.encode(_swap_sides(each)) for each in dataset.instructions]
         lengths = np.diff(dataset.starts)
         last = np.repeat(dataset.starts[1:] - 1, lengths)
         rows = np.minimum(np.arange(len(dataset))[:, None] + np.arange(horizon), last[:, None])
         chunks = dataset.actions[rows]
         both = np.concatenate([dataset.positions, _mirror(dataset.positions)])
-        kinds = np.array([_kind(each) for each in dataset.instructions])
+        kinds = np.array([find_task(each).name for each in dataset.instructions])
         episodes_of_kind = {kind: int(lengths[kinds == kind].sum()) for kind in np.unique(kinds)}
         weight = np.repeat([episodes_of_kind[kind] ** -0.5 for kind in kinds], lengths)
         weight *= np.concatenate([_interest(dataset.actions[a:b]) for a, b in spans])
-        nowhere = np.full((len(BIMANUAL_YAM.arms), 2), np.nan, np.float32)
         return cls(
             dataset=dataset,
             words=words,
             scales=Scales.of(both, np.concatenate([chunks, _mirror(chunks)])),
             horizon=horizon,
             last=last,
-            sentence=np.repeat(by_episode, lengths, axis=0),
-            mirrored_sentence=np.repeat(mirrored, lengths, axis=0),
+            episode=np.repeat(np.arange(len(lengths)), lengths),
+            early=np.concatenate([np.arange(b - a) < _first_event(dataset.actions[a:b]) for a, b in spans]),
+            questions=questions,
             subtask=np.array([by_phrase[phrase] for phrase in dataset.subtasks.tolist()]),
-            mirrored_subtask=np.array([by_phrase[_swap_sides(phrase)] for phrase in dataset.subtasks.tolist()]),
+            mirrored_subtask=np.array([by_phrase[swap_sides(phrase)] for phrase in dataset.subtasks.tolist()]),
             codes=depth_codes(dataset.depth_cells),
             points=np.concatenate([points(dataset.actions[a:b]) for a, b in spans]).astype(np.float32),
-            choice=np.concatenate(
-                [
-                    (np.arange(b - a) < _first_event(dataset.actions[a:b])) & (other is not None)
-                    for (a, b), other in zip(spans, others, strict=True)
-                ]
-            ),
-            other_sentence=np.repeat([words.encode(each) for each in asked], lengths, axis=0),
-            mirrored_other_sentence=np.repeat([words.encode(_swap_sides(each)) for each in asked], lengths, axis=0),
-            other_points=np.repeat([nowhere if each is None else each.points for each in others], lengths, axis=0),
             traces=np.concatenate([traces(dataset.actions[a:b]) for a, b in spans]).astype(np.float32),
             free=np.concatenate([free_space(dataset.actions[a:b], horizon=horizon) for a, b in spans]),
             clear=np.concatenate([clear_of_table(dataset.actions[a:b], horizon=horizon) for a, b in spans]),
@@ -135,8 +114,8 @@ class Lessons:
         """`size` ticks, half of them mirrored."""
         return self.batch(rng.choice(len(self.weight), size, p=self.weight), rng)
 
-    def batch(self, index: Index, rng: np.random.Generator, *, other_words: float = 0.0) -> Batch:
-        """These ticks, jittered and half of them mirrored; `other_words` is asked at so many of those with a choice."""
+    def batch(self, index: Index, rng: np.random.Generator, asking: Asking = AS_DEMONSTRATED) -> Batch:
+        """These ticks, jittered and half of them mirrored, asked as `asking` says."""
         data = self.dataset
         flip = rng.random(len(index)) < 0.5
         rows = np.minimum(index[:, None] + np.arange(self.horizon), self.last[index][:, None])
@@ -145,10 +124,7 @@ class Lessons:
         positions = np.where(flip[:, None], _mirror(positions), positions)
         chunks = np.where(flip[:, None, None], _mirror(chunks), chunks)
         tools = tools_at(positions)
-        other = self.choice[index] & (rng.random(len(index)) < other_words)
-        sentence = np.where(other[:, None], self.other_sentence[index], self.sentence[index])
-        mirrored = np.where(other[:, None], self.mirrored_other_sentence[index], self.mirrored_sentence[index])
-        asked = np.where(other[:, None, None], self.other_points[index], self.points[index])
+        asked = self.questions.draw(self.episode[index], self.early[index], flip, rng, asking)
         subtask = np.where(flip, self.mirrored_subtask[index], self.subtask[index])
         noisy = positions + rng.normal(0, JOINT_NOISE_RAD, positions.shape).astype(np.float32)
         sight = Sight(
@@ -160,7 +136,7 @@ class Lessons:
                 )
             ),
             state=torch.from_numpy(self.scales.state(noisy, tools)),
-            words=torch.from_numpy(np.where(flip[:, None], mirrored, sentence)),
+            words=torch.from_numpy(asked.words),
         )
         codes = np.where(flip[:, None, None], self.codes[index][:, :, ::-1], self.codes[index])
         return Batch(
@@ -168,10 +144,12 @@ class Lessons:
             tools=torch.from_numpy(tools),
             codes=torch.from_numpy(np.ascontiguousarray(codes).reshape(len(index), -1)),
             points=torch.from_numpy(_mirror_some_points(self.points[index], flip)),
-            asked=torch.from_numpy(_mirror_some_points(asked, flip)),
+            asked=torch.from_numpy(
+                _mirror_some_points(np.where(asked.own[:, None, None], self.points[index], asked.points), flip)
+            ),
             traces=torch.from_numpy(_mirror_some_traces(self.traces[index], flip)),
             followed=torch.from_numpy(_mirror_some_traces(followed, flip)),
-            subtask=torch.from_numpy(np.where(other, -1, subtask)),
+            subtask=torch.from_numpy(np.where(asked.own, subtask, -1)),
             actions=torch.from_numpy(self.scales.encode(chunks, noisy).astype(np.float32)),
         )
 
@@ -218,16 +196,6 @@ def _interest(actions: Array) -> NDArray[np.float64]:
 def _first_event(actions: Array) -> int:
     """The first tick at which a gripper is to close or open."""
     return min((events[0] for events in gripper_events(actions) if events), default=0)
-
-
-def _swap_sides(sentence: str) -> str:
-    swapped = {"left": "right", "right": "left"}
-    return " ".join(swapped.get(word, word) for word in sentence.split())
-
-
-def _kind(sentence: str) -> str:
-    """The kind of task: its verb."""
-    return sentence.split()[0]
 
 
 def _mirror(positions: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,7 +14,9 @@ from forearm.training.batch import Batch, Lessons
 from forearm.training.recipe import Recipe
 
 HELD_OUT = 40  # every so many episodes one is kept from training, for the open-loop figures
-AHEAD = 6  # processes that make batches for an accelerator: one step takes it less time than one batch takes a core
+AHEAD = max(
+    1, (os.cpu_count() or 1) - 2
+)  # processes that make batches for an accelerator: one step takes it less time than one batch takes a core
 LONGEST_S = 120.0  # s to wait for a batch; then the run ends, to be resumed, instead of waiting for ever
 
 
@@ -40,7 +43,7 @@ class Feed(Dataset[Batch]):
         recipe = self._recipe
         rng = np.random.default_rng((recipe.seed, step, self._rank))
         index = rng.choice(self._ticks, recipe.batch // recipe.processes, p=self._chance)
-        return self._lessons.batch(index, rng, other_words=recipe.other_words)
+        return self._lessons.batch(index, rng, recipe.asking)
 
     def batches(self, first: int, device: torch.device) -> Iterator[Batch]:
         """The batches from step `first` on, on `device`; for an accelerator other processes work ahead.

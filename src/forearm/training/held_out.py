@@ -49,7 +49,7 @@ def open_loop(
     rng = np.random.default_rng(seed)
     depth, cells, pixels, trace, chunk = [], [], [], [], []
     for first in range(0, len(ticks), BATCH):
-        batch = lessons.batch(ticks[first : first + BATCH], rng, other_words=0.0)
+        batch = lessons.batch(ticks[first : first + BATCH], rng)
         cache = model.new_cache()
         reading = model.read(batch.sight, cache)
         codes, chosen = reading.depth.argmax(-1), reading.points.argmax(-1)

@@ -23,6 +23,7 @@ from forearm.data.dataset import load
 from forearm.errors import ForearmError
 from forearm.model import checkpoint
 from forearm.model.reasoner import ReasonerConfig
+from forearm.model.sizes import Sizes
 from forearm.training.batch import Batch, Lessons
 from forearm.training.captured import CapturedStep
 from forearm.training.checkpoint import load_state, save_state
@@ -44,10 +45,10 @@ def rate_at(recipe: Recipe, step: int) -> float:
     return recipe.rate * min(1.0, (step + 1) / recipe.warmup, left)
 
 
-def config_for(lessons: Lessons) -> ReasonerConfig:
-    """The small reasoner's sizes for what a dataset's sentences need."""
+def config_for(lessons: Lessons, sizes: Sizes) -> ReasonerConfig:
+    """A reasoner of these sizes for what a dataset's sentences need."""
     words = lessons.words
-    return ReasonerConfig(vocabulary=len(words.vocabulary), places=words.places, subtasks=len(words.subtasks))
+    return sizes.config(vocabulary=len(words.vocabulary), places=words.places, subtasks=len(words.subtasks))
 
 
 def train(dataset: Path, out: Path, recipe: Recipe, *, provenance: Mapping[str, Any]) -> None:
@@ -65,7 +66,7 @@ def train(dataset: Path, out: Path, recipe: Recipe, *, provenance: Mapping[str, 
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # before the fork: the processes must not inherit a thread pool
-    lessons = Lessons.of(load(dataset), horizon=HORIZON)
+    lessons = Lessons.of(load(dataset), horizon=HORIZON, asking=recipe.asking)
     work = _on_accelerator if torch.cuda.is_available() else _on_cores
     work(lessons, out, recipe, dict(provenance))
 
@@ -155,7 +156,7 @@ class Trainer:
         self.recipe, self.step, self._rank, self._device = recipe, 0, rank, device
         self._feed = Feed(lessons, recipe, rank)
         self.learner = learner_named(recipe.learner)
-        self.model = self.learner.build(config_for(lessons), recipe.seed).to(device)
+        self.model = self.learner.build(config_for(lessons, recipe.sizes), recipe.seed).to(device)
         matrices = [parameter for parameter in self.model.parameters() if parameter.ndim > 1]
         vectors = [parameter for parameter in self.model.parameters() if parameter.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]

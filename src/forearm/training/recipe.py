@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from forearm.errors import InputError, unknown
+from forearm.model.sizes import NANO, STATION, Sizes
 from forearm.training.objective import Weights
+from forearm.training.questions import AS_DEMONSTRATED, WITH_OTHERS, Asking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """Which demonstrations: successes per task, and the seed that draws them all."""
+    """Which demonstrations: successes per task, the seed that draws them all, the share in which the cell is varied."""
 
     counts: dict[str, int]
     seed: int = 0
+    varied: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,8 @@ class Recipe:
         name: of the model it makes.
         recording: its demonstrations.
         learner: which kind of model; one of `learners.LEARNERS`.
-        other_words: share of the samples with a choice at which the point is asked with the scene's other sentence.
+        sizes: of the network.
+        asking: in which words.
         steps: optimiser steps.
         batch: samples a step, over all processes.
         processes: one thread each; gradients are averaged between them.
@@ -38,7 +42,8 @@ class Recipe:
     recording: Recording
     steps: int
     learner: str = "reasoner"
-    other_words: float = 0.5
+    sizes: Sizes = NANO
+    asking: Asking = WITH_OTHERS
     batch: int = 48
     processes: int = 2
     rate: float = 1e-3
@@ -62,10 +67,35 @@ def nano() -> Recipe:
 
 def reactive() -> Recipe:
     """The same without reasoning, on the same demonstrations for as many steps: what depth, point and trace buy."""
-    return replace(nano(), name="reactive", learner="reactive", other_words=0.0)
+    return replace(nano(), name="reactive", learner="reactive", asking=AS_DEMONSTRATED)
 
 
-RECIPES = (nano, reactive)
+def station() -> Recipe:
+    """A larger model: seven tasks, in a cell that is never twice the same, asked in many words."""
+    return Recipe(
+        name="station",
+        recording=Recording(
+            counts={
+                "put-in-box": 700,
+                "hand-over": 550,
+                "lift": 250,
+                "clear-the-pad": 550,
+                "stack": 650,
+                "open-the-box": 550,
+                "put-everything-in-box": 350,
+            },
+            seed=1,
+            varied=0.6,
+        ),
+        steps=14_000,
+        sizes=STATION,
+        asking=Asking(other=0.4, absent=0.15, rephrased=0.6),
+        batch=128,
+        warmup=300,
+    )
+
+
+RECIPES = (nano, reactive, station)
 
 
 def recipe_named(name: str) -> Recipe:

@@ -44,8 +44,10 @@ def shards_of(recording: Recording) -> Iterator[Shard]:
             number, episode = number + 1, episode + episodes
 
 
-def record_shard(root: Path, shard: Shard) -> int:
+def record_shard(root: Path, shard: Shard, varied: float = 0.0) -> int:
     """Records one shard and writes it; answers how many attempts failed and were left out.
+
+    A share of `varied` of its scenes has something different about the cell.
 
     Raises:
         DatasetError: when the shard's seeds run out.
@@ -54,7 +56,7 @@ def record_shard(root: Path, shard: Shard) -> int:
 
     episodes, failures = list[Episode](), 0
     for seed in range(shard.first_seed, shard.first_seed + SHARD_SEEDS):
-        made = demonstrate(sample_demonstration(shard.task, seed), seed=seed)
+        made = demonstrate(sample_demonstration(shard.task, seed, varied), seed=seed)
         if not made.success:
             failures += 1
             continue
@@ -100,7 +102,7 @@ def record_dataset(root: Path, recording: Recording, *, workers: int) -> None:
     with Progress(*columns) as progress:
         bar = progress.add_task("", total=total, completed=total - sum(shard.episodes for shard in missing))
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            jobs = {pool.submit(record_shard, root, shard): shard for shard in missing}
+            jobs = {pool.submit(record_shard, root, shard, recording.varied): shard for shard in missing}
             for job in as_completed(jobs):
                 failures += job.result()
                 progress.advance(bar, jobs[job].episodes)

@@ -31,7 +31,7 @@ def run(recipe: Recipe, *, data: Path, out: Path, provenance: Mapping[str, Any])
     if not (data / "meta/info.json").is_file():
         record_dataset(data, recipe.recording, workers=recipe.processes)
     train(data, out, recipe, provenance=provenance)
-    lessons = Lessons.of(load(data), horizon=HORIZON)
+    lessons = Lessons.of(load(data), horizon=HORIZON, asking=recipe.asking)
     _, held_out = split(lessons.dataset)
     ticks = held_out[:: max(1, len(held_out) // HELD_OUT_TICKS)]
     measured = learner_named(recipe.learner).measure(out, lessons, ticks)

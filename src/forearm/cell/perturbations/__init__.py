@@ -21,6 +21,8 @@ from forearm.cell.setup import Setup
 from forearm.errors import InputError, unknown
 
 PERTURBATIONS: tuple[Perturbation, ...] = (*SEEN, *FELT, SKU, *TIMED, CELL, *SPOKEN)
+TOGETHER = "+"
+MIXED = (0.5, 0.3, 0.2)  # chance of one, two and three things different in a recorded scene
 
 
 def perturbation_named(name: str) -> Perturbation:
@@ -59,21 +61,33 @@ def applies(variation: str, setup: Setup) -> bool:
 
 
 def varied(setup: Setup, variation: str) -> Setup:
-    """The setup as `NAME:LEVEL` makes it, the same every time.
+    """The setup as `NAME:LEVEL` makes it, or several of them joined by "+" one after the other; the same every time.
 
     Raises:
         InputError: for a name or level that there is none of, or a scene without what it changes.
     """
-    name, _, level = variation.partition(":")
-    perturbation = perturbation_named(name)
-    change = _change(perturbation, level)
-    if not perturbation.applies(setup):
-        raise InputError(
-            f"variation {variation}: got a scene of {setup.task}, allowed are tasks that have what it changes; "
-            "leave one of them out"
-        )
-    rng = np.random.default_rng((setup.seed, 11, crc32(name.encode())))
-    return replace(change(setup, rng), variation=variation)
+    for each in variation.split(TOGETHER):
+        name, _, level = each.partition(":")
+        perturbation = perturbation_named(name)
+        change = _change(perturbation, level)
+        if not perturbation.applies(setup):
+            raise InputError(
+                f"variation {each}: got a scene of {setup.task}, allowed are tasks that have what it changes; "
+                "leave one of them out"
+            )
+        setup = change(setup, np.random.default_rng((setup.seed, 11, crc32(name.encode()))))
+    return replace(setup, variation=variation)
+
+
+def mixed(setup: Setup, rng: np.random.Generator) -> Setup:
+    """The setup with a few things about its cell different at once, at levels that are not held out."""
+    fitting = [each for each in (*SEEN, *FELT, SKU, CELL) if each.applies(setup)]
+    count = int(rng.choice(len(MIXED), p=MIXED)) + 1
+    chosen = [fitting[int(place)] for place in rng.choice(len(fitting), count, replace=False)]
+    chosen.sort(key=lambda each: each is not CELL)  # a cell is what the others then change
+    levels = [sorted(each.levels.keys() - each.held_out) for each in chosen]
+    names = [f"{each.name}:{rng.choice(some)}" for each, some in zip(chosen, levels, strict=True)]
+    return varied(setup, TOGETHER.join(names))
 
 
 def _change(perturbation: Perturbation, level: str) -> Change:

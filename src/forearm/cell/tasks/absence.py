@@ -1,18 +1,27 @@
-"""Sentences that ask for what a scene does not have.
-
-A task's things are always there, in some colours; so what may be missing is what a sentence names by its colour.
-"""
+"""Sentences that ask for what a scene does not have."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from forearm.cell.setup import Setup
 from forearm.cell.variation import COLOURS
 
+NOUNS = frozenset({"bar", "bin", "block", "box", "lid", "pad", "tray"})
 
-def missing(setup: Setup) -> tuple[str, ...]:
-    """The colours that the instruction names and nothing in the scene has; empty where it can be done."""
-    there = _colours(setup)
-    return tuple(word for word in setup.instruction.split() if word in COLOURS and word not in there)
+
+def missing(setup: Setup, instruction: str | None = None) -> tuple[str, ...]:
+    """What one of the tasks' sentences, the setup's own by default, names and the scene has not, as "green block"."""
+    kinds = {(placement.name.partition("_")[0], placement.colour) for placement in setup.placements}
+    nouns = {noun for noun, _ in kinds}
+    found = list[str]()
+    for before, word in pairwise(["", *(setup.instruction if instruction is None else instruction).split()]):
+        noun = word.removesuffix("s")
+        if noun in NOUNS and before in COLOURS and (noun, before) not in kinds:
+            found.append(f"{before} {noun}")
+        elif noun in NOUNS and noun not in nouns:
+            found.append(noun)
+    return tuple(found)
 
 
 def impossible(setup: Setup) -> tuple[str, ...]:
@@ -21,14 +30,11 @@ def impossible(setup: Setup) -> tuple[str, ...]:
     Empty where it names no colour, or all are there.
     """
     words = setup.instruction.split()
-    absent = [colour for colour in COLOURS if colour not in _colours(setup)]
+    there = {placement.colour for placement in setup.placements}
     return tuple(
         " ".join([*words[:place], colour, *words[place + 1 :]])
         for place, word in enumerate(words)
         if word in COLOURS
-        for colour in absent
+        for colour in COLOURS
+        if colour not in there
     )
-
-
-def _colours(setup: Setup) -> set[str]:
-    return {placement.colour for placement in setup.placements}

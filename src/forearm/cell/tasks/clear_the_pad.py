@@ -12,7 +12,7 @@ from forearm.cell.posture import OTHER, OUTWARD, nearest_side, start_joints
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.blocks import BLOCK_HALF_M, Span, add_block, lying, named_first, put, scatter, take, together
-from forearm.cell.tasks.interface import Move, meaning
+from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.objects import Triple, add_body, add_part
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look
@@ -92,6 +92,9 @@ class ClearThePad:
             time_limit_s=25.0,
         )
 
+    def others(self, setup: Setup) -> tuple[Question, ...]:
+        return tuple(_question(setup, name) for name in BLOCKS if name != self._asked(setup))
+
     def colour(self, instruction: str) -> str:
         """The colour word of one of this task's sentences.
 
@@ -131,6 +134,13 @@ class ClearThePad:
     def _asked(self, setup: Setup) -> str:
         colour = self.colour(setup.instruction)
         return next(name for name in BLOCKS if setup.placement(name).colour == colour)
+
+
+def _question(setup: Setup, name: str) -> Question:
+    block = setup.placement(name)
+    worker = nearest_side(block.position[1])
+    grips = {worker: block.position, OTHER[worker]: setup.placement("obstacle").position}
+    return Question(instruction=f"clear the pad and put the {block.colour} block on it", grips=grips)
 
 
 def _obstacle(pad: Placement, rng: np.random.Generator) -> Placement:

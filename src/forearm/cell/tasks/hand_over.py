@@ -12,7 +12,7 @@ from forearm.cell.posture import OTHER, OUTWARD, nearest_side, radial_yaw, start
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.blocks import alone
-from forearm.cell.tasks.interface import Move, Reach, canonical
+from forearm.cell.tasks.interface import Move, Question, Reach, canonical
 from forearm.cell.tasks.objects import add_body, add_part
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
@@ -97,6 +97,9 @@ class HandOver:
             start=start_joints(rng, frozenset(OTHER) if odd_start else frozenset()),
             time_limit_s=22.0,
         )
+
+    def others(self, setup: Setup) -> tuple[Question, ...]:
+        return ()
 
     def words(self, instruction: str) -> tuple[str, str]:
         """The bar's colour and the receiving arm of one of this task's sentences.

@@ -11,6 +11,7 @@ import mujoco
 from forearm.cell.physics import Physics
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.phrasing import Phrasings
+from forearm.cell.variation import Vector
 from forearm.errors import InstructionError, unknown
 from forearm.geometry import Box, Pose
 from forearm.sentence import words_of
@@ -39,6 +40,14 @@ class Move:
     reaches: Mapping[str, Reach]
     precise: bool = False
     least_s: float = 0.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Question:
+    """A sentence that a scene could be asked for, and where (x, y, z) m each working arm would first close its hand."""
+
+    instruction: str
+    grips: Mapping[str, Vector]
 
 
 class Task(Protocol):
@@ -75,6 +84,10 @@ class Task(Protocol):
         Raises:
             InstructionError: for a sentence that is not this task's.
         """
+        ...
+
+    def others(self, setup: Setup) -> tuple[Question, ...]:
+        """What else of its own that scene could be asked for at the start."""
         ...
 
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:

@@ -11,7 +11,7 @@ from forearm.cell.physics import Physics
 from forearm.cell.posture import OTHER, OUTWARD, start_joints, tool_down
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
-from forearm.cell.tasks.interface import Move, Reach, canonical
+from forearm.cell.tasks.interface import Move, Question, Reach, canonical
 from forearm.cell.tasks.objects import add_body, add_part
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import Placement, sample_look
@@ -96,6 +96,9 @@ class Lift:
             start=start_joints(rng, frozenset(OTHER) if odd_start else frozenset()),
             time_limit_s=12.0,
         )
+
+    def others(self, setup: Setup) -> tuple[Question, ...]:
+        return ()
 
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:
         """None: the tray is what is to be moved."""

@@ -23,7 +23,7 @@ from forearm.cell.tasks.blocks import (
     take,
     together,
 )
-from forearm.cell.tasks.interface import Move, meaning
+from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.objects import Triple, add_bin, add_body, add_part, standing_bin
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look
@@ -108,6 +108,9 @@ class OpenTheBox:
             time_limit_s=22.0,
         )
 
+    def others(self, setup: Setup) -> tuple[Question, ...]:
+        return tuple(_question(setup, name) for name in BLOCKS if name != self._asked(setup))
+
     def colour(self, instruction: str) -> str:
         """The colour word of one of this task's sentences.
 
@@ -144,6 +147,13 @@ class OpenTheBox:
     def _asked(self, setup: Setup) -> str:
         colour = self.colour(setup.instruction)
         return next(name for name in BLOCKS if setup.placement(name).colour == colour)
+
+
+def _question(setup: Setup, name: str) -> Question:
+    block = setup.placement(name)
+    worker = nearest_side(block.position[1])
+    grips = {worker: block.position, OTHER[worker]: setup.placement("lid").position}
+    return Question(instruction=f"open the box and put the {block.colour} block in it", grips=grips)
 
 
 def _in_box(physics: Physics, name: str) -> bool:

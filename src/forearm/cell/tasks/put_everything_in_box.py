@@ -12,7 +12,7 @@ from forearm.cell.posture import OTHER, OUTWARD, nearest_side, radial_yaw, start
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.blocks import Span, add_block, drop, lying, scatter, take, together
-from forearm.cell.tasks.interface import Move, meaning
+from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.objects import Triple, add_bin, standing_bin
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
@@ -95,6 +95,9 @@ class PutEverythingInBox:
             start=start_joints(rng, frozenset(OTHER) if odd_start else frozenset()),
             time_limit_s=50.0,
         )
+
+    def others(self, setup: Setup) -> tuple[Question, ...]:
+        return ()
 
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:
         """The box: things are let go of above it."""

@@ -22,7 +22,7 @@ from forearm.cell.tasks.blocks import (
     named_first,
     square_yaw,
 )
-from forearm.cell.tasks.interface import Move, Reach, canonical
+from forearm.cell.tasks.interface import Move, Question, Reach, canonical
 from forearm.cell.tasks.objects import BIN_WALL_M, Triple, add_bin, standing_bin
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
@@ -105,6 +105,11 @@ class PutInBox:
         """The same scene with the other block's colour in the sentence."""
         other = next(name for name in BLOCKS if name != self.asked(setup))
         return replace(setup, instruction=f"put the {setup.placement(other).colour} block in the box")
+
+    def others(self, setup: Setup) -> tuple[Question, ...]:
+        other = self.other_word(setup)
+        at = setup.placement(self.asked(other)).position
+        return (Question(instruction=other.instruction, grips={nearest_side(at[1]): at}),)
 
     def colour(self, instruction: str) -> str:
         """The colour word of one of this task's sentences.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import permutations
 
 import mujoco
 import numpy as np
@@ -23,9 +24,9 @@ from forearm.cell.tasks.blocks import (
     take,
     together,
 )
-from forearm.cell.tasks.interface import Move, meaning
+from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.phrasing import Phrasings
-from forearm.cell.variation import COLOURS, sample_look
+from forearm.cell.variation import COLOURS, Placement, sample_look
 from forearm.geometry import Box
 
 SENTENCES = {
@@ -94,6 +95,13 @@ class Stack:
             time_limit_s=25.0,
         )
 
+    def others(self, setup: Setup) -> tuple[Question, ...]:
+        pairs = permutations((setup.placement(name) for name in BLOCKS), 2)
+        asked = (
+            _question(*pair) for pair in pairs if len({nearest_side(each.position[1]) for each in pair}) == len(pair)
+        )
+        return tuple(each for each in asked if each.instruction != setup.instruction)
+
     def colours(self, instruction: str) -> tuple[str, str]:
         """The upper and the lower block's colour words of one of this task's sentences.
 
@@ -134,6 +142,11 @@ class Stack:
         by_colour = {setup.placement(name).colour: name for name in BLOCKS}
         upper, lower = self.colours(setup.instruction)
         return by_colour[upper], by_colour[lower]
+
+
+def _question(upper: Placement, lower: Placement) -> Question:
+    grips = {nearest_side(each.position[1]): each.position for each in (upper, lower)}
+    return Question(instruction=f"stack the {upper.colour} block on the {lower.colour} block", grips=grips)
 
 
 def _stands_on(physics: Physics, upper: str, lower: str) -> bool:
