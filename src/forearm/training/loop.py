@@ -79,7 +79,7 @@ def _on_accelerator(lessons: Lessons, out: Path, recipe: Recipe, provenance: dic
 
 
 def _on_cores(lessons: Lessons, out: Path, recipe: Recipe, provenance: dict[str, Any]) -> None:
-    rendezvous = out / "rendezvous"
+    rendezvous = (out / "rendezvous").absolute()  # a URL has no relative paths
     rendezvous.unlink(missing_ok=True)
     context = multiprocessing.get_context("fork")
     ranks = [

@@ -22,7 +22,7 @@ from forearm.errors import InputError, unknown
 
 PERTURBATIONS: tuple[Perturbation, ...] = (*SEEN, *FELT, SKU, *TIMED, CELL, *SPOKEN)
 TOGETHER = "+"
-MIXED = (0.5, 0.3, 0.2)  # chance of one, two and three things different in a recorded scene
+MIXED = (0.35, 0.35, 0.3)  # chance of one, two and three things different in a recorded scene
 
 
 def perturbation_named(name: str) -> Perturbation:
