@@ -1,5 +1,8 @@
 import json
-from dataclasses import asdict
+import pickle
+import subprocess
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +94,20 @@ def test_a_checkpoint_is_measured_and_reported(lessons: Lessons, tmp_path: Path)
     page = write_report(tmp_path, metrics, asdict(SHORT), asdict(measured)).read_text()
     assert page.count("<polyline") == 8
     assert "http" not in page
+
+
+@pytest.mark.slow
+def test_two_processes_make_a_checkpoint_in_a_folder_named_from_here(lessons: Lessons, tmp_path: Path) -> None:
+    script = """
+import pickle, sys
+from pathlib import Path
+from forearm.training.loop import on_cores
+lessons, recipe = pickle.loads(Path("given").read_bytes())
+on_cores(lessons, Path("made"), recipe, {"commit": "here"})
+"""
+    (tmp_path / "given").write_bytes(pickle.dumps((lessons, replace(SHORT, steps=2, processes=2))))
+    (tmp_path / "made").mkdir()
+    # Processes of its own: those that learn are forked, which autograd threads of other tests would not survive.
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=120)
+    made = checkpoint.read(tmp_path / "made")
+    assert (made.recipe["commit"], made.recipe["step"]) == ("here", 2)

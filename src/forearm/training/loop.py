@@ -67,18 +67,24 @@ def train(dataset: Path, out: Path, recipe: Recipe, *, provenance: Mapping[str, 
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # before the fork: the processes must not inherit a thread pool
     lessons = Lessons.of(load(dataset), horizon=HORIZON, asking=recipe.asking)
-    work = _on_accelerator if torch.cuda.is_available() else _on_cores
+    work = on_accelerator if torch.cuda.is_available() else on_cores
     work(lessons, out, recipe, dict(provenance))
 
 
-def _on_accelerator(lessons: Lessons, out: Path, recipe: Recipe, provenance: dict[str, Any]) -> None:
+def on_accelerator(lessons: Lessons, out: Path, recipe: Recipe, provenance: dict[str, Any]) -> None:
+    """Learns in this process on the first CUDA device; `train` says what comes of it."""
     torch.set_float32_matmul_precision("high")
     device = torch.device("cuda")
     made = {**provenance, "device": torch.cuda.get_device_name(device)}
     _work(0, lessons, out, replace(recipe, processes=1), made, out / "rendezvous", device)
 
 
-def _on_cores(lessons: Lessons, out: Path, recipe: Recipe, provenance: dict[str, Any]) -> None:
+def on_cores(lessons: Lessons, out: Path, recipe: Recipe, provenance: dict[str, Any]) -> None:
+    """Learns in forked processes, one a core; `train` says what comes of it.
+
+    Raises:
+        ForearmError: when one of them died.
+    """
     rendezvous = (out / "rendezvous").absolute()  # a URL has no relative paths
     rendezvous.unlink(missing_ok=True)
     context = multiprocessing.get_context("fork")
