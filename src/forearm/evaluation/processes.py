@@ -67,15 +67,15 @@ def in_processes(
                 worker = busy.pop(line)  # pyright: ignore[reportArgumentType]  # we gave it connections
                 job, tries = worker.job, worker.tries
                 answer, alive = worker.answer()
-                if not alive and tries < TRIES:
-                    waiting.append((job, tries + 1))
-                    continue
                 if alive and waiting:
                     worker.begin(*waiting.pop())
                     busy[worker.line] = worker
                 else:
                     worker.end()
-                yield job, answer
+                if alive or tries == TRIES:
+                    yield job, answer
+                else:
+                    waiting.append((job, tries + 1))
     finally:
         for worker in busy.values():
             worker.end()
