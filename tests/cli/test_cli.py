@@ -96,6 +96,12 @@ def test_a_report_of_no_run_is_one_clear_line(tmp_path: Path) -> None:
     assert ended.stderr.count("\n") == 1
 
 
+def test_a_runs_report_goes_nowhere_else(tmp_path: Path) -> None:
+    ended = forearm("report", str(tmp_path), "--html", str(tmp_path / "page.html"))
+    assert ended.returncode == 2
+    assert "leave out --html" in ended.stderr
+
+
 @pytest.mark.slow
 def test_sigterm_in_the_middle_ends_safely_with_a_complete_log(tmp_path: Path) -> None:
     process = begin(tmp_path / "run")
@@ -171,6 +177,10 @@ def test_a_perturbed_evaluation_compares_with_clean_scenes_and_one_trial_of_it_i
         (("--task", "lift", "--task", "stack", "--seeds", "5:6"), "allowed are put-in-box, hand-over or lift"),
         (("--task", "lift", "--seeds", "5:6", "--policy", "modle"), "did you mean 'model'"),
         (("--task", "lift", "--seeds", "5:6", "--words", "swap"), "two objects"),
+        (("--suite", "perturbd"), "did you mean 'perturbed'"),
+        (("--suite", "long-horizon", "--policy", "hold", "--task", "lift"), "tasks of many parts; leave it out"),
+        (("--task", "lift", "--on", "rayy"), "did you mean 'ray'"),
+        (("--task", "lift", "--seeds", "5:6", "--policy", "hold", "--workers", "0"), "workers: got 0"),
     ],
 )
 def test_bad_input_to_an_evaluation_is_one_clear_line(
@@ -181,6 +191,55 @@ def test_bad_input_to_an_evaluation_is_one_clear_line(
     assert complaint in ended.stderr
     assert "Traceback" not in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_killed_evaluation_goes_on_where_it_was_and_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    file, whole = tmp_path / "out.json", tmp_path / "whole.json"
+    arguments = ("eval", "--task", "lift", "--seeds", "5:8", "--policy", "demonstrator", "--workers", "1", "--json")
+    process = subprocess.Popen([sys.executable, "-m", "forearm", *arguments, str(file)], env=ENVIRONMENT)
+    unfinished, until = tmp_path / "out.unfinished.jsonl", time.monotonic() + 300.0
+    while process.poll() is None and time.monotonic() < until:
+        if unfinished.is_file() and unfinished.read_text().count("\n") >= 2:
+            break
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert not file.exists()
+    other = forearm(*arguments, str(file), "--words", "asked", "--suite", "latency")
+    assert other.returncode == 2
+    assert "suite was 'clean', is 'latency'" in other.stderr
+    again = forearm(*arguments, str(file))
+    assert again.returncode == 0, again.stderr
+    assert "evaluation episodes per minute: 2 in" in again.stderr
+    assert forearm(*arguments, str(whole)).returncode == 0
+    assert trials_of(file) == trials_of(whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "whole.json"]
+    assert json.loads(whole.read_text())["speed"]["episodes"] == 3
+
+
+@pytest.mark.slow
+def test_an_evaluation_leaves_a_page_with_replays_that_a_report_of_its_file_keeps(tmp_path: Path) -> None:
+    file, page = tmp_path / "out.json", tmp_path / "page" / "report.html"
+    arguments = ("--task", "lift", "--seeds", "5:7", "--policy", "hold", "--workers", "2", "--json", str(file))
+    ended = forearm("eval", *arguments, "--html", str(page.parent))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.strip() == str(page)
+    replays = page.parent / "report-replays"
+    assert sorted(path.name for path in replays.iterdir()) == ["trial-0000", "trial-0001"]
+    text = page.read_text()
+    assert "report-replays/trial-0001/report.html" in text
+    assert "not as the trial" not in text
+    log = replays / "trial-0000" / "run.mcap"
+    written = log.stat().st_mtime_ns
+    assert forearm("report", str(file), "--html", str(page), "--replays", "1").stdout.strip() == str(page)
+    assert log.stat().st_mtime_ns == written
+    assert page.read_text().count("report-replays/") == 1
+
+
+def trials_of(file: Path) -> list[dict[str, object]]:
+    """Every trial of a result file, without what it cost to run it."""
+    return [{**trial, "wall_s": 0.0} for trial in json.loads(file.read_text())["trials"]]
 
 
 def test_a_selftest_lists_every_check_of_both_gates_and_that_it_is_proven() -> None:

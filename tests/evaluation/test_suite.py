@@ -1,15 +1,13 @@
 import json
 import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from forearm.cell.simulator import CellRobot
 from forearm.errors import InputError
-from forearm.evaluation.suite import Journal, run_suite, summarize
+from forearm.evaluation.suite import run_suite, summarize
 from forearm.evaluation.trial import Trial, TrialResult
-from forearm.policy.baselines import Hold
 from forearm.policy.interface import Policy
 
 DONE = TrialResult(task="lift", seed=1, words="asked", outcome="done", success=True, progress=1.0, findings={"age": 2})
@@ -59,34 +57,16 @@ def test_a_worker_that_dies_and_a_trial_that_raises_are_errors_and_the_others_go
     results = {result.seed: result for result in run_suite(trials, dies_on_seed_one, workers=1)}
     assert sorted(results) == [1, 2, 3]
     assert all(result.is_error for result in results.values())
-    assert "exit code 9" in results[1].reason
+    assert results[1].reason == "The worker process died 2 times, last with exit code 9."
     assert "MemoryError: not enough" in results[2].reason
 
 
-def test_a_suite_needs_a_worker() -> None:
-    with pytest.raises(InputError, match="workers: got 0"):
-        list(run_suite([], lambda robot: Hold(), workers=0))
-
-
-def test_a_journal_goes_on_after_a_kill_and_tries_errors_again(tmp_path: Path) -> None:
-    path = tmp_path / "results.unfinished.jsonl"
-    journal = Journal(path, {"policy": "model"})
-    journal.add(DONE)
-    journal.add(replace(DONE, seed=2, outcome="error"))
-    with path.open("a") as file:
-        file.write('{"task": "lift", "se')  # killed while writing
-    again = Journal(path, {"policy": "model"})
-    assert again.results == [DONE]
-    again.add(replace(DONE, seed=3))
-    assert [result.seed for result in Journal(path, {"policy": "model"}).results] == [1, 3]
-
-
-def test_a_journal_of_something_else_is_not_continued(tmp_path: Path) -> None:
-    path = tmp_path / "results.unfinished.jsonl"
-    Journal(path, {"policy": "model", "seeds": (0, 2)}).add(DONE)
-    assert Journal(path, {"policy": "model", "seeds": (0, 2)}).results == [DONE]
-    with pytest.raises(InputError, match="delete it"):
-        Journal(path, {"policy": "hold", "seeds": (0, 2)})
+def test_the_parts_of_a_task_are_counted_one_by_one() -> None:
+    lift = replace(DONE, stages={"near": True, "far": False})
+    results = [lift, replace(lift, seed=2, stages={"near": True, "far": True}), replace(DONE, seed=3, outcome="error")]
+    summary = summarize(results)["lift"]
+    assert (summary.stages, summary.stages_mean) == ({"near": 2, "far": 1}, 1.5)
+    assert summarize([DONE])["lift"].stages_mean is None
 
 
 def test_a_result_is_a_json_object() -> None:

@@ -5,7 +5,9 @@ import pytest
 from forearm.cell.setup import Setup
 from forearm.cell.simulator import CellRobot
 from forearm.cell.tasks import held_out_phrasings, taught_phrasings
-from forearm.errors import InputError
+from forearm.clock import SimulatedClock
+from forearm.errors import CheckpointError, InputError
+from forearm.evaluation.subject import same_weights, subject
 from forearm.evaluation.trial import Trial, Words, run_trial
 from forearm.policy.baselines import Demonstrator
 from forearm.policy.choice import demonstrator, hold, policy_named
@@ -86,3 +88,25 @@ def test_an_unknown_policy_is_refused_with_what_there_is() -> None:
 def test_only_a_model_can_be_intervened_on() -> None:
     with pytest.raises(InputError, match="only a model has a plan"):
         policy_named("hold", intervene=partial(lambda robot: robot))
+
+
+def test_nothing_is_done_of_a_task_of_many_parts_when_it_starts() -> None:
+    robot = CellRobot(setup=Trial(task="put-everything-in-box", seed=3).setup(), clock=SimulatedClock())
+    assert robot.stages() == dict.fromkeys(("block_1", "block_2", "block_3", "bar_1", "bar_2"), False)
+    assert CellRobot(setup=Trial(task="lift", seed=3).setup(), clock=SimulatedClock()).stages() == {}
+
+
+@pytest.mark.slow
+def test_the_demonstrator_does_every_part_of_a_task_of_many() -> None:
+    result = run_trial(Trial(task="put-everything-in-box", seed=3), demonstrator)
+    assert result.success
+    assert len(result.stages) == 5
+    assert all(result.stages.values())
+
+
+def test_weights_that_are_not_those_of_the_evaluation_are_refused_by_its_workers() -> None:
+    make_policy, about = subject("model", None)
+    robot = CellRobot(setup=Trial(task="lift", seed=3).setup(), clock=SimulatedClock())
+    assert make_policy(robot).model_digest == about["model_digest"]
+    with pytest.raises(CheckpointError, match="needed are 0000"):
+        same_weights(robot, make_policy=policy_named("model"), digest="0000")

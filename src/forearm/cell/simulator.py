@@ -20,7 +20,7 @@ from forearm.cell.solver import TICK_S, cell_model
 from forearm.cell.stage import Fault
 from forearm.cell.tasks import task_named
 from forearm.cell.tasks.absence import missing
-from forearm.cell.tasks.interface import HOLD_S
+from forearm.cell.tasks.interface import HOLD_S, Staged
 from forearm.clock import NANOSECONDS, Clock
 from forearm.errors import ConfigError, RobotError
 from forearm.geometry import Pose
@@ -150,6 +150,11 @@ class CellRobot:
     def progress(self) -> float:
         """How far the task is, 0..1; 0 where the scene does not have what is asked for."""
         return 0.0 if self._missing else self._task.progress(self._setup, self._physics)
+
+    def stages(self) -> dict[str, bool]:
+        """The parts of the task and whether each is done; empty for a task of one part."""
+        task = self._task
+        return dict(task.stages(self._setup, self._physics)) if isinstance(task, Staged) else {}
 
     def faults(self) -> tuple[str, ...]:
         """The kinds of fault that have begun, in order."""

@@ -3,123 +3,150 @@
 from __future__ import annotations
 
 import json
-import os
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from forearm.cli.exits import Exit
+from forearm.cli.review import NO_REVIEW, Review, compared, run_again, show_page
 from forearm.cli.tables import print_comparisons, print_summaries
+from forearm.evaluation.suites import SUITES, suite_named
 
 if TYPE_CHECKING:
-    from forearm.evaluation.suite import Journal
+    from forearm.evaluation.journal import Journal
+    from forearm.evaluation.processes import Spread
     from forearm.evaluation.trial import Trial, TrialResult
     from forearm.policy.choice import MakePolicy
 
+SUITE = tyro.conf.arg(
+    metavar="|".join(suite.name for suite in SUITES),
+    help="which scenes; where they are varied, clean ones are tried too, to compare with.\n"
+    + "\n".join(f"{suite.name}: {suite.tries}" for suite in SUITES),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Review:
-    """A look at results that there are.
+class Scenes:
+    """What is tried.
 
     Attributes:
-        compare: runs nothing, sets two result files side by side on the seeds that both have: the second's rate minus
-            the first's with an interval (Agresti and Min) and McNemar's exact probability.
-        rerun: runs one trial of this result file again and leaves a folder with its log and report; exits 1 when it did
-            not go as the file says.
-        trial: which one, from 0, in the order of the file.
-        out: a new folder for the rerun; by default runs/rerun-FILE-TRIAL.
+        task: put-in-box, hand-over or lift, with another policy than a model any other of forearm.cell.tasks; may be
+            given several times; all of the suite that the policy can be asked for by default.
+        suite: which scenes.
+        variation: only this one of the suite, at one level (mild, strong, worst) or at all; may be given several times.
+        seeds: FIRST:END, END not included.
+        words: swap names the other block of the scene instead.
     """
 
-    compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="A B")] = None
-    rerun: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    trial: int = 0
-    out: Path | None = None
-
-    @property
-    def folder(self) -> Path:
-        """Where a rerun goes."""
-        return self.out or Path("runs") / f"rerun-{self.rerun.stem if self.rerun else ''}-{self.trial}"
+    task: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="TASK")] = ()
+    suite: Annotated[str, SUITE] = "clean"
+    variation: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME[:LEVEL]")] = ()
+    seeds: str = "1000:1100"
+    words: Literal["asked", "swap"] = "asked"
 
 
-NO_REVIEW = Review()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machines:
+    """Where trials run; their results do not depend on it.
+
+    Attributes:
+        workers: trials at once; as many as there are cores by default.
+        on: here, in processes of this machine; or over a Ray cluster, which is that of RAY_ADDRESS, one that runs on
+            this machine, one started for the purpose, or the one named. Needs forearm[ray].
+    """
+
+    workers: int | None = None
+    on: Annotated[str, tyro.conf.arg(metavar="here|ray|ray://HOST:PORT")] = "here"
+
+
+ALL_SCENES, THIS_MACHINE = Scenes(), Machines()
 
 
 def evaluate(
-    task: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="TASK")] = (),
     json_file: Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE")] = None,
-    suite: Literal["clean", "perturbed", "cells", "latency", "language"] = "clean",
-    variation: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME[:LEVEL]")] = (),
-    seeds: str = "1000:1100",
-    workers: int | None = None,
+    html: Annotated[Path | None, tyro.conf.arg(metavar="PAGE")] = None,
     policy: str = "model",
-    words: Literal["asked", "swap"] = "asked",
     intervene: Literal["point", "trace", "stated-point", "erase"] | None = None,
+    scenes: tyro.conf.OmitArgPrefixes[Scenes] = ALL_SCENES,
+    machines: tyro.conf.OmitArgPrefixes[Machines] = THIS_MACHINE,
     review: tyro.conf.OmitArgPrefixes[Review] = NO_REVIEW,
 ) -> int:
     """Tries every task with every seed, guard and vetting on, and writes what came of it.
 
-    FILE holds tasks.NAME.{trials,successes,errors,rate,ci95} of the clean scenes beside seeds, commit and recipe, each
-    variation against the same seeds without it, and every trial. Exits 0 when it ran. Run again, it goes on.
+    FILE holds tasks.NAME.{trials,successes,errors,rate,ci95,stages} of the clean scenes beside seeds, commit and
+    recipe, each variation against the same seeds without it, and every trial. Exits 0 when it ran. Interrupted and run
+    again, it goes on. A trial that takes its worker down is tried once more, then it is an error.
 
       forearm eval --task put-in-box --task hand-over --task lift --seeds 1000:1100 --json results.json
-      forearm eval --task put-in-box --seeds 1000:1060 --words swap --json words.json
+      forearm eval --task put-in-box --seeds 1000:1060 --words swap --json words.json --html words.html
       forearm eval --suite perturbed --variation glare --variation clutter:worst --seeds 1000:1020 --json glare.json
-      forearm eval --compare before.json after.json
+      forearm eval --suite long-horizon --policy demonstrator --seeds 1000:1020 --json long.json
+      forearm eval --task lift --on ray --json lift.json
+      forearm eval --compare before.json after.json --html compared.html
       forearm eval --rerun glare.json --trial 31
 
     Args:
-        task: put-in-box, hand-over or lift, with another policy than a model any other of forearm.cell.tasks; may be
-            given several times; all that the policy can be asked for by default.
         json_file: gets the result.
-        suite: clean scenes; with the others also one thing about them changed at a time: how they look and feel, the
-            cell, delays, or the words (taught, held out, or for what is not there, which is to be refused).
-        variation: only this one of the suite, at one level (mild, strong, worst) or at all; may be given several times.
-        seeds: FIRST:END, END not included.
-        workers: processes; as many as there are cores by default.
+        html: gets a page about it that opens without a network, a .html file or a folder for it; the first failures are
+            run once more beside it, each with its log and its own page.
         policy: model, demonstrator, hold, or a checkpoint's folder.
-        words: swap names the other block of the scene instead.
         intervene: changes the model's plan between reasoning and acting, to see whether the plan causes the action:
             point points at the other block, stated-point only says so, erase hides the plan, and trace measures at
             every decision how far the tools' paths follow a trace shifted by 4 cm.
+        scenes: what is tried.
+        machines: where.
         review: looks at results that there are instead of making any.
     """
     from forearm.errors import InputError
-    from forearm.evaluation.plans import planned
-    from forearm.evaluation.subject import subject
-    from forearm.evaluation.suite import Journal
 
     if review.compare is not None:
-        return _compare(*review.compare)
+        return compared(*review.compare, html)
     if review.rerun is not None:
-        return _rerun(review.rerun, review.trial, review.folder)
+        return run_again(review.rerun, review.trial, review.folder)
     if json_file is None:
         raise InputError("evaluation: got no file for the result, one is needed; add --json FILE")
-    first, end = _seeds(seeds)
-    tasks = _tasks(task, policy)
-    trials = planned(suite, tasks, range(first, end), words, variation)
-    make_policy, about = subject(policy, intervene)
-    about |= {"seeds": [first, end], "tasks_asked": tasks, "words": words, "suite": suite, "only": variation}
-    journal = Journal(json_file.with_suffix(".unfinished.jsonl"), about)
-    results = _results(trials, make_policy, workers or os.cpu_count() or 1, journal)
-    _conclude(json_file, about, results)
-    journal.discard()
+    _tried(json_file, policy, intervene, scenes, machines)
+    if html is not None:
+        show_page(json_file, html, workers=machines.workers)
     return Exit.DONE
 
 
-def _tasks(asked: Sequence[str], policy: str) -> tuple[str, ...]:
-    """What is asked for, or all that the policy can do: what a model was never taught says nothing about it."""
-    from forearm.cell.tasks import task_named
+def _tried(
+    path: Path,
+    policy: str,
+    intervene: Literal["point", "trace", "stated-point", "erase"] | None,
+    scenes: Scenes,
+    machines: Machines,
+) -> None:
+    """Makes the result file, going on from an unfinished one."""
+    from forearm.evaluation.journal import Journal
+    from forearm.evaluation.plans import planned, tasks_of
+    from forearm.evaluation.subject import subject
     from forearm.policy.choice import tasks_for
 
-    known = tasks_for(policy)
-    return tuple(task_named(name, known).name for name in asked) or tuple(each.name for each in known)
+    (first, end), suite, spread = _seeds(scenes.seeds), suite_named(scenes.suite), _spread(machines.on)
+    tasks = tasks_of(suite, scenes.task, tasks_for(policy))
+    trials = planned(suite, tasks, range(first, end), scenes.words, scenes.variation)
+    make_policy, about = subject(policy, intervene)
+    about |= {"seeds": [first, end], "tasks_asked": tasks, "words": scenes.words}
+    about |= {"suite": suite.name, "only": scenes.variation}
+    journal = Journal(path.with_suffix(".unfinished.jsonl"), about)
+    missing, began = len(trials) - len(journal.results), time.perf_counter()
+    results = _results(trials, make_policy, machines.workers, spread, journal)
+    wall_s = time.perf_counter() - began  # of this sitting: what an earlier one left is not counted
+    speed = {"episodes": missing, "wall_s": wall_s, "episodes_per_minute": 60.0 * missing / wall_s}
+    _conclude(path, {**about, "speed": {**speed, **asdict(machines)}}, results)
+    journal.discard()
 
 
 def _conclude(path: Path, about: dict[str, Any], results: Sequence[TrialResult]) -> None:
     """Writes the result file and shows its tables."""
+    from forearm.cli.terminal import PEOPLE
     from forearm.evaluation.comparison import against_clean
     from forearm.evaluation.suite import summarize
 
@@ -131,31 +158,17 @@ def _conclude(path: Path, about: dict[str, Any], results: Sequence[TrialResult])
     print_summaries(summaries)
     if compared:
         print_comparisons(compared, ("clean", "varied"))
+    speed = about["speed"]
+    PEOPLE.print(
+        f"{speed['episodes_per_minute']:.1f} evaluation episodes per minute: {speed['episodes']} in "
+        f"{speed['wall_s']:.0f} s",
+        highlight=False,
+    )
 
 
-def _compare(first: Path, second: Path) -> int:
-    from forearm.evaluation.comparison import compare, read_results
-
-    (_, before), (_, after) = read_results(first), read_results(second)
-    print_comparisons(compare(before, after), (first.stem, second.stem))
-    return Exit.DONE
-
-
-def _rerun(file: Path, number: int, folder: Path) -> int:
-    from forearm.cli.terminal import PEOPLE, say
-    from forearm.evaluation.rerun import rerun
-
-    done = rerun(file, number, folder)
-    trial = done.after.trial
-    what = f"{trial.task} {trial.seed} {trial.variation}".rstrip()
-    PEOPLE.print(f"{what}: {done.after.outcome}: {done.after.reason}", highlight=False, soft_wrap=True)
-    for line in (*done.differences, *done.other_code):
-        PEOPLE.print(f"not as in {file.name}: {line}", markup=False, highlight=False, soft_wrap=True)
-    say(str(folder))
-    return Exit.FAILED if done.differences else Exit.DONE
-
-
-def _results(trials: Sequence[Trial], make_policy: MakePolicy, workers: int, journal: Journal) -> list[TrialResult]:
+def _results(
+    trials: Sequence[Trial], make_policy: MakePolicy, workers: int | None, spread: Spread, journal: Journal
+) -> list[TrialResult]:
     """Every trial's result in the order of the trials, with a bar for people; each is journalled as it comes."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -167,7 +180,7 @@ def _results(trials: Sequence[Trial], make_policy: MakePolicy, workers: int, jou
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=PEOPLE) as progress:
         bar = progress.add_task("trials", total=len(trials), completed=len(done))
-        for result in run_suite(missing, make_policy, workers=workers):
+        for result in run_suite(missing, make_policy, workers=workers, spread=spread):
             journal.add(result)
             done[result.trial] = result
             if not result.success:
@@ -177,6 +190,25 @@ def _results(trials: Sequence[Trial], make_policy: MakePolicy, workers: int, jou
             successes = sum(each.success for each in done.values())
             progress.update(bar, advance=1, description=f"{successes}/{len(done)} done")
     return [done[trial] for trial in trials]
+
+
+def _spread(on: str) -> Spread:
+    """How trials are shared out: over this machine's processes, or over a cluster.
+
+    Raises:
+        InputError: for any other place, or a cluster where Ray is not installed.
+    """
+    from forearm.errors import InputError, unknown
+    from forearm.evaluation.processes import in_processes
+
+    if on == "here":
+        return in_processes
+    if on != "ray" and not on.startswith("ray://"):
+        raise InputError(unknown("on", on, ["here", "ray", "ray://HOST:PORT"]))
+    from forearm.evaluation.cluster import on_ray, require_ray
+
+    require_ray()
+    return partial(on_ray, address=None if on == "ray" else on)
 
 
 def _seeds(text: str) -> tuple[int, int]:
@@ -193,6 +225,7 @@ def _seeds(text: str) -> tuple[int, int]:
 
 def _write(path: Path, document: dict[str, Any]) -> None:
     """The whole file, or none."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial_file = path.with_suffix(".partial")
+    partial_file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    partial_file.replace(path)

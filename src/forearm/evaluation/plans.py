@@ -6,17 +6,32 @@ Invariant: a suite with variations holds the clean trials of its seeds too, so t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
-from forearm.cell.perturbations import PERTURBATIONS, applies, variations_of
-from forearm.cell.perturbations.cells import CELL
-from forearm.cell.perturbations.spoken import SPOKEN
-from forearm.cell.perturbations.timed import TIMED
+from forearm.cell.perturbations import applies, variations_of
 from forearm.cell.tasks import task_named
-from forearm.errors import InputError
+from forearm.cell.tasks.interface import Staged, Task
+from forearm.errors import InputError, listing
+from forearm.evaluation.suites import Suite
 from forearm.evaluation.trial import Trial, Words
 
-Suite = Literal["clean", "perturbed", "cells", "latency", "language"]
+
+def tasks_of(suite: Suite, asked: Sequence[str], known: Sequence[Task]) -> tuple[str, ...]:
+    """The tasks that are tried: those asked for, or all of the suite that the policy can do.
+
+    Args:
+        suite: may be for some tasks only.
+        asked: names; all where empty.
+        known: what the policy can be asked to do: what a model was never taught says nothing about it.
+
+    Raises:
+        InputError: for a task that is not known, one that the suite is not for, or a policy that knows none of them.
+    """
+    chosen = [task_named(name, known) for name in asked] or [task for task in known if _fits(suite, task)]
+    unfit = [task.name for task in chosen if not _fits(suite, task)] if chosen else [task.name for task in known]
+    if unfit:
+        remedy = "leave it out" if asked else "evaluate a policy that was taught one of them, or the demonstrator"
+        raise InputError(f"suite {suite.name}: got {listing(unfit)}, allowed are tasks of many parts; {remedy}")
+    return tuple(task.name for task in chosen)
 
 
 def planned(
@@ -25,8 +40,7 @@ def planned(
     """The suite's trials: clean ones first, then variation by variation.
 
     Args:
-        suite: clean tries no variation, perturbed one thing at a time, cells other cells, latency what comes late,
-            language other words for the same and what is not there.
+        suite: what is varied.
         tasks: their names.
         seeds: not empty.
         words: for every trial.
@@ -50,18 +64,17 @@ def planned(
     return trials
 
 
+def _fits(suite: Suite, task: Task) -> bool:
+    return isinstance(task, Staged) or not suite.staged
+
+
 def _variations(suite: Suite, only: Sequence[str]) -> list[str]:
-    of_their_own = {"cells": (CELL,), "latency": TIMED, "language": SPOKEN}
-    others = [each.name for suited in of_their_own.values() for each in suited]
-    names = {
-        "clean": [],
-        "perturbed": [each.name for each in PERTURBATIONS if each.name not in others],
-        **{name: [each.name for each in suited] for name, suited in of_their_own.items()},
-    }[suite]
+    names = suite.variations()
     wanted = [variation for text in only for variation in variations_of(text)]
     for variation in wanted:
         if variation.partition(":")[0] not in names:
             raise InputError(
-                f"variation {variation}: got suite {suite!r}, it has {', '.join(names) or 'none'}; name another suite"
+                f"variation {variation}: got suite {suite.name!r}, it has {', '.join(names) or 'none'}; "
+                "name another suite"
             )
     return wanted or [variation for name in names for variation in variations_of(name)]

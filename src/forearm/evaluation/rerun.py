@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from forearm.errors import InputError
 from forearm.evaluation.comparison import read_results
 from forearm.evaluation.report import write_report
-from forearm.evaluation.subject import subject
+from forearm.evaluation.subject import differences, subject
 from forearm.evaluation.trial import TrialResult, run_trial
 from forearm.telemetry.recorder import LosslessRecorder
 from forearm.telemetry.writer import FILE_NAME, LogWriter
@@ -57,12 +57,14 @@ def rerun(file: Path, number: int, folder: Path) -> Rerun:
     return Rerun(
         before=before,
         after=after,
-        differences=tuple(_differences(before.record(), after.record(), sorted(before.record().keys() - MEASURED))),
-        other_code=tuple(_differences(heading, about, OF_CODE)),
+        differences=tuple(differences(_repeatable(before), _repeatable(after))),
+        other_code=tuple(differences(_of_code(heading), _of_code(about))),
     )
 
 
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        if before[name] != after[name]:
-            yield f"{name} was {before[name]!r}, is {after[name]!r}"
+def _of_code(heading: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: heading[name] for name in OF_CODE}
+
+
+def _repeatable(result: TrialResult) -> dict[str, Any]:
+    return {name: value for name, value in result.record().items() if name not in MEASURED}

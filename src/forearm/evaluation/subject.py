@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Literal
 
+from forearm.cell.simulator import CellRobot
+from forearm.errors import CheckpointError
 from forearm.evaluation.interventions import INTERVENTIONS
 from forearm.evaluation.trace_response import probe_named
 from forearm.policy.choice import MakePolicy, about_policy, policy_named
+from forearm.policy.interface import Policy
 from forearm.provenance import code_version
 
 SCHEMA = 1  # of the result file; raised when a field changes meaning or goes away
@@ -25,4 +31,32 @@ def subject(policy: str, intervene: Intervene | None) -> tuple[MakePolicy, dict[
     else:
         made = policy_named(policy, intervene=INTERVENTIONS[intervene] if intervene else None)
     about = {"schema": SCHEMA, "commit": code_version(), "policy": policy, "intervene": intervene}
-    return made, about | about_policy(policy)
+    about |= about_policy(policy)
+    if about["model_digest"]:
+        made = partial(same_weights, make_policy=made, digest=str(about["model_digest"]))
+    return made, about
+
+
+def same_weights(robot: CellRobot, *, make_policy: MakePolicy, digest: str) -> Policy:
+    """What `make_policy` makes, where it read the weights that the result speaks of.
+
+    Raises:
+        CheckpointError: when a training run wrote over them meanwhile, or another machine has others there.
+    """
+    policy = make_policy(robot)
+    if policy.model_digest != digest:
+        raise CheckpointError(
+            f"weights: got {policy.model_digest} on {platform.node()}, needed are {digest}; copy the folder of weights "
+            "there, and let nothing write to it during an evaluation"
+        )
+    return policy
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    """What is not the same, in words, also inside: `policy was 'model', is 'hold'`."""
+    for name in dict.fromkeys((*before, *after)):
+        was, now = before.get(name), after.get(name)
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            yield from differences(was, now, f"{within}{name}.")
+        elif was != now:
+            yield f"{within}{name} was {was!r}, is {now!r}"

@@ -76,6 +76,7 @@ class TrialResult:
         reason: why the session ended, in words.
         path_shift_mm: how far tool paths answered a trace shifted by `trace_response.SHIFT_M`, mean over decisions and
             arms free of contact; None where that was not measured.
+        stages: of a task of many parts, whether each was done at the end; empty for a task of one part.
     """
 
     task: str
@@ -94,6 +95,7 @@ class TrialResult:
     reason: str = ""
     path_shift_mm: float | None = None
     variation: str = ""
+    stages: Mapping[str, bool] = field(default_factory=dict[str, bool])
 
     @property
     def trial(self) -> Trial:
@@ -179,4 +181,5 @@ def run_trial(
         findings=dict(sorted(tally.findings.items())),
         reason=run.ended.reason,
         path_shift_mm=path_shift_mm(simulation.policy),
+        stages=run.stages,
     )

@@ -45,7 +45,7 @@ def policy_named(name: str, *, intervene: MakeIntervention | None = None) -> Mak
     Raises:
         InputError: for any other name, or an intervention on a policy that does not reason.
     """
-    folder = Path(name)
+    folder = Path(name).absolute()  # a worker elsewhere has another current one
     if name == MODEL:
         return partial(reasoning, folder=None, intervene=intervene)
     if (folder / FILE_NAME).is_file():
@@ -76,7 +76,7 @@ def about_policy(name: str) -> dict[str, object]:
     if checkpoint is not None:
         return {"model_digest": checkpoint.digest, "recipe": dict(checkpoint.recipe)}
     if _holds_weights(name):
-        other = _reactive(Path(name))
+        other = _reactive(Path(name).absolute())
         return {"model_digest": other.digest, "recipe": dict(other.recipe)}
     return {"model_digest": "", "recipe": None}
 
@@ -121,7 +121,7 @@ def checkpoint_named(name: str) -> Checkpoint[Reasoner] | None:
     """
     if name == MODEL:
         return _checkpoint(None)
-    return None if not _holds_weights(name) or _is_reactive(Path(name)) else _checkpoint(Path(name))
+    return None if not _holds_weights(name) or _is_reactive(Path(name)) else _checkpoint(Path(name).absolute())
 
 
 def reasoning(robot: CellRobot, *, folder: Path | None, intervene: MakeIntervention | None) -> Policy:

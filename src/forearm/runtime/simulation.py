@@ -5,8 +5,8 @@ Invariant: with equal arguments and equal code the events are equal, but for mea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -40,13 +40,15 @@ LATENCY_S = 0.05  # s, simulated, from observation to decision: twice the small 
 class Simulated:
     """How a simulated session went.
 
-    Its last event, s of session time, the object first taken, empty if none, and the kinds of fault that happened.
+    Its last event, s of session time, the object first taken, empty if none, the kinds of fault that happened, and, for
+    a task of many parts, whether each was done at the end.
     """
 
     ended: SessionEnded
     duration_s: float
     taken: str
     faults: tuple[str, ...] = ()
+    stages: Mapping[str, bool] = field(default_factory=dict[str, bool])
 
 
 class Simulation:
@@ -147,6 +149,7 @@ class Simulation:
             duration_s=self._clock.now_ns() / NANOSECONDS,
             taken=self._robot.taken() or "",
             faults=self._robot.faults(),
+            stages=self._robot.stages(),
         )
 
     def _inference(self, vetting: Vetting) -> SimulatedInference:

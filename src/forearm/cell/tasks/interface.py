@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import mujoco
 
@@ -104,6 +104,15 @@ class Task(Protocol):
 
     def script(self, setup: Setup, physics: Physics) -> Iterator[Move]:
         """The moves that do it, each made from the true poses at the moment it is asked for."""
+        ...
+
+
+@runtime_checkable
+class Staged(Task, Protocol):
+    """A task of many parts that can be done one by one, and are counted one by one."""
+
+    def stages(self, setup: Setup, physics: Physics) -> Mapping[str, bool]:
+        """Its parts by name, and whether each is done at this instant."""
         ...
 
 

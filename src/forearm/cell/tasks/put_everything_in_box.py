@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import mujoco
 import numpy as np
@@ -109,7 +109,10 @@ class PutEverythingInBox:
     def progress(self, setup: Setup, physics: Physics) -> float:
         if self.reached(setup, physics):
             return 1.0
-        return sum(_in_box(physics, name) for name in THINGS) * 0.9 / len(THINGS)
+        return sum(self.stages(setup, physics).values()) * 0.9 / len(THINGS)
+
+    def stages(self, setup: Setup, physics: Physics) -> Mapping[str, bool]:
+        return {name: _in_box(physics, name) for name in THINGS}
 
     def script(self, setup: Setup, physics: Physics) -> Iterator[Move]:
         turns = _turns(physics)
