@@ -17,7 +17,8 @@ def train(data: Path, out: Path, recipe: str = "nano") -> int:
     Args:
         data: the dataset's folder; recorded first where there is none.
         out: gets the checkpoint, its metrics and training.html.
-        recipe: nano, the shipped model; or reactive, the same without reasoning, to compare with.
+        recipe: nano, the shipped model; or to compare with, reactive, the same without reasoning, or act, an Action
+            Chunking Transformer of its size.
     """
     from forearm.cli.terminal import say
     from forearm.provenance import code_version

@@ -135,12 +135,17 @@ class Lessons:
         """`size` ticks, half of them mirrored."""
         return self.batch(rng.choice(len(self.weight), size, p=self.weight), rng)
 
-    def batch(self, index: Index, rng: np.random.Generator, *, other_words: float = 0.0) -> Batch:
-        """These ticks, jittered and half of them mirrored; `other_words` is asked at so many of those with a choice."""
+    def batch(self, index: Index, rng: np.random.Generator, *, other_words: float = 0.0, shifted: bool = True) -> Batch:
+        """These ticks, jittered and half of them mirrored; `other_words` is asked at so many of those with a choice.
+
+        Unless `shifted`, every chunk is the demonstrated one.
+        """
         data = self.dataset
         flip = rng.random(len(index)) < 0.5
         rows = np.minimum(index[:, None] + np.arange(self.horizon), self.last[index][:, None])
-        chunks, followed = self._shift_traces(index, rows, rng)
+        chunks, followed = data.actions[rows], self.traces[index]
+        if shifted:
+            chunks, followed = self._shift_traces(index, rows, rng)
         positions = data.positions[index]
         positions = np.where(flip[:, None], _mirror(positions), positions)
         chunks = np.where(flip[:, None, None], _mirror(chunks), chunks)

@@ -25,6 +25,7 @@ class Recipe:
         recording: its demonstrations.
         learner: which kind of model; one of `learners.LEARNERS`.
         other_words: share of the samples with a choice at which the point is asked with the scene's other sentence.
+        shifted: whether some chunks follow a trace moved aside; to a model that is told no trace that is noise.
         steps: optimiser steps.
         batch: samples a step, over all processes.
         processes: one thread each; gradients are averaged between them.
@@ -39,6 +40,7 @@ class Recipe:
     steps: int
     learner: str = "reasoner"
     other_words: float = 0.5
+    shifted: bool = True
     batch: int = 48
     processes: int = 2
     rate: float = 1e-3
@@ -62,10 +64,15 @@ def nano() -> Recipe:
 
 def reactive() -> Recipe:
     """The same without reasoning, on the same demonstrations for as many steps: what depth, point and trace buy."""
-    return replace(nano(), name="reactive", learner="reactive", other_words=0.0)
+    return replace(nano(), name="reactive", learner="reactive", other_words=0.0, shifted=False)
 
 
-RECIPES = (nano, reactive)
+def act() -> Recipe:
+    """Action Chunking with Transformers at our size, on the same demonstrations for as many steps: a peer beside us."""
+    return replace(reactive(), name="act", learner="act")
+
+
+RECIPES = (nano, reactive, act)
 
 
 def recipe_named(name: str) -> Recipe:
