@@ -19,6 +19,7 @@ from forearm.errors import InputError
 from forearm.evaluation.trace_response import path_shift_mm
 from forearm.events import Emit, Event, Judged
 from forearm.policy.choice import MakePolicy
+from forearm.runtime.chunks import EXECUTION_HORIZON
 from forearm.runtime.simulation import LATENCY_S, Simulation
 
 Words = Literal["asked", "swap"]
@@ -125,6 +126,7 @@ def run_trial(
     make_policy: MakePolicy,
     *,
     latency_s: float = LATENCY_S,
+    execution_horizon: int = EXECUTION_HORIZON,
     outside_view: bool = False,
     emit: Emit | None = None,
     commit: str = "",
@@ -136,6 +138,7 @@ def run_trial(
         trial: what is tried.
         make_policy: makes the policy for the scene.
         latency_s: simulated s from observation to decision.
+        execution_horizon: rows of a chunk after which the next one is wanted.
         outside_view: whether a camera for people is captured too.
         emit: takes every event beside the tally.
         commit: for a log.
@@ -152,7 +155,9 @@ def run_trial(
         if emit is not None:
             emit(event)
 
-    simulation = Simulation(setup, make_policy, latency_s=latency_s, outside_view=outside_view)
+    simulation = Simulation(
+        setup, make_policy, latency_s=latency_s, execution_horizon=execution_horizon, outside_view=outside_view
+    )
     run = simulation.run(seed=trial.seed, emit=note, commit=commit, recipe=recipe)
     task = task_named(setup.task)
     return TrialResult(
