@@ -27,10 +27,11 @@ import tyro
 from forearm.cell.simulator import CellRobot
 from forearm.cell.tasks import task_named
 from forearm.clock import NANOSECONDS
-from forearm.evaluation.seams import Ensembling, Roughness, Splicing, path_roughness, roughness
+from forearm.evaluation.seams import Roughness, path_roughness, roughness
 from forearm.events import Commanded, Event, Judged, ModeChanged
 from forearm.messages import ActionChunk, Decision, Outcome, Request
 from forearm.policy.choice import MODEL, policy_named, tasks_for
+from forearm.policy.ensembling import Ensembling, Splicing
 from forearm.policy.interface import Policy
 from forearm.provenance import code_version
 from forearm.runtime.patience import SPENT

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from forearm.clock import NANOSECONDS
-from forearm.evaluation.seams import Ensembling, Splicing, ensemble, path_roughness, roughness
-from forearm.messages import ActionChunk, Decision, Floats, Observation, Request, VettedChunk
+from forearm.evaluation.seams import path_roughness, roughness
+from forearm.messages import ActionChunk
 from forearm.robot.embodiment import BIMANUAL_YAM
 
 J = len(BIMANUAL_YAM.joints)
@@ -46,59 +46,3 @@ def test_a_gripper_that_snaps_is_no_roughness() -> None:
 
 def test_a_chunk_with_no_row_ahead_makes_no_seam() -> None:
     assert roughness(chunk(1.0), chunk(1.1, rows=4), ns(1.5)) is None
-
-
-def test_an_ensemble_weighs_the_oldest_most_and_only_chunks_that_reach_that_far() -> None:
-    old, new = chunk(1.0, offset=0.1), chunk(1.6)
-    rows = ensemble([old, new]).positions - new.positions
-    shared = 0.1 / (1.0 + np.exp(-0.01))
-    np.testing.assert_allclose(rows[:10], shared)
-    np.testing.assert_allclose(rows[10:], 0.0, atol=1e-12)
-
-
-def request(at_s: float, following: ActionChunk | None) -> Request:
-    zeros = np.zeros(J)
-    observation = Observation(
-        stamp_ns=ns(at_s), sequence=1, epoch=1, positions=zeros, velocities=zeros, efforts=zeros, images={},
-        depths={}, instruction="",
-    )  # fmt: skip
-    vetted = None if following is None else VettedChunk(chunk=following, sequence=0, epoch=1)
-    return Request(observation=observation, following=vetted)
-
-
-class Steps:
-    """Answers each request with a chunk that stands 1 rad further on; remembers what it was told."""
-
-    name = "steps"
-    model_digest = ""
-
-    def __init__(self) -> None:
-        self.told: list[Request] = []
-
-    def reset(self, *, seed: int) -> None:
-        self.told = []
-
-    def decide(self, request: Request) -> Decision:
-        self.told.append(request)
-        rows = np.full((16, J), float(len(self.told)))
-        made = ActionChunk(stamp_ns=request.observation.stamp_ns, period_s=PERIOD_S, positions=rows)
-        return Decision(sequence=1, epoch=1, plan=None, chunk=made, latency_s=0.0, model_digest="")
-
-
-def answers(policy: Splicing | Ensembling, *, followed: bool) -> list[Floats]:
-    first = policy.decide(request(1.0, None)).chunk
-    second = policy.decide(request(1.8, first if followed else None)).chunk
-    return [first.positions, second.positions]
-
-
-def test_splicing_is_not_told_what_is_followed() -> None:
-    steps = Steps()
-    assert answers(Splicing(steps), followed=True)[1].tolist() == np.full((16, J), 2.0).tolist()
-    assert [each.following for each in steps.told] == [None, None]
-
-
-def test_ensembling_averages_while_something_is_followed_and_begins_anew_after_a_hold() -> None:
-    followed, held = (answers(Ensembling(Steps()), followed=each)[1] for each in (True, False))
-    assert followed[:8] == pytest.approx((1.0 + 2.0 * np.exp(-0.01)) / (1.0 + np.exp(-0.01)))
-    assert followed[8:] == pytest.approx(2.0)
-    assert held == pytest.approx(2.0)

@@ -17,8 +17,8 @@ def train(data: Path, out: Path, recipe: str = "nano") -> int:
     Args:
         data: the dataset's folder; recorded first where there is none.
         out: gets the checkpoint, its metrics and training.html.
-        recipe: nano, the shipped model; station, a larger one for more tasks in a cell that varies; or reactive, nano
-            without reasoning, to compare with.
+        recipe: nano, the shipped model; station, a larger one for more tasks in a cell that varies; or to compare with
+            nano, reactive, the same without reasoning, or act, an Action Chunking Transformer of its size.
     """
     from forearm.cli.terminal import say
     from forearm.provenance import code_version

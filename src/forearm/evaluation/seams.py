@@ -1,23 +1,19 @@
-"""Where one chunk takes over from another: how rough that is, and what else than continuing could be done about it.
+"""Where one chunk takes over from another: how rough that is.
 
 Row sequences are compared on the later chunk's time grid; grippers, which snap on purpose, are left out of roughness.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forearm.clock import NANOSECONDS
-from forearm.messages import ActionChunk, Decision, Floats, Request
+from forearm.messages import ActionChunk, Floats
 from forearm.policy.continuation import row_times_ns, rows_at
-from forearm.policy.interface import Policy
 from forearm.robot.embodiment import BIMANUAL_YAM
 
-OLDEST_FIRST = 0.01  # weights exp(-0.01 i) from the oldest chunk on: Zhao et al. 2023 (arXiv 2304.13705), section IV.C
 REACH = 3  # rows before the seam that a third difference across it touches
 
 
@@ -56,61 +52,6 @@ def path_roughness(points: Floats, period_s: float) -> tuple[float, float]:
     """The greatest acceleration, rad/s², and jerk, rad/s³, of the arm joints along set-points (N, J)."""
     arms = points[:, _arm_joints()]
     return _greatest(arms, 2, period_s), _greatest(arms, 3, period_s)
-
-
-def ensemble(chunks: Sequence[ActionChunk]) -> ActionChunk:
-    """The newest chunk, each row averaged with what the others, oldest first, say about the same instant."""
-    newest = chunks[-1]
-    times_ns = row_times_ns(newest.stamp_ns, newest.period_s, len(newest.positions))
-    weights = np.stack([_covers(chunk, times_ns) for chunk in chunks]).astype(np.float64)
-    # The oldest that still has a say about a row weighs 1 there.
-    weights *= np.exp(-OLDEST_FIRST * (np.cumsum(weights, axis=0) - 1.0))
-    rows = np.stack([rows_at(chunk, times_ns) for chunk in chunks])
-    return replace(newest, positions=(rows * weights[..., None]).sum(0) / weights.sum(0)[:, None])
-
-
-class Splicing:
-    """A policy that is never told what is being followed: each chunk is a new one, and the arms jump over to it."""
-
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self.name = policy.name
-        self.model_digest = policy.model_digest
-
-    def reset(self, *, seed: int) -> None:
-        self._policy.reset(seed=seed)
-
-    def decide(self, request: Request) -> Decision:
-        return self._policy.decide(replace(request, following=None))
-
-
-class Ensembling:
-    """A policy that is never told what is being followed, and averages its chunks where they overlap."""
-
-    def __init__(self, policy: Policy) -> None:
-        self._policy = Splicing(policy)
-        self._chunks: list[ActionChunk] = []
-        self.name = policy.name
-        self.model_digest = policy.model_digest
-
-    def reset(self, *, seed: int) -> None:
-        self._chunks = []
-        self._policy.reset(seed=seed)
-
-    def decide(self, request: Request) -> Decision:
-        decision = self._policy.decide(request)
-        if request.following is None:
-            self._chunks = []
-        self._chunks = [each for each in self._chunks if _end_ns(each) > decision.chunk.stamp_ns] + [decision.chunk]
-        return replace(decision, chunk=ensemble(self._chunks))
-
-
-def _end_ns(chunk: ActionChunk) -> int:
-    return int(row_times_ns(chunk.stamp_ns, chunk.period_s, len(chunk.positions))[-1])
-
-
-def _covers(chunk: ActionChunk, times_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return (times_ns > chunk.stamp_ns) & (times_ns <= _end_ns(chunk))
 
 
 def _arm_joints() -> list[int]:

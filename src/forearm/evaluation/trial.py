@@ -21,6 +21,7 @@ from forearm.evaluation.trace_response import path_shift_mm
 from forearm.events import Emit, Event, Judged
 from forearm.messages import Outcome
 from forearm.policy.choice import MakePolicy
+from forearm.runtime.chunks import EXECUTION_HORIZON
 from forearm.runtime.simulation import LATENCY_S, Simulation
 
 Words = Literal["asked", "swap"]
@@ -133,6 +134,7 @@ def run_trial(
     make_policy: MakePolicy,
     *,
     latency_s: float = LATENCY_S,
+    execution_horizon: int = EXECUTION_HORIZON,
     outside_view: bool = False,
     emit: Emit | None = None,
     commit: str = "",
@@ -144,6 +146,7 @@ def run_trial(
         trial: what is tried.
         make_policy: makes the policy for the scene.
         latency_s: simulated s from observation to decision.
+        execution_horizon: rows of a chunk after which the next one is wanted.
         outside_view: whether a camera for people is captured too.
         emit: takes every event beside the tally.
         commit: for a log.
@@ -160,7 +163,9 @@ def run_trial(
         if emit is not None:
             emit(event)
 
-    simulation = Simulation(setup, make_policy, latency_s=latency_s, outside_view=outside_view)
+    simulation = Simulation(
+        setup, make_policy, latency_s=latency_s, execution_horizon=execution_horizon, outside_view=outside_view
+    )
     run = simulation.run(seed=trial.seed, emit=note, commit=commit, recipe=recipe)
     task, absent = task_named(setup.task), bool(missing(setup))
     refused = run.ended.outcome == "refused" and not tally.followed

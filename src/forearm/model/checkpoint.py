@@ -15,6 +15,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from forearm.errors import CheckpointError, ForearmError
+from forearm.model.act import ACT
 from forearm.model.config import ExpertConfig, FlowConfig, TextConfig
 from forearm.model.description import CONFIG, read_json, words_from_json
 from forearm.model.description import SHIPPED as SHIPPED
@@ -24,11 +25,13 @@ from forearm.model.sight import Scales
 from forearm.model.words import Words
 
 WEIGHTS, RECIPE = "model.safetensors", "recipe.json"
-Kind = type[Reasoner] | type[Reactive]
-FORMATS: Mapping[Kind, str] = MappingProxyType({Reasoner: "forearm.reasoner.v1", Reactive: "forearm.reactive.v1"})
+Kind = type[Reasoner] | type[Reactive] | type[ACT]
+FORMATS: Mapping[Kind, str] = MappingProxyType(
+    {Reasoner: "forearm.reasoner.v1", Reactive: "forearm.reactive.v1", ACT: "forearm.act.v1"}
+)
 
 
-Model = TypeVar("Model", Reasoner, Reactive)
+Model = TypeVar("Model", Reasoner, Reactive, ACT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,6 +90,15 @@ def read_reactive(folder: Path) -> Checkpoint[Reactive]:
         CheckpointError: as `read`.
     """
     return _read(folder, Reactive)
+
+
+def read_act(folder: Path) -> Checkpoint[ACT]:
+    """The Action Chunking Transformer in a folder, ready to act.
+
+    Raises:
+        CheckpointError: as `read`.
+    """
+    return _read(folder, ACT)
 
 
 def kind_of(folder: Path) -> Kind | None:

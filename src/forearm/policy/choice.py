@@ -24,6 +24,7 @@ from forearm.telemetry.log import read_run
 from forearm.telemetry.writer import FILE_NAME
 
 if TYPE_CHECKING:
+    from forearm.model.act import ACT
     from forearm.model.checkpoint import Checkpoint
     from forearm.model.reactive import Reactive
     from forearm.model.reasoner import Reasoner
@@ -50,8 +51,8 @@ def policy_named(name: str, *, intervene: MakeIntervention | None = None) -> Mak
         return partial(reasoning, folder=None, intervene=intervene)
     if (folder / FILE_NAME).is_file():
         made: MakePolicy = partial(replay, log=folder / FILE_NAME)
-    elif folder.is_dir() and _is_reactive(folder):
-        made = partial(reactive, folder=folder)
+    elif folder.is_dir() and (acting := _acting(folder)) is not None:
+        made = partial(acting, folder=folder)
     elif folder.is_dir():
         return partial(reasoning, folder=folder, intervene=intervene)
     elif name == "demonstrator":
@@ -76,7 +77,8 @@ def about_policy(name: str) -> dict[str, object]:
     if checkpoint is not None:
         return {"model_digest": checkpoint.digest, "recipe": dict(checkpoint.recipe)}
     if _holds_weights(name):
-        other = _reactive(Path(name).absolute())
+        folder = Path(name).absolute()
+        other = _act(folder) if _acting(folder) is act else _reactive(folder)
         return {"model_digest": other.digest, "recipe": dict(other.recipe)}
     return {"model_digest": "", "recipe": None}
 
@@ -121,7 +123,7 @@ def checkpoint_named(name: str) -> Checkpoint[Reasoner] | None:
     """
     if name == MODEL:
         return _checkpoint(None)
-    return None if not _holds_weights(name) or _is_reactive(Path(name)) else _checkpoint(Path(name).absolute())
+    return None if not _holds_weights(name) or _acting(Path(name)) else _checkpoint(Path(name).absolute())
 
 
 def reasoning(robot: CellRobot, *, folder: Path | None, intervene: MakeIntervention | None) -> Policy:
@@ -144,6 +146,18 @@ def reactive(robot: CellRobot, *, folder: Path) -> Policy:
     from forearm.policy.reactive import ReactivePolicy  # torch: loaded by those who use it
 
     return ReactivePolicy(_reactive(folder))
+
+
+def act(robot: CellRobot, *, folder: Path) -> Policy:
+    """The Action Chunking Transformer, averaged over time; the same weights serve every scene of a process.
+
+    Raises:
+        CheckpointError: when the weights are missing or corrupt.
+    """
+    from forearm.policy.act import ACTPolicy  # torch: loaded by those who use it
+    from forearm.policy.ensembling import Ensembling
+
+    return Ensembling(ACTPolicy(_act(folder)))
 
 
 def demonstrator(robot: CellRobot) -> Policy:
@@ -185,10 +199,19 @@ def _taught(words: Words, instructions: Iterable[str]) -> list[str]:
     return [each for sentence in instructions for each in taught_phrasings(sentence) if each in words.instructions]
 
 
-def _is_reactive(folder: Path) -> bool:
+def _acting(folder: Path) -> Callable[..., Policy] | None:
+    """What makes the policy of a model without reasoning, None for a folder that holds none."""
     from forearm.model import checkpoint
 
-    return checkpoint.kind_of(folder) is checkpoint.Reactive
+    kind = checkpoint.kind_of(folder)
+    return act if kind is checkpoint.ACT else reactive if kind is checkpoint.Reactive else None
+
+
+@cache
+def _act(folder: Path) -> Checkpoint[ACT]:
+    from forearm.model import checkpoint
+
+    return checkpoint.read_act(folder)
 
 
 @cache

@@ -18,7 +18,7 @@ from forearm.cell.tasks import refuse_misunderstood, task_named
 from forearm.clock import NANOSECONDS, SimulatedClock
 from forearm.events import Emit, SessionEnded
 from forearm.policy.choice import MakePolicy
-from forearm.runtime.chunks import ChunkBuffer
+from forearm.runtime.chunks import EXECUTION_HORIZON, ChunkBuffer
 from forearm.runtime.helm import Helm
 from forearm.runtime.inference import SimulatedInference
 from forearm.runtime.operator import Operator, TraceDesk
@@ -58,6 +58,7 @@ class Simulation:
         setup: the scene and its sentence.
         make_policy: makes the policy for the scene.
         latency_s: simulated s from observation to decision; the setup's pace comes on top.
+        execution_horizon: rows of a chunk after which the next one is wanted.
         outside_view: whether a camera for people is captured too.
         faults: what is to go wrong on purpose.
         recovers: whether the ladder is climbed when something goes wrong; else the pair is stopped as its table says.
@@ -76,6 +77,7 @@ class Simulation:
         make_policy: MakePolicy,
         *,
         latency_s: float = LATENCY_S,
+        execution_horizon: int = EXECUTION_HORIZON,
         outside_view: bool = False,
         faults: Sequence[Fault] = (),
         recovers: bool = True,
@@ -87,7 +89,7 @@ class Simulation:
         self._clock = clock or SimulatedClock()
         self._robot = CellRobot(setup=setup, clock=self._clock, outside_view=outside_view, faults=faults)
         self._latency_s = latency_s + setup.pace.answer_s
-        self._recovers = recovers
+        self._recovers, self._execution_horizon = recovers, execution_horizon
         self._operator, self._desk = operator, desk
         self.policy = make_policy(self._robot)
 
@@ -122,7 +124,7 @@ class Simulation:
         )
         workspace = Workspace(fixtures=task_named(setup.task).fixtures(setup))
         vetting = Vetting(limits, workspace=workspace, model_digest=digest)
-        guard, chunks = Guard(limits, workspace=workspace), ChunkBuffer(limits)
+        guard, chunks = Guard(limits, workspace=workspace), ChunkBuffer(limits, horizon=self._execution_horizon)
         # What a recovery or a person asks for comes from no model, says so, and is vetted as that.
         helm = Helm(Understanding(self._inference(vetting)), Vetting(limits, workspace=workspace))
         session = Session(

@@ -114,12 +114,19 @@ class Lessons:
         """`size` ticks, half of them mirrored."""
         return self.batch(rng.choice(len(self.weight), size, p=self.weight), rng)
 
-    def batch(self, index: Index, rng: np.random.Generator, asking: Asking = AS_DEMONSTRATED) -> Batch:
-        """These ticks, jittered and half of them mirrored, asked as `asking` says."""
+    def batch(
+        self, index: Index, rng: np.random.Generator, asking: Asking = AS_DEMONSTRATED, *, shifted: bool = True
+    ) -> Batch:
+        """These ticks, jittered and half of them mirrored, asked as `asking` says.
+
+        Unless `shifted`, every chunk is the demonstrated one.
+        """
         data = self.dataset
         flip = rng.random(len(index)) < 0.5
         rows = np.minimum(index[:, None] + np.arange(self.horizon), self.last[index][:, None])
-        chunks, followed = self._shift_traces(index, rows, rng)
+        chunks, followed = data.actions[rows], self.traces[index]
+        if shifted:
+            chunks, followed = self._shift_traces(index, rows, rng)
         positions = data.positions[index]
         positions = np.where(flip[:, None], _mirror(positions), positions)
         chunks = np.where(flip[:, None, None], _mirror(chunks), chunks)

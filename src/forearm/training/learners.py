@@ -13,6 +13,7 @@ from torch import Tensor
 
 from forearm.errors import ConfigError, unknown
 from forearm.model import checkpoint
+from forearm.model.act import ACT
 from forearm.model.checkpoint import Kind
 from forearm.model.reactive import Reactive
 from forearm.model.reasoner import Reasoner, ReasonerConfig
@@ -21,7 +22,7 @@ from forearm.training.batch import Batch, Lessons
 from forearm.training.held_out import open_loop
 from forearm.training.objective import Weights
 
-Model = Reasoner | Reactive
+Model = Reasoner | Reactive | ACT
 Ticks = NDArray[np.int64]
 
 
@@ -59,6 +60,11 @@ def _reactive_losses(model: Model, batch: Batch, weights: Weights, generator: to
     return objective.reactive_losses(model, batch, weights, generator)
 
 
+def _act_losses(model: Model, batch: Batch, weights: Weights, generator: torch.Generator) -> dict[str, Tensor]:
+    assert isinstance(model, ACT)
+    return objective.act_losses(model, batch, generator)
+
+
 def _measure_reasoner(folder: Path, lessons: Lessons, ticks: Ticks) -> Mapping[str, float]:
     return asdict(open_loop(checkpoint.read(folder), lessons, ticks))
 
@@ -70,6 +76,7 @@ def _measure_nothing(folder: Path, lessons: Lessons, ticks: Ticks) -> Mapping[st
 LEARNERS = (
     Learner(name="reasoner", kind=Reasoner, losses=_reasoner_losses, measure=_measure_reasoner),
     Learner(name="reactive", kind=Reactive, losses=_reactive_losses, measure=_measure_nothing),
+    Learner(name="act", kind=ACT, losses=_act_losses, measure=_measure_nothing),
 )
 
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from forearm.model.act import ACT
 from forearm.model.action_expert import Context
 from forearm.model.flow import path, sample_times
 from forearm.model.layers import bf16_is_emulated
@@ -26,6 +27,7 @@ POINT_TRUST = 0.05  # share of the image: a decided point further off than this 
 TRACE_BLUR_M = (0.007, 0.003)  # m, standard deviation for a whole arm, and for each waypoint
 TRACE_TRUST_M = 0.04  # m, likewise for a decided waypoint
 OPENING_BLUR = 0.03
+STYLE_WEIGHT = 10.0  # of the divergence of an ACT's styles: Zhao et al. 2023 (arXiv 2304.13705), table III
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,22 @@ def reactive_losses(model: Reactive, batch: Batch, weights: Weights, generator: 
         apart = _flow_errors(model, context, batch.actions, weights.noises, generator).mean((1, 2))
         flow = (apart * own).sum() / own.sum().clamp(min=1)
     return {"flow": flow, "total": flow}
+
+
+def act_losses(model: ACT, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    """The mean absolute error of the chunks, the divergence of their styles in nats, and the "total" of the two.
+
+    As for the model without reasoning, a sample with another sentence than its demonstration's does not count.
+    """
+    with _precision(batch):
+        own = batch.subtask >= 0
+        share = own / own.sum().clamp(min=1)
+        style = model.style(batch.sight.state, batch.actions)
+        noise = torch.randn(style.mean.shape, generator=generator, device=style.mean.device)
+        chunks = model.chunk(batch.sight, style.mean + (0.5 * style.log_variance).exp() * noise)
+        l1 = ((chunks.float() - batch.actions).abs().mean((1, 2)) * share).sum()
+        divergence = (style.divergence() * share).sum()
+    return {"l1": l1, "divergence": divergence, "total": l1 + STYLE_WEIGHT * divergence}
 
 
 def _reading_losses(model: Reasoner, reading: Reading, batch: Batch) -> dict[str, Tensor]:

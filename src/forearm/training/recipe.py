@@ -29,6 +29,7 @@ class Recipe:
         learner: which kind of model; one of `learners.LEARNERS`.
         sizes: of the network.
         asking: in which words.
+        shifted: whether some chunks follow a trace moved aside; to a model that is told no trace that is noise.
         steps: optimiser steps.
         batch: samples a step, over all processes.
         processes: one thread each; gradients are averaged between them.
@@ -44,6 +45,7 @@ class Recipe:
     learner: str = "reasoner"
     sizes: Sizes = NANO
     asking: Asking = WITH_OTHERS
+    shifted: bool = True
     batch: int = 48
     processes: int = 2
     rate: float = 1e-3
@@ -67,7 +69,7 @@ def nano() -> Recipe:
 
 def reactive() -> Recipe:
     """The same without reasoning, on the same demonstrations for as many steps: what depth, point and trace buy."""
-    return replace(nano(), name="reactive", learner="reactive", asking=AS_DEMONSTRATED)
+    return replace(nano(), name="reactive", learner="reactive", asking=AS_DEMONSTRATED, shifted=False)
 
 
 def station() -> Recipe:
@@ -95,7 +97,12 @@ def station() -> Recipe:
     )
 
 
-RECIPES = (nano, reactive, station)
+def act() -> Recipe:
+    """Action Chunking with Transformers at our size, on the same demonstrations for as many steps: a peer beside us."""
+    return replace(reactive(), name="act", learner="act")
+
+
+RECIPES = (nano, station, reactive, act)
 
 
 def recipe_named(name: str) -> Recipe:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-CURVES = ("total", "flow", "trace_mm", "point", "offset", "depth", "subtask", "gradient")
+CURVES = ("total", "flow", "trace_mm", "point", "offset", "depth", "subtask", "l1", "divergence", "gradient")
 WIDTH, HEIGHT = 420, 180  # px of one curve
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>forearm: training of {name}</title>
 <style>
