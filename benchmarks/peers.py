@@ -34,7 +34,8 @@ from forearm.cell.simulator import CellRobot
 from forearm.cell.tasks import task_named
 from forearm.clock import SimulatedClock
 from forearm.evaluation.comparison import compare
-from forearm.evaluation.suite import Journal, summarize
+from forearm.evaluation.journal import Journal
+from forearm.evaluation.suite import summarize
 from forearm.evaluation.trial import Trial, TrialResult, run_trial
 from forearm.messages import Request
 from forearm.model import checkpoint
