@@ -4,10 +4,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from forearm.model.description import CONFIG
+from forearm.model.words import Words
 from forearm.telemetry.log import read_run
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -70,18 +73,40 @@ def test_a_task_that_the_model_was_not_taught_is_refused_with_what_it_was(tmp_pa
     assert not (tmp_path / "run").exists()
 
 
+def test_words_that_a_model_was_not_taught_are_refused_with_those_that_it_was(tmp_path: Path) -> None:
+    words = Words.taught_by(("lift the tray with both arms",), ("reach",))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / CONFIG).write_text(json.dumps({"words": asdict(words)}))
+    ended = forearm(
+        "run",
+        "please lift the tray with both arms",
+        "--policy",
+        str(tmp_path / "model"),
+        "--out",
+        str(tmp_path / "run"),
+    )
+    assert ended.returncode == 2
+    assert "allowed are 'lift the tray with both arms'" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_a_run_leaves_a_log_and_a_report_and_says_where(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    ended = forearm("run", "lift the tray with both arms", "--policy", "demonstrator", "--out", str(folder))
+    said = "Please lift the tray with both arms!"
+    ended = forearm("run", said, "--policy", "demonstrator", "--out", str(folder))
     assert ended.returncode == 0, ended.stderr
+    assert said in ended.stderr
     assert ended.stdout.strip() == str(folder)
     assert {path.name for path in folder.iterdir()} == {"run.mcap", "report.html"}
     log = read_run(folder / "run.mcap")
     assert log.complete
     assert log.end is not None
     assert log.end.outcome == "done"
+    assert log.header.instruction == said
     assert log.header.commit
+    assert said in (folder / "report.html").read_text()
     (folder / "report.html").unlink()
     assert forearm("report", str(folder)).stdout.strip() == str(folder / "report.html")
     again = forearm("run", "lift the tray with both arms", "--policy", "demonstrator", "--out", str(folder))

@@ -1,5 +1,8 @@
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from forearm.cell.setup import Setup
@@ -7,12 +10,21 @@ from forearm.cell.simulator import CellRobot
 from forearm.cell.tasks import held_out_phrasings, taught_phrasings
 from forearm.clock import SimulatedClock
 from forearm.errors import CheckpointError, InputError
+from forearm.evaluation.report import write_report
 from forearm.evaluation.subject import same_weights, subject
 from forearm.evaluation.trial import Trial, Words, run_trial
+from forearm.messages import Floats, Observation
 from forearm.policy.baselines import Demonstrator
 from forearm.policy.choice import demonstrator, hold, policy_named
+from forearm.policy.reasoning import Intervention
+from forearm.telemetry.recorder import LosslessRecorder
+from forearm.telemetry.writer import FILE_NAME, LogWriter
 
 WORDS: tuple[Words, ...] = ("asked", "swap")
+
+
+def _nowhere(observation: Observation, points: Floats) -> Floats:
+    return np.full_like(points, np.nan)
 
 
 def _as_if_asked_for(setup: Setup, robot: CellRobot) -> Demonstrator:
@@ -59,6 +71,18 @@ def test_what_is_not_there_is_refused_before_any_motion_which_counts_as_success(
     assert (result.outcome, result.success, result.progress, result.asked) == ("refused", True, 0.0, "")
     assert "cannot be done" in result.reason
     assert result.duration_s < 1.0
+
+
+@pytest.mark.slow
+def test_a_model_that_points_nowhere_is_refused_and_the_report_says_why(tmp_path: Path) -> None:
+    trial = Trial(task="put-in-box", seed=3, variation="absent:colour")
+    blind = policy_named("model", intervene=lambda robot: Intervention(point=_nowhere))
+    with LosslessRecorder(LogWriter.create(tmp_path / FILE_NAME)) as recorder:
+        result = run_trial(trial, blind, emit=recorder.emit)
+    assert (result.outcome, result.success, result.taken) == ("refused", True, "")
+    assert set(result.findings) == {"instruction"}
+    assert "I do not see what" in write_report(tmp_path).read_text()
+    assert not run_trial(replace(trial, variation=""), blind).success
 
 
 @pytest.mark.slow
