@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from forearm.cell.tasks import TASKS, find_task
+from forearm.cell.perturbations import varied
+from forearm.cell.tasks import TASKS, find_task, refuse_misunderstood
 from forearm.cell.tasks.absence import impossible, missing
 from forearm.cell.tasks.interface import Task
 from forearm.cell.tasks.put_in_box import PutInBox
@@ -41,6 +42,16 @@ def test_which_sentences_are_impossible_follows_from_the_scene() -> None:
 @pytest.mark.parametrize("task", [task for task in TASKS if task not in NAMING], ids=lambda task: task.name)
 def test_a_sentence_that_names_no_colour_can_always_be_done(task: Task) -> None:
     assert impossible(task.sample(1)) == ()
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_every_scene_can_be_asked_for_what_only_another_task_s_has(task: Task) -> None:
+    for seed in range(10):
+        setup = varied(task.sample(seed), "another-task:absent")
+        assert missing(setup)
+        assert find_task(setup.instruction) is not task
+        assert replace(setup, instruction="", variation="") == replace(task.sample(seed), instruction="")
+        refuse_misunderstood(setup)
 
 
 def test_another_task_s_things_are_missing() -> None:

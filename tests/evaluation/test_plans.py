@@ -52,7 +52,7 @@ def test_only_what_is_named_is_tried() -> None:
 
 def test_the_language_suite_asks_in_other_words_and_where_colours_are_named_for_what_is_not_there() -> None:
     trials = planned(LANGUAGE, ["lift", "stack"], SEEDS)
-    assert variations(trials) == ["", "phrasing:taught", "phrasing:held-out", "absent:colour"]
+    assert variations(trials) == ["", "phrasing:taught", "phrasing:held-out", "absent:colour", "another-task:absent"]
     assert {trial.task for trial in trials if trial.variation == "absent:colour"} == {"stack"}
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from forearm.cell.perturbations.interface import Perturbation
 from forearm.cell.setup import Setup
-from forearm.cell.tasks import held_out_phrasings, taught_phrasings
-from forearm.cell.tasks.absence import impossible
+from forearm.cell.tasks import TASKS, held_out_phrasings, taught_phrasings
+from forearm.cell.tasks.absence import impossible, missing
 
 
 def _taught(setup: Setup, rng: np.random.Generator) -> Setup:
@@ -26,6 +26,11 @@ def _absent(setup: Setup, rng: np.random.Generator) -> Setup:
     return replace(setup, instruction=str(rng.choice(impossible(setup))))
 
 
+def _another_task(setup: Setup, rng: np.random.Generator) -> Setup:
+    others = [each for task in TASKS if task.name != setup.task for each in task.instructions()]
+    return replace(setup, instruction=str(rng.choice([each for each in others if missing(setup, each)])))
+
+
 def _can_be_impossible(setup: Setup) -> bool:
     return bool(impossible(setup))
 
@@ -37,4 +42,5 @@ SPOKEN = (
         held_out=frozenset({"held-out"}),
     ),
     Perturbation(name="absent", levels=MappingProxyType({"colour": _absent}), applies=_can_be_impossible),
+    Perturbation(name="another-task", levels=MappingProxyType({"absent": _another_task})),
 )

@@ -64,7 +64,7 @@ def refuse_misunderstood(setup: Setup) -> None:
     Raises:
         InstructionError: for any other.
     """
-    meant = understood(setup.spoken, (task_named(setup.task),))
+    meant = understood(setup.spoken)
     if meant != setup.instruction:
         raise InstructionError(
             f"instruction: got {setup.spoken!r} for {setup.instruction!r}, it means {meant!r}; say that"
