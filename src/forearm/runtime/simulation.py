@@ -117,11 +117,7 @@ class Simulation:
         charge = Charge(
             instruction=setup.spoken, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
         )
-        gates = Gates.of(
-            Limits.of(self._robot.embodiment),
-            workspace=Workspace(fixtures=task_named(setup.task).fixtures(setup)),
-            model_digest=self.policy.model_digest,
-        )
+        gates = self._gates()
         session = Session(
             charge=charge,
             robot=self._robot,
@@ -150,6 +146,14 @@ class Simulation:
             taken=self._robot.taken() or "",
             faults=self._robot.faults(),
             stages=self._robot.stages(),
+        )
+
+    def _gates(self) -> Gates:
+        setup = self._robot.setup
+        return Gates.of(
+            Limits.of(self._robot.embodiment),
+            workspace=Workspace(fixtures=task_named(setup.task).fixtures(setup)),
+            model_digest=self.policy.model_digest,
         )
 
     def _inference(self, vetting: Vets) -> SimulatedInference:

@@ -15,6 +15,8 @@ from forearm.safety.limits import Limits
 from forearm.safety.vetting import Vetting
 from forearm.safety.workspace import Workspace
 
+TABLE_ALONE = Workspace()
+
 
 class Vets(Protocol):
     """What judges a whole decision before its first step; `forearm.safety.vetting.Vetting` is one."""
@@ -45,6 +47,7 @@ class Gates:
         vetting: judges the policy's decisions.
         helm_vetting: judges what comes from no model and says so: what a recovery or a person asks for, a way back.
         guard: judges every command.
+        workspace: that they keep the arms clear of.
         ages: how old what is acted on may be.
         model_digest: of the weights whose decisions `vetting` takes; empty for a policy without any.
     """
@@ -53,12 +56,13 @@ class Gates:
     vetting: Vets
     helm_vetting: Vets
     guard: Guards
+    workspace: Workspace = TABLE_ALONE
     ages: Ages = AGES
     model_digest: str = ""
 
     @classmethod
     def of(
-        cls, limits: Limits, *, workspace: Workspace | None = None, ages: Ages = AGES, model_digest: str = ""
+        cls, limits: Limits, *, workspace: Workspace = TABLE_ALONE, ages: Ages = AGES, model_digest: str = ""
     ) -> Self:
         """Gates that keep these limits.
 
@@ -73,6 +77,7 @@ class Gates:
             vetting=Vetting(limits, workspace=workspace, ages=ages, model_digest=model_digest),
             helm_vetting=Vetting(limits, workspace=workspace, ages=ages),
             guard=Guard(limits, workspace=workspace, ages=ages),
+            workspace=workspace,
             ages=ages,
             model_digest=model_digest,
         )

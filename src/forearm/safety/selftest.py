@@ -15,6 +15,7 @@ from forearm.errors import SafetyError, listing
 from forearm.messages import Command, Decision, Observation, Outcome, Verdict
 from forearm.safety.gates import Gates, Guards, Vets
 from forearm.safety.known_bad import GOOD, OF_GUARD, OF_VETTING, Entry, good_command, good_decision
+from forearm.safety.known_bad_boxes import of_boxes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,31 +41,42 @@ class Proof:
 
 
 def prove(gates: Gates, observation: Observation, now_ns: int) -> tuple[Proof, ...]:
-    """Every gate's proofs; the guard then expects what begins at `observation`. About 30 ms."""
-    epoch = observation.epoch
-    proofs = prove_vetting(gates.vetting, epoch, now_ns, model_digest=gates.model_digest)
-    proofs += prove_vetting(gates.helm_vetting, epoch, now_ns, gate="helm vetting")
-    return proofs + prove_guard(gates.guard, observation, now_ns)
+    """Every gate's proofs; the guard then expects what begins at `observation`. About 30 ms, and 30 per fixture."""
+    epoch, digest, around = observation.epoch, gates.model_digest, of_boxes(gates.workspace)
+    proofs = prove_vetting(gates.vetting, epoch, now_ns, model_digest=digest, around=around)
+    proofs += prove_vetting(gates.helm_vetting, epoch, now_ns, gate="helm vetting", around=around)
+    return proofs + prove_guard(gates.guard, observation, now_ns, around=around)
 
 
 def prove_vetting(
-    vetting: Vets, epoch: int, now_ns: int, *, model_digest: str = "", gate: str = "vetting"
+    vetting: Vets,
+    epoch: int,
+    now_ns: int,
+    *,
+    model_digest: str = "",
+    gate: str = "vetting",
+    around: tuple[Entry, ...] = (),
 ) -> tuple[Proof, ...]:
-    """One proof per entry of `OF_VETTING`, for a vetting of session `epoch` that follows `model_digest`."""
+    """One proof per entry of `OF_VETTING`, for a vetting of session `epoch` that follows `model_digest`.
+
+    Its workspace adds those `around` the arms.
+    """
     good = good_decision(epoch, now_ns, model_digest)
     proofs = list[Proof]()
-    for entry in OF_VETTING:
+    for entry in (*OF_VETTING, *around):
         asked = entry.spoil(good)
         verdict = vetting.vet(cast(Decision, asked.decision), asked.observation, asked.now_ns)
         proofs.append(_proof(gate, entry, verdict, passed=verdict.vetted is not None))
     return tuple(proofs)
 
 
-def prove_guard(guard: Guards, observation: Observation, now_ns: int) -> tuple[Proof, ...]:
-    """One proof per entry of `OF_GUARD`; the guard is reset to `observation` afterwards."""
+def prove_guard(
+    guard: Guards, observation: Observation, now_ns: int, *, around: tuple[Entry, ...] = ()
+) -> tuple[Proof, ...]:
+    """One proof per entry of `OF_GUARD` and `around`; the guard is reset to `observation` afterwards."""
     good = good_command(observation.epoch, now_ns)
     proofs = list[Proof]()
-    for entry in OF_GUARD:
+    for entry in (*OF_GUARD, *around):
         asked = entry.spoil(good)
         guard.reset(asked.before[0][1] if asked.before else asked.observation)
         for command, seen in asked.before:
