@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +25,14 @@ from forearm.messages import Decision, Observation, Request, SafeCommand
 from forearm.policy.choice import policy_named
 from forearm.policy.interface import Policy
 from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.runtime.chunks import ChunkBuffer
-from forearm.runtime.helm import Helm
 from forearm.runtime.inference import Answer, SimulatedInference
 from forearm.runtime.operator import Act
-from forearm.runtime.override import Override
 from forearm.runtime.patience import SPENT, WARMING
-from forearm.runtime.recovery import Recovery
+from forearm.runtime.recovery import Budget
 from forearm.runtime.session import Charge, Session
-from forearm.runtime.trail import Trail
-from forearm.safety.guard import Guard
+from forearm.runtime.steering import Steering
+from forearm.safety.gates import Gates
 from forearm.safety.limits import Limits
-from forearm.safety.selftest import prove
-from forearm.safety.vetting import Vetting
 from forearm.safety.workspace import Workspace
 from forearm.telemetry.log import RunLog, read_run
 from forearm.telemetry.recorder import LosslessRecorder
@@ -224,14 +218,14 @@ class Rig:
 
     def run(self, log: Path) -> tuple[int, int, str]:
         """Runs it with its log; events emitted and lost, and what became of the log."""
-        case, limits, trouble, clock = self._case, Limits.of(), self.trouble, self._clock
-        digest = self._policy.model_digest
-        workspace = Workspace(fixtures=task_named(case.task).fixtures(self.robot.setup))
-        vetting = Vetting(limits, workspace=workspace, model_digest=digest)
-        guard, chunks = Guard(limits, workspace=workspace), ChunkBuffer(limits)
-        inference = Thinking(self._policy, vetting, latency_s=LATENCY_S)
-        inference.trouble = trouble
-        helm = Helm(inference, Vetting(limits, workspace=workspace))
+        case, trouble, clock = self._case, self.trouble, self._clock
+        gates = Gates.of(
+            Limits.of(),
+            workspace=Workspace(fixtures=task_named(case.task).fixtures(self.robot.setup)),
+            model_digest=self._policy.model_digest,
+        )
+        thinking = Thinking(self._policy, gates.vetting, latency_s=LATENCY_S)
+        thinking.trouble = trouble
         emitted = 0
         with LosslessRecorder(LogWriter.create(log)) as recorder:
 
@@ -248,18 +242,19 @@ class Rig:
                 ),
                 robot=self.robot,
                 policy=self._policy,
-                inference=helm,
-                chunks=chunks,
-                guard=guard,
-                prove=partial(prove, vetting, guard, model_digest=digest),
+                gates=gates,
+                steering=Steering.of(
+                    thinking,
+                    gates,
+                    emit,
+                    budget=Budget() if case.recovers else None,
+                    operator=Person(trouble),
+                ),
                 goal=self.robot,
                 clock=clock,
                 emit=emit,
-                recovery=Recovery(helm=helm, chunks=chunks, emit=emit) if case.recovers else None,
-                override=Override(operator=Person(trouble), helm=helm, chunks=chunks, emit=emit),
                 interrupted=lambda: trouble.interrupted(clock.now_ns()),
                 external_stop=lambda: trouble.external(clock.now_ns()),
-                trail=None if case.recovers else Trail(vetting, self.robot.embodiment, model_digest=digest),
             ).run()
             recorded = recorder.close()
         return emitted, emitted - recorded.written, recorded.failure

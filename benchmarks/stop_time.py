@@ -15,7 +15,6 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,15 +28,12 @@ from forearm.clock import NANOSECONDS, SimulatedClock
 from forearm.events import Event, Stopped
 from forearm.messages import Image, Observation, VettedChunk
 from forearm.policy.baselines import Demonstrator
-from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.inference import Answer, SimulatedInference
 from forearm.runtime.patience import Patience
 from forearm.runtime.session import Charge, Session
-from forearm.runtime.trail import Trail
-from forearm.safety.guard import Guard
+from forearm.runtime.steering import Steering
+from forearm.safety.gates import Gates
 from forearm.safety.limits import Limits
-from forearm.safety.selftest import prove
-from forearm.safety.vetting import Vetting
 
 TASKS = ("put-in-box", "hand-over", "lift")
 FIRST_S, LAST_S = 0.6, 2.6  # s after the start, between which everything moves in every task
@@ -116,26 +112,22 @@ def stopped(name: str, number: int, generator: np.random.Generator) -> Stopped:
     clock = SimulatedClock()
     case = Case(name=name, at_ns=round(generator.uniform(FIRST_S, LAST_S) * NANOSECONDS), clock=clock)
     robot, policy = Cell(setup=setup, clock=clock), Demonstrator.rehearse(setup)
-    limits, events = Limits.of(), list[Event]()
+    gates, events = Gates.of(Limits.of()), list[Event]()
     robot.case = case
-    vetting, guard = Vetting(limits), Guard(limits)
-    inference = Thinking(policy, vetting)
+    inference = Thinking(policy, gates.vetting)
     inference.case = case
     Session(
         charge=Charge(instruction=setup.instruction, seed=number, time_limit_s=12.0),
         robot=robot,
         policy=policy,
-        inference=inference,
-        chunks=ChunkBuffer(limits),
-        guard=guard,
-        prove=partial(prove, vetting, guard),
+        gates=gates,
+        steering=Steering.of(inference, gates, events.append),
         goal=robot,
         clock=clock,
         emit=events.append,
         patience=PATIENCE,
         interrupted=asked(case, "operator"),
         external_stop=asked(case, "external stop"),
-        trail=Trail(vetting, robot.embodiment),
     ).run()
     found = [event for event in events if isinstance(event, Stopped)]
     return replace(found[0], stamp_ns=case.at_ns)  # from here on that stamp is the instant of the fault

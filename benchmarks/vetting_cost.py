@@ -18,7 +18,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,13 @@ from forearm.policy.choice import MODEL, policy_named, tasks_for
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
 from forearm.runtime.chunks import ChunkBuffer
+from forearm.runtime.helm import Helm
 from forearm.runtime.inference import SimulatedInference
 from forearm.runtime.session import Charge, Session
+from forearm.runtime.steering import Steering
+from forearm.safety.gates import Gates
 from forearm.safety.guard import Guard
 from forearm.safety.limits import TICK_S, Limits
-from forearm.safety.selftest import prove
 from forearm.safety.vetting import Vetting
 from forearm.safety.workspace import Held, Workspace
 
@@ -107,10 +109,11 @@ def decision(rows: int, generator: np.random.Generator) -> Decision:
 
 
 class Kept:
-    """A gate that keeps what it is asked and how it answered."""
+    """A gate that keeps what it is asked and how it answered, once a session has begun."""
 
-    def __init__(self, ask: Callable[..., Verdict]) -> None:
-        self._ask, self.asked = ask, list[tuple[tuple[Any, Observation, int], bool]]()
+    def __init__(self, ask: Callable[..., Verdict], reset: Callable[[Observation], None]) -> None:
+        self._ask, self._reset = ask, reset
+        self.asked = list[tuple[tuple[Any, Observation, int], bool]]()
 
     def vet(self, question: Any, seen: Observation, now_ns: int) -> Verdict:
         """Asks the real gate."""
@@ -119,6 +122,11 @@ class Kept:
         return verdict
 
     review = vet
+
+    def reset(self, seen: Observation) -> None:
+        """Forgets what was asked: what comes before a guard's last reset is its proof."""
+        self._reset(seen)
+        self.asked.clear()
 
 
 def sessions(count: int) -> list[tuple[Kept, Kept, str]]:
@@ -129,19 +137,18 @@ def sessions(count: int) -> list[tuple[Kept, Kept, str]]:
 def session(number: int) -> tuple[Kept, Kept, str]:
     """One session, the tasks taking turns."""
     tasks = tasks_for(MODEL)
-    setup, clock, limits = tasks[number % len(tasks)].sample(number), SimulatedClock(), Limits.of()
+    setup, clock = tasks[number % len(tasks)].sample(number), SimulatedClock()
     robot = CellRobot(setup=setup, clock=clock)
     policy = policy_named(MODEL)(robot)
-    vetting, guard = Vetting(limits, model_digest=policy.model_digest), Guard(limits)
-    vets, reviews = Kept(vetting.vet), Kept(guard.review)
+    gates = Gates.of(Limits.of(), model_digest=policy.model_digest)
+    vets, reviews = Kept(gates.vetting.vet, lambda seen: None), Kept(gates.guard.review, gates.guard.reset)
+    helm = Helm(SimulatedInference(policy, vets), gates.helm_vetting)
     Session(
         charge=Charge(instruction=setup.instruction, seed=number, time_limit_s=setup.time_limit_s),
         robot=robot,
         policy=policy,
-        inference=SimulatedInference(policy, vets),
-        chunks=ChunkBuffer(limits),
-        guard=reviews,
-        prove=partial(prove, vetting, guard, model_digest=policy.model_digest),
+        gates=replace(gates, guard=reviews),
+        steering=Steering(helm=helm, chunks=ChunkBuffer(gates.limits)),
         goal=robot,
         clock=clock,
         emit=lambda event: None,

@@ -65,6 +65,14 @@ class Box:
     half: tuple[float, float, float]
     yaw: float = 0.0
 
+    @property
+    def extent(self) -> Array:
+        """(2, 3) its lowest and its highest x, y and z, m in the cell frame."""
+        cosine, sine = abs(np.cos(self.yaw)), abs(np.sin(self.yaw))
+        x, y, z = self.half
+        half = np.array([cosine * x + sine * y, sine * x + cosine * y, z])
+        return np.stack([np.array(self.centre) - half, np.array(self.centre) + half])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pinhole:

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import struct
 import subprocess
 import sys
 import termios
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from forearm.robot.kinematics import tool_poses
 from forearm.telemetry.log import read_run
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "LOGNAME": "ada"}
@@ -64,6 +66,82 @@ def test_keys_pressed_in_a_terminal_hold_take_over_jog_and_hand_back_and_the_ter
     ]
     assert {who for who, _, _ in acts(folder)} == {"ada"}
     assert termios.tcgetattr(theirs) == before
+
+
+@pytest.mark.slow
+def test_a_gamepad_takes_over_jogs_the_tool_while_its_button_is_held_and_hands_back(tmp_path: Path) -> None:
+    device, folder = tmp_path / "js0", tmp_path / "run"
+    os.mkfifo(device)
+    pad = os.open(device, os.O_RDWR)  # a device may be opened whether or not anybody writes to it
+    left_shoulder, start, back, forward, up = 4, 7, 6, (1, -32767), (4, -32767)
+
+    def press(number: int, value: int = 1) -> None:
+        os.write(pad, struct.pack("=IhBB", 0, value, 1, number))
+
+    def push(number: int, value: int) -> None:
+        os.write(pad, struct.pack("=IhBB", 0, value, 2, number))
+
+    for number in range(11):  # as the kernel begins
+        os.write(pad, struct.pack("=IhBB", 0, 0, 0x81, number))
+    command = [*COMMAND, "--policy", "demonstrator", "--override", "gamepad", "--gamepad", str(device)]
+    process = subprocess.Popen(
+        [*command, "--out", str(folder)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT
+    )
+    assert process.stderr is not None
+    try:
+        shown = read_until(process.stderr.fileno(), "engaged")
+        assert "shoulder button" in shown
+        press(start)
+        read_until(process.stderr.fileno(), "TakeOver")
+        push(*up)
+        press(left_shoulder)
+        read_until(process.stderr.fileno(), "0.016)")
+        press(left_shoulder, 0)
+        read_until(process.stderr.fileno(), "by_m (0.0, 0.0, 0.0)")
+        push(*forward)  # which nobody holds the button for
+        press(back)
+        read_until(process.stderr.fileno(), "HandBack")
+        process.communicate(timeout=240)
+    finally:
+        process.kill()
+        os.close(pad)
+    assert process.returncode == 0
+    done = acts(folder)
+    assert [act for _, act, _ in done if act != "JogTool"] == ["TakeOver", "HandBack"]
+    assert all(who == "ada" and accepted for who, _, accepted in done)
+    log = read_run(folder / "run.mcap")
+    jogs = [act for act in log.operator_acts if act.act == "JogTool"]
+    steering = (log.stamps_ns >= jogs[0].stamp_ns) & (log.stamps_ns <= jogs[-1].stamp_ns)
+    heights = tool_poses(log.positions[steering])[0][:, 0, 2]
+    assert heights[-1] - heights[0] > 0.005
+
+
+@pytest.mark.slow
+def test_a_gamepad_that_is_unplugged_ends_the_run_in_a_stop(tmp_path: Path) -> None:
+    device = tmp_path / "js0"
+    os.mkfifo(device)
+    pad = os.open(device, os.O_RDWR)
+    command = [*COMMAND, "--policy", "demonstrator", "--override", "gamepad", "--gamepad", str(device)]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run")], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT
+    )
+    assert process.stderr is not None
+    try:
+        read_until(process.stderr.fileno(), "engaged")
+        os.close(pad)
+        _, told = process.communicate(timeout=240)
+    finally:
+        process.kill()
+    assert process.returncode == 3
+    assert b"connect it again" in told
+
+
+def test_a_gamepad_that_is_not_there_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    command = [*COMMAND, "--override", "gamepad", "--gamepad", str(tmp_path / "js0"), "--out", str(tmp_path / "run")]
+    ended = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
+    assert ended.returncode == 2
+    assert f"No such file or directory for {tmp_path / 'js0'}" in ended.stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
-"""A live run of the demonstrator as a process of its own: `live_run.py FOLDER STRETCH`.
+"""A live run as a process of its own: `live_run.py FOLDER STRETCH`, of the demonstrator, for a few seconds.
 
-Everything that ages may be STRETCH times older: 1 on a machine that keeps time. Says "moving" when the arms do, and at
-the end how it went.
+`live_run.py FOLDER STRETCH FAULT` is one of the model, with that fault in the cell and twice the task's time. Everything
+that ages may be STRETCH times older: 1 on a machine that keeps time. Says "moving" when the arms do, and at the end how
+it went.
 """
 
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from forearm.cell.faults import drawn
 from forearm.cell.tasks import task_named
 from forearm.events import Event
 from forearm.policy.choice import policy_named
@@ -39,17 +41,29 @@ class Teller:
                 say("moving")
 
 
-def main(folder: Path, stretch: float) -> None:
+def live(folder: Path, stretch: float, fault: str) -> Live:
     images_s = {camera: seconds * stretch for camera, seconds in AGES.images_s.items()}
     ages = replace(AGES, images_s=images_s, depth_s=AGES.depth_s * stretch, state_s=AGES.state_s * stretch)
     silence = Silence(**{part: seconds * stretch for part, seconds in asdict(Silence()).items()})
-    setup = replace(task_named("put-in-box").sample(0), time_limit_s=SECONDS * max(1.0, stretch / 4.0))
     patience = Patience(patience_s=2.0 * stretch, warm_up_s=10.0 * stretch)
-    live = Live(setup, policy_named("demonstrator"), folder, ages=ages, silence=silence, patience=patience)
-    with Interruption() as interruption, live:
-        ended = live.run(seed=0, emit=Teller(), interrupted=lambda: interruption.reason)
+    setup = task_named("put-in-box").sample(0)
+    limit_s = 2.0 * setup.time_limit_s if fault else SECONDS * max(1.0, stretch / 4.0)
+    return Live(
+        replace(setup, time_limit_s=limit_s),
+        policy_named("model" if fault else "demonstrator"),
+        folder,
+        ages=ages,
+        silence=silence,
+        patience=patience,
+        faults=[drawn(fault, 0)] if fault else [],
+    )
+
+
+def main(folder: Path, stretch: float, fault: str = "") -> None:
+    with Interruption() as interruption, live(folder, stretch, fault) as run:
+        ended = run.run(seed=0, emit=Teller(), interrupted=lambda: interruption.reason)
     say(f"{ended.outcome}: {ended.reason}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]))
+    main(Path(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from punctuality import BUSY, stretch
 
 from forearm.runtime.live.board import Part
 from forearm.runtime.live.diary import read_diary
@@ -21,22 +22,11 @@ from forearm.telemetry.log import read_run
 
 SCRIPT = Path(__file__).parent / "live_run.py"
 MARK = "FOREARM_TEST_RUN"  # in the environment of every process of a run, and so how the last of them is found
-PUNCTUAL_S = 0.02  # s, a machine that wakes a sleeper within it keeps time: half of the slack in the limits
-BUSY = 20.0  # times: the least that a machine that does not keep time is given
 PATIENCE_S = 240.0  # s, for whatever takes as long as the machine is busy
 
 WRITTEN_BYTES = 50_000  # of a log that has its first images
 
 pytestmark = pytest.mark.slow
-
-
-def stretch() -> float:
-    """How many times longer than on a punctual machine everything may take: by the worst wake-up in a second."""
-    worst_s, until_s = 0.0, time.monotonic() + 1.0
-    while (begun_s := time.monotonic()) < until_s:
-        time.sleep(0.001)
-        worst_s = max(worst_s, time.monotonic() - begun_s)
-    return 1.0 if worst_s <= PUNCTUAL_S else max(BUSY, 4.0 * worst_s / PUNCTUAL_S)
 
 
 def processes_of(mark: str) -> list[int]:

@@ -1,7 +1,6 @@
 """Sessions in the real cell without a picture: for policies that look at nothing, a hundred times cheaper."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 
@@ -15,12 +14,12 @@ from forearm.events import Event, SessionEnded
 from forearm.messages import Image
 from forearm.policy.baselines import Demonstrator
 from forearm.runtime.chunks import ChunkBuffer
+from forearm.runtime.helm import Helm
 from forearm.runtime.inference import SimulatedInference
 from forearm.runtime.session import Charge, Session
-from forearm.safety.guard import Guard
+from forearm.runtime.steering import Steering
+from forearm.safety.gates import Gates
 from forearm.safety.limits import Limits
-from forearm.safety.selftest import prove
-from forearm.safety.vetting import Vetting
 
 
 class CoveredLens:
@@ -55,16 +54,14 @@ class BlindRun:
 
     def play(self, see: Callable[[Event], None]) -> SessionEnded:
         """Runs it; `see` is called with every event as it happens."""
-        policy, limits = Demonstrator.rehearse(self._setup), Limits.of()
-        vetting, guard = Vetting(limits), Guard(limits)
+        policy, gates = Demonstrator.rehearse(self._setup), Gates.of(Limits.of())
+        thinking = SimulatedInference(policy, gates.vetting)
         session = Session(
             charge=Charge(instruction=self._setup.instruction, seed=0, time_limit_s=self._time_limit_s),
             robot=self.robot,
             policy=policy,
-            inference=SimulatedInference(policy, vetting),
-            chunks=ChunkBuffer(limits),
-            guard=guard,
-            prove=partial(prove, vetting, guard),
+            gates=gates,
+            steering=Steering(helm=Helm(thinking, gates.helm_vetting), chunks=ChunkBuffer(gates.limits)),
             goal=self.robot,
             clock=self.clock,
             emit=see,

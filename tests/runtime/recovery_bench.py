@@ -1,7 +1,7 @@
 """A robot whose grippers meet something or nothing, a policy that grasps, and a session that recovers."""
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 from runtime_stubs import HOME, LIMITS, Elapsed, J, ObedientRobot, ns
@@ -10,16 +10,12 @@ from forearm.clock import SimulatedClock
 from forearm.events import Event, RecoveryBegan, RecoveryEnded
 from forearm.messages import ActionChunk, Decision, Image, Observation, Request, SafeCommand
 from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.runtime.chunks import ChunkBuffer
-from forearm.runtime.helm import Helm
-from forearm.runtime.inference import SimulatedInference, Vets
+from forearm.runtime.inference import SimulatedInference
 from forearm.runtime.operator import Operator
-from forearm.runtime.override import Override
-from forearm.runtime.recovery import Budget, Recovery
+from forearm.runtime.recovery import Budget
 from forearm.runtime.session import Charge, Session
-from forearm.safety.guard import Guard
-from forearm.safety.selftest import prove
-from forearm.safety.vetting import Vetting
+from forearm.runtime.steering import Steering
+from forearm.safety.gates import Gates, Vets
 
 GRIPPERS = BIMANUAL_YAM.grippers
 
@@ -102,25 +98,28 @@ class RecoveryBench:
         operator: Operator | None = None,
         recovers: bool = True,
     ) -> None:
-        clock, policy, chunks = SimulatedClock(), Grasps(), ChunkBuffer(LIMITS)
-        guard = Guard(LIMITS)
+        clock, policy = SimulatedClock(), Grasps()
+        gates = Gates.of(LIMITS)
+        if vetting is not None:
+            gates = replace(gates, helm_vetting=vetting)
         self.robot = GrippingRobot(clock, thing, blind, stuck)
         self.events: list[Event] = []
-        helm = Helm(SimulatedInference(policy, Vetting(LIMITS)), vetting or Vetting(LIMITS))
         emit = self.events.append
         self.session = Session(
             charge=Charge(instruction="grasp", seed=0, time_limit_s=time_limit_s),
             robot=self.robot,
             policy=policy,
-            inference=helm,
-            chunks=chunks,
-            guard=guard,
-            prove=partial(prove, Vetting(LIMITS), guard),
+            gates=gates,
+            steering=Steering.of(
+                SimulatedInference(policy, gates.vetting),
+                gates,
+                emit,
+                budget=(budget or Budget()) if recovers else None,
+                operator=operator,
+            ),
             goal=Elapsed(clock, goal_s),
             clock=clock,
             emit=emit,
-            recovery=Recovery(helm=helm, chunks=chunks, emit=emit, budget=budget) if recovers else None,
-            override=None if operator is None else Override(operator=operator, helm=helm, chunks=chunks, emit=emit),
         )
 
     def modes(self) -> list[str]:

@@ -1,7 +1,6 @@
 """A robot that does exactly what it is told, and policies that do one thing wrong each."""
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -10,15 +9,13 @@ from forearm.errors import RobotError
 from forearm.events import Event
 from forearm.messages import ActionChunk, Decision, Floats, Image, Observation, Request, SafeCommand
 from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.inference import Inference, SimulatedInference
-from forearm.runtime.loop import Reviews
 from forearm.runtime.patience import Patience
 from forearm.runtime.session import Charge, Session
-from forearm.runtime.trail import Trail
+from forearm.runtime.steering import Steering
+from forearm.safety.gates import Gates, Guards, Vets
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
-from forearm.safety.selftest import prove
 from forearm.safety.vetting import Vetting
 
 J = len(BIMANUAL_YAM.joints)
@@ -123,12 +120,18 @@ class Bench:
         patience: Patience | None = None,
         interrupted: Callable[[], str] = str,
         external_stop: Callable[[], str] = str,
-        guard: Reviews | None = None,
+        vetting: Vets | None = None,
+        helm_vetting: Vets | None = None,
+        guard: Guards | None = None,
         clock: Clock | None = None,
-        vetting: Vetting | None = None,
     ) -> None:
         self.clock = clock or SimulatedClock()
-        vetting, guard = vetting or Vetting(LIMITS), guard or Guard(LIMITS)
+        gates = Gates(
+            limits=LIMITS,
+            vetting=vetting or Vetting(LIMITS),
+            helm_vetting=helm_vetting or Vetting(LIMITS),
+            guard=guard or Guard(LIMITS),
+        )
         self.robot = robot(self.clock)
         self.policy = policy or Wave()
         self.events: list[Event] = []
@@ -136,17 +139,16 @@ class Bench:
             charge=Charge(instruction="wave", seed=0, time_limit_s=time_limit_s),
             robot=self.robot,
             policy=self.policy,
-            inference=inference or SimulatedInference(self.policy, vetting),
-            chunks=ChunkBuffer(LIMITS),
-            guard=guard,
-            prove=partial(prove, vetting, guard),
+            gates=gates,
+            steering=Steering.of(
+                inference or SimulatedInference(self.policy, gates.vetting), gates, self.events.append
+            ),
             goal=Elapsed(self.clock, goal_s),
             clock=self.clock,
             emit=self.events.append,
             patience=patience,
             interrupted=interrupted,
             external_stop=external_stop,
-            trail=Trail(Vetting(LIMITS), BIMANUAL_YAM),
         )
 
     def modes(self) -> list[str]:

@@ -18,13 +18,18 @@ from forearm.runtime.conditions import Condition
 from forearm.runtime.ladder import LADDER, Rung
 from forearm.runtime.recovery import Budget
 from forearm.runtime.simulation import Simulation
+from forearm.safety.known_bad import READY
 from forearm.safety.limits import TICK_S
+from forearm.safety.vetting import Vetting
 
 
-class Refuses:
-    """Vetting that lets no recovery through."""
+class Refuses(Vetting):
+    """Vetting that proves itself, and then lets no recovery through."""
 
     def vet(self, decision: Decision, observation: Observation, now_ns: int) -> Verdict:
+        verdict = super().vet(decision, observation, now_ns)
+        if verdict.vetted is None or (decision.chunk.positions == READY).all():
+            return verdict
         finding = Finding(
             check="clearance: arms", outcome=Outcome.HOLD, subject="arms", measured=0.0, limit=0.01, unit="m",
             text="There is no room.",
@@ -91,7 +96,7 @@ def test_where_a_person_can_be_asked_the_arms_wait_under_power_before_they_stop(
 
 
 def test_a_recovery_that_vetting_refuses_moves_nothing_and_the_next_rung_is_taken() -> None:
-    bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0, vetting=Refuses())
+    bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0, vetting=Refuses(LIMITS))
     assert bench.session.run().outcome == "stopped"
     first, second = bench.began()[:2]
     sent = [

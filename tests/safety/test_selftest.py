@@ -1,4 +1,4 @@
-"""Before anything moves both gates refuse, check by check, what is known to be bad; a broken one is named."""
+"""Before anything moves every gate refuses, check by check, what is known to be bad; a broken one is named."""
 
 import ast
 import re
@@ -14,6 +14,7 @@ from forearm.messages import Command, Decision, Observation, Outcome, SafeComman
 from forearm.robot.kinematics import tool_poses
 from forearm.safety import guard as guard_module
 from forearm.safety.clearance import PAIRS, Bodies, Kind
+from forearm.safety.gates import Gates
 from forearm.safety.guard import Guard
 from forearm.safety.known_bad import GOOD, OF_GUARD, OF_VETTING, READY, TOO_NEAR, good_command, good_decision
 from forearm.safety.limits import Limits
@@ -65,10 +66,14 @@ class LetsNothingPass(LetsAllPass):
         return Verdict(outcome=Outcome.STOP, findings=())
 
 
+def all_three(gate: LetsAllPass) -> Gates:
+    return Gates(limits=LIMITS, vetting=gate, helm_vetting=gate, guard=gate)
+
+
 def test_the_gates_as_they_are_prove_every_check() -> None:
-    proofs = prove(Vetting(LIMITS), Guard(LIMITS), seen(), NOW_NS)
+    proofs = prove(Gates.of(LIMITS), seen(), NOW_NS)
     assert [str(proof) for proof in proofs if not proof.proven] == []
-    assert len(proofs) == len(OF_VETTING) + len(OF_GUARD)
+    assert len(proofs) == 2 * len(OF_VETTING) + len(OF_GUARD)
     refuse_unproven(proofs)
 
 
@@ -102,8 +107,8 @@ def test_what_is_good_is_whole() -> None:
 
 
 def test_a_proof_says_what_was_shown_and_what_the_gate_answered() -> None:
-    proofs = prove(Vetting(LIMITS), Guard(LIMITS), seen(), NOW_NS)
-    assert [proof.shown for proof in proofs] == [entry.shown for entry in (*OF_VETTING, *OF_GUARD)]
+    proofs = prove(Gates.of(LIMITS), seen(), NOW_NS)
+    assert [proof.shown for proof in proofs] == [entry.shown for entry in (*OF_VETTING, *OF_VETTING, *OF_GUARD)]
     answers = {str(proof): proof.answer for proof in proofs}
     assert answers[f"vetting: {GOOD} (staying where the arms are)"] == "ALLOW"
     assert answers["vetting: dtype (single precision)"] == "STOP by dtype"
@@ -121,19 +126,26 @@ def test_a_gate_that_changes_what_is_good_is_not_proven() -> None:
 
 
 def test_a_vetting_that_follows_a_model_is_proven_with_that_models_digest() -> None:
-    vetting = Vetting(LIMITS, model_digest="a")
-    assert not unproven(prove(vetting, Guard(LIMITS), seen(), NOW_NS, model_digest="a"))
-    assert ("vetting", GOOD) in unproven(prove(vetting, Guard(LIMITS), seen(), NOW_NS))
+    gates = Gates.of(LIMITS, model_digest="a")
+    assert not unproven(prove(gates, seen(), NOW_NS))
+    assert unproven(prove(replace(gates, model_digest=""), seen(), NOW_NS)) >= {("vetting", GOOD)}
+
+
+@pytest.mark.parametrize("broken", ["vetting", "helm_vetting", "guard"])
+def test_every_gate_of_a_session_is_shown_and_the_one_that_is_broken_is_the_one_that_is_named(broken: str) -> None:
+    proofs = prove(replace(Gates.of(LIMITS), **{broken: LetsAllPass()}), seen(), NOW_NS)
+    assert {gate for gate, _ in unproven(proofs)} == {broken.replace("_", " ")}
+    assert {proof.gate for proof in proofs} == {"vetting", "helm vetting", "guard"}
 
 
 @pytest.mark.parametrize("epoch", [0, 7])
 @pytest.mark.parametrize("now_ns", [0, 10**15])
 def test_they_do_so_in_every_session_and_at_every_time(epoch: int, now_ns: int) -> None:
-    assert not unproven(prove(Vetting(LIMITS), Guard(LIMITS), seen(stamp_ns=now_ns, epoch=epoch), now_ns))
+    assert not unproven(prove(Gates.of(LIMITS), seen(stamp_ns=now_ns, epoch=epoch), now_ns))
 
 
 def test_gates_that_let_everything_pass_fail_every_proof_but_that_of_what_is_good() -> None:
-    proofs = prove(LetsAllPass(), LetsAllPass(), seen(), NOW_NS)
+    proofs = prove(all_three(LetsAllPass()), seen(), NOW_NS)
     assert {proof.check for proof in proofs if proof.proven} == {GOOD}
     with pytest.raises(SafetyError) as caught:
         refuse_unproven(proofs)
@@ -145,7 +157,7 @@ def test_gates_that_let_everything_pass_fail_every_proof_but_that_of_what_is_goo
 
 
 def test_gates_that_let_nothing_pass_or_refuse_without_their_reason_fail_too() -> None:
-    assert not any(proof.proven for proof in prove(LetsNothingPass(), LetsNothingPass(), seen(), NOW_NS))
+    assert not any(proof.proven for proof in prove(all_three(LetsNothingPass()), seen(), NOW_NS))
 
 
 @pytest.mark.parametrize(
@@ -177,7 +189,8 @@ def test_a_limit_that_cannot_reject_is_found_and_its_check_named(
 
 def test_gates_that_watch_no_camera_are_not_proven() -> None:
     assert of_vetting(LIMITS) | of_guard(LIMITS) == set()
-    assert unproven(prove(Vetting(LIMITS, cameras=()), Guard(LIMITS, cameras=()), seen(), NOW_NS)) == {
+    blind = replace(Gates.of(LIMITS), vetting=Vetting(LIMITS, cameras=()), guard=Guard(LIMITS, cameras=()))
+    assert unproven(prove(blind, seen(), NOW_NS)) == {
         ("vetting", "camera"), ("vetting", "age"), ("guard", "camera"), ("guard", "age"), ("guard", "frozen"),
     }  # fmt: skip
 

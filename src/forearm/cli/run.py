@@ -30,6 +30,7 @@ def run(
     policy: str = "model",
     real_time: bool = False,
     override: By | None = None,
+    gamepad: Path | None = None,
 ) -> int:
     """Does what the sentence says in the simulated cell, and leaves a log and a report.
 
@@ -41,6 +42,7 @@ def run(
       forearm run "please put the red cube into the box" --policy demonstrator
       forearm run "lift the tray with both arms" --real-time
       forearm run "put the red block in the box" --override keys
+      forearm run "put the red block in the box" --override gamepad
       forearm run "put the red block in the box" --override script < acts.txt
 
     Args:
@@ -51,9 +53,11 @@ def run(
         policy: model, demonstrator, hold, a checkpoint's folder, or a run's folder to replay its decisions.
         real_time: by the machine's clock, with station, inference, recorder and a watchdog in processes of their own,
             as real arms would be run; a run then does not repeat itself exactly. Linux only.
-        override: a person may hold, step, move the arms and hand back: with keys in this terminal, which then keeps
-            the machine's pace, or by a script on standard input, one line an act: SECONDS hold, resume, step,
-            take-over, hand-back, jog ARM X Y Z in m, or move JOINT BY in rad.
+        override: a person may hold, step, move the arms and hand back: with keys in this terminal or a gamepad, and the
+            run then keeps the machine's pace, or by a script on standard input, one line an act: SECONDS hold, resume,
+            step, take-over, hand-back, jog ARM X Y Z in m, or move JOINT BY in rad. With a gamepad an arm moves only
+            while its shoulder button is held; what the others do is shown at the start.
+        gamepad: the gamepad's device; the first of /dev/input/js* by default. Linux only.
     """
     from forearm.clock import PacedClock, RealClock, SimulatedClock
     from forearm.policy.choice import policy_named, scene_for
@@ -61,13 +65,13 @@ def run(
 
     setup = scene_for(policy, instruction, seed)
     folder = out or _default_folder(setup.instruction)
-    with operator_by(override) as operator:
+    with operator_by(override, device=gamepad) as operator:
         if operator is not None:
             setup = replace(setup, time_limit_s=WITH_A_PERSON_S)
         if real_time:
             ended, duration_s, signal = _lived(setup, folder, seed, policy, operator)
         else:
-            clock = PacedClock(RealClock()) if override == "keys" else SimulatedClock()
+            clock = PacedClock(RealClock()) if override in ("keys", "gamepad") else SimulatedClock()
             simulation = Simulation(setup, policy_named(policy), outside_view=True, operator=operator, clock=clock)
             ended, duration_s, signal = _simulated(simulation, folder, seed, policy)
     _summarize(ended, duration_s, folder)

@@ -23,6 +23,8 @@ from forearm.robot.embodiment import BIMANUAL_YAM, GRIPPER_STROKE_M
 LINKS = ("base", "link1", "link2", "link3", "link4", "link5", "gripper", "tip_left", "tip_right")
 CHAIN = 6  # revolute joints of one arm; joint k (from 1) moves LINKS[k] and everything behind it
 _BLOCK = 64  # rows worked on at once
+DAMPING_M = 1e-3  # m/rad, of the least-squares step: a stretched arm must not whirl
+ROUNDS = 8  # of Newton's method; 3 cm converge in 3
 
 _ARM_JOINTS = np.array([list(range(arm.joints.start, arm.joints.stop)) for arm in BIMANUAL_YAM.arms])  # (2, 6)
 _GRIPPERS = BIMANUAL_YAM.grippers  # (2,)
@@ -148,6 +150,19 @@ def tool_poses(
 def tool_jacobian(positions: Float64[ndarray, "*batch 14"]) -> Float64[ndarray, "*batch 2 3 6"]:
     """Velocity of each tool's origin per velocity of its own arm's six joints, m/rad, in the cell frame."""
     return _collected(positions, _jacobian, (len(_ARM_JOINTS), 3, CHAIN))
+
+
+def with_tool_at(positions: Float64[ndarray, " 14"], arm: int, goal: Float64[ndarray, " 3"]) -> Float64[ndarray, " 14"]:
+    """These positions with that arm's tool at `goal`, m, or as near as it gets, by damped least squares.
+
+    It may turn a little, and joints may leave their range. About 1 ms.
+    """
+    moved, joints = positions.copy(), _ARM_JOINTS[arm]
+    for _ in range(ROUNDS):
+        lever = tool_jacobian(moved)[arm]
+        missing = goal - tool_poses(moved)[0][arm]
+        moved[joints] += lever.T @ np.linalg.solve(lever @ lever.T + DAMPING_M**2 * np.eye(3), missing)
+    return moved
 
 
 def _jacobian(frames: Float64[ndarray, "n 2 9 4 4"]) -> Float64[ndarray, "n 2 3 6"]:

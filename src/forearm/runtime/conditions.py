@@ -87,25 +87,30 @@ class Detected:
 History = Sequence[Moment]
 
 
-def detect(history: History) -> Detected | None:
-    """The first condition that holds at the history's end, its causes before its consequences. At most about 0.2 ms."""
+def detect(history: History, stale_s: float = STALE_S) -> Detected | None:
+    """The first condition that holds at the history's end, its causes before its consequences. At most about 0.2 ms.
+
+    Images that are older than `stale_s` are stale.
+    """
+    if (stale := stale_perception(history, stale_s)) is not None:
+        return stale
     for look in DETECTORS:
         if (found := look(history)) is not None:
             return found
     return None
 
 
-def stale_perception(history: History) -> Detected | None:
+def stale_perception(history: History, stale_s: float = STALE_S) -> Detected | None:
     """A camera's newest image is older than images get."""
     now = history[-1]
     age_s = (now.stamp_ns - now.oldest_image_ns) / NANOSECONDS
-    if age_s <= STALE_S:
+    if age_s <= stale_s:
         return None
     return Detected(
         condition=Condition.STALE_PERCEPTION,
         arm="",
-        evidence={"age_s": age_s, "limit_s": STALE_S},
-        text=f"A camera's newest image is {age_s * 1e3:.0f} ms old; {STALE_S * 1e3:.0f} ms is usual at the most.",
+        evidence={"age_s": age_s, "limit_s": stale_s},
+        text=f"A camera's newest image is {age_s * 1e3:.0f} ms old; {stale_s * 1e3:.0f} ms is usual at the most.",
     )
 
 
@@ -192,9 +197,8 @@ def no_progress(history: History) -> Detected | None:
     )
 
 
-# Causes first: an old image or a jammed arm makes everything after it fail too.
+# Causes first: an old image, looked for before all of these, or a jammed arm makes everything after it fail too.
 DETECTORS = (
-    stale_perception,
     blocked_path,
     interrupted,
     slipped_hand_over,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from forearm.messages import ActionChunk, Decision, Floats, Observation, VettedChunk
-from forearm.runtime.inference import Answer, Inference, Vets
+from forearm.runtime.inference import Answer, Inference
+from forearm.safety.gates import Vets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

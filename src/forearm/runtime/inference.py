@@ -19,19 +19,12 @@ from forearm.messages import Decision, Finding, Observation, Outcome, Request, V
 from forearm.policy.interface import Policy
 from forearm.safety.checks import fresh
 from forearm.safety.freshness import AGES
+from forearm.safety.gates import Vets
 
 MARGIN_NS = 20_000_000  # ns, two control periods: an answer is to be there before it is needed, not on the dot
 FRESH_NS = 10_000_000  # ns, one control period: images no older tell of the same instant as the joints
 NEXT_CAPTURE_NS = 100_000_000  # ns, how long fresh images are waited for at the most: cameras of 10 Hz and more
 FIRST_GUESS_S = 0.1  # s, how long the first threaded inference is taken to last, before any was measured
-
-
-class Vets(Protocol):
-    """What judges a whole decision before its first step; `forearm.safety.vetting.Vetting` is one."""
-
-    def vet(self, decision: Decision, observation: Observation, now_ns: int) -> Verdict:
-        """The verdict, with the vetted chunk where it lets one through. Never raises."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 from forearm.events import Emit, OperatorActed
 from forearm.messages import Floats, Outcome
 from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.robot.kinematics import tool_jacobian, tool_poses
+from forearm.robot.kinematics import tool_poses, with_tool_at
 from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.helm import Helm, Motion
 from forearm.runtime.loop import Tick
@@ -40,8 +40,6 @@ JOG_M_S = 0.08  # m/s, of a tool that a person moves
 JOG_RAD_S = 0.5  # rad/s, of a joint that a person moves
 JOG_GRIPPER_S = 2.0  # 1/s
 MOST_ROWS = 64  # of one chunk: a longer way is gone in several jogs
-DAMPING_M = 1e-3  # m/rad, of the least-squares step: a stretched arm must not whirl
-ROUNDS = 8  # of Newton's method; 3 cm converge in 3
 
 
 class _Stance(Enum):
@@ -151,7 +149,8 @@ def _stopped(tick: Tick) -> bool:
 def _motion(act: JogTool | JogJoint, told: Floats) -> Motion:
     """From the set-point to where the person wants it, in rows of even speed."""
     if isinstance(act, JogTool):
-        target = _moved(told, [arm.name for arm in BIMANUAL_YAM.arms].index(act.arm), np.array(act.by_m))
+        arm = [arm.name for arm in BIMANUAL_YAM.arms].index(act.arm)
+        target = with_tool_at(told, arm, tool_poses(told)[0][arm] + np.array(act.by_m))
         seconds = float(np.linalg.norm(act.by_m)) / JOG_M_S
     else:
         target, index = told.copy(), [joint.name for joint in BIMANUAL_YAM.joints].index(act.joint)
@@ -161,14 +160,3 @@ def _motion(act: JogTool | JogJoint, told: Floats) -> Motion:
     count = max(2, int(np.ceil(seconds / PERIOD_S)))
     shares = np.arange(1, count + 1)[:, None] / count
     return Motion(rows=(told + shares * (target - told))[:MOST_ROWS], period_s=PERIOD_S)
-
-
-def _moved(told: Floats, arm: int, by_m: Floats) -> Floats:
-    """(J,) with that arm's tool `by_m` from where it was told to be, by damped least squares; it may turn a little."""
-    target, joints = told.copy(), BIMANUAL_YAM.arms[arm].joints
-    goal = tool_poses(told)[0][arm] + by_m
-    for _ in range(ROUNDS):
-        lever = tool_jacobian(target)[arm]
-        missing = goal - tool_poses(target)[0][arm]
-        target[joints] += lever.T @ np.linalg.solve(lever @ lever.T + DAMPING_M**2 * np.eye(3), missing)
-    return target

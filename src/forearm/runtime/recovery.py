@@ -20,7 +20,7 @@ from forearm.messages import Floats, Outcome, Verdict
 from forearm.robot.embodiment import BIMANUAL_YAM, Arm
 from forearm.runtime import retreat
 from forearm.runtime.chunks import ChunkBuffer
-from forearm.runtime.conditions import GRASPS, HISTORY_S, Condition, Detected, Moment, detect
+from forearm.runtime.conditions import GRASPS, HISTORY_S, STALE_S, Condition, Detected, Moment, detect
 from forearm.runtime.grasp import Felt, Grasp, feel, grips
 from forearm.runtime.helm import Helm, Motion
 from forearm.runtime.ladder import LADDER, Rung
@@ -93,10 +93,20 @@ class Recovery:
         chunks: told to brake before it does.
         emit: takes the events.
         budget: how much may be tried.
+        stale_s: s, an age that images do not get where all is well.
     """
 
-    def __init__(self, *, helm: Helm, chunks: ChunkBuffer, emit: Emit, budget: Budget | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        helm: Helm,
+        chunks: ChunkBuffer,
+        emit: Emit,
+        budget: Budget | None = None,
+        stale_s: float = STALE_S,
+    ) -> None:
         self._helm, self._chunks, self._emit, self._budget = helm, chunks, emit, budget or Budget()
+        self._stale_s = stale_s
         self._history: deque[Moment] = deque(maxlen=round(HISTORY_S / TICK_S))
         self._path: deque[Floats] = deque(maxlen=1200)  # two minutes
         self._felt = tuple(Felt() for _ in BIMANUAL_YAM.arms)
@@ -180,7 +190,7 @@ class Recovery:
 
     def _detect(self) -> Detected | None:
         """What is wrong now; while the policy has not begun, or a person moves the arms, nothing is."""
-        return detect(self._history) if self._mode in (Mode.ENGAGED, Mode.HOLDING) else None
+        return detect(self._history, self._stale_s) if self._mode in (Mode.ENGAGED, Mode.HOLDING) else None
 
     def _begin(self, found: Detected, tick: Tick) -> Order:
         """Takes the next rung for the condition."""
@@ -254,7 +264,7 @@ class Recovery:
         objection = _objection(tick)
         if objection and moves:
             self._end(attempt, tick.stamp_ns, recovered=False, proof=objection)
-            return self._begin(detect(self._history) or attempt.found, tick)
+            return self._begin(detect(self._history, self._stale_s) or attempt.found, tick)
         attempt.under_way |= not tick.dry
         calm = not objection and (not moves or (attempt.under_way and tick.dry))
         if calm and attempt.calm_since_ns is None and not moves:

@@ -15,24 +15,20 @@ from typing import Literal, Protocol
 from forearm.clock import NANOSECONDS, Clock
 from forearm.errors import ForearmError, InstructionError
 from forearm.events import Emit, ModeChanged, SelfTested, SessionEnded, SessionStarted
-from forearm.messages import Observation, Outcome
+from forearm.messages import Outcome
 from forearm.policy.interface import Policy
 from forearm.robot.interface import Robot
 from forearm.runtime.brakes import TICK_NS, Brakes
-from forearm.runtime.chunks import ChunkBuffer
-from forearm.runtime.inference import Inference
-from forearm.runtime.loop import Loop, Reviews, Tick
-from forearm.runtime.override import Override
+from forearm.runtime.loop import Loop, Tick
 from forearm.runtime.patience import Concern, Monitor, Patience
-from forearm.runtime.recovery import Recovery
-from forearm.runtime.trail import Trail
+from forearm.runtime.steering import Steering
+from forearm.safety.gates import Gates
 from forearm.safety.mode import Mode, Trigger, step
-from forearm.safety.selftest import Proof, refuse_unproven
+from forearm.safety.selftest import prove, refuse_unproven
 from forearm.safety.stops import Cause, StopKind
 from forearm.telemetry.metrics import Histogram
 
 Ended = Literal["done", "failed", "refused", "stopped", "error"]
-Prove = Callable[[Observation, int], tuple[Proof, ...]]
 
 
 class Goal(Protocol):
@@ -74,22 +70,16 @@ class Session:
     Args:
         charge: what is to be done.
         robot: not yet connected; closed at the end.
-        policy: reset here; from then on only `inference` calls it.
-        inference: thinks with that policy; closed at the end.
-        chunks: turns vetted chunks into commands.
-        guard: judges every command.
-        prove: shows this guard and the vetting in use what is known to be bad, before anything moves, given the
-            observation that the guard is to begin with and the time.
+        policy: reset here; from then on only the thinking behind `steering` calls it.
+        gates: judge every motion; proven here before the first one.
+        steering: leads to commands, in those gates; its helm is closed at the end.
         goal: says when it is done.
         clock: the session's time.
         emit: takes every event.
         patience: how long what goes wrong is borne with.
-        recovery: what is tried when the task goes wrong; None for nothing.
-        override: what a person does meanwhile; None where there is nobody.
         interrupted: why the session must end now, in words; empty while it need not.
         dropped: events that the log had no room for.
         external_stop: why the cell wants the arms to stop, in words; empty while it does not. One that fails stops.
-        trail: knows the ways back; without one, an arm that is to retreat stands.
     """
 
     def __init__(
@@ -98,35 +88,28 @@ class Session:
         charge: Charge,
         robot: Robot,
         policy: Policy,
-        inference: Inference,
-        chunks: ChunkBuffer,
-        guard: Reviews,
-        prove: Prove,
+        gates: Gates,
+        steering: Steering,
         goal: Goal,
         clock: Clock,
         emit: Emit,
         patience: Patience | None = None,
-        recovery: Recovery | None = None,
-        override: Override | None = None,
         interrupted: Callable[[], str] = str,
         dropped: Callable[[], int] = int,
         external_stop: Callable[[], str] = str,
-        trail: Trail | None = None,
     ) -> None:
         self._charge = charge
         self._robot = robot
         self._policy = policy
-        self._inference = inference
-        self._chunks = chunks
-        self._prove = prove
+        self._gates = gates
+        self._steering = steering
         self._goal = goal
         self._clock = clock
         self._emit = emit
-        self._loop = Loop(robot=robot, clock=clock, inference=inference, chunks=chunks, guard=guard, emit=emit)
+        helm, chunks = steering.helm, steering.chunks
+        self._loop = Loop(robot=robot, clock=clock, inference=helm, chunks=chunks, guard=gates.guard, emit=emit)
         self._monitor = Monitor(patience or Patience())
-        self._brakes = Brakes(chunks=chunks, embodiment=robot.embodiment, emit=emit, trail=trail)
-        self._recovery = recovery
-        self._override = override
+        self._brakes = Brakes(chunks=chunks, embodiment=robot.embodiment, emit=emit, trail=steering.trail)
         self._interrupted = interrupted
         self._external_stop = external_stop
         self._dropped = dropped
@@ -189,13 +172,13 @@ class Session:
             due_ns += TICK_NS * max(1, (self._clock.now_ns() - due_ns) // TICK_NS)
 
     def _arm(self) -> None:
-        """Lets motion begin where the robot stands, once both gates have proven themselves.
+        """Lets motion begin where the robot stands, once every gate has proven itself.
 
         Raises:
             SafetyError: that names the checks which let through what is known to be bad.
         """
         observation, now_ns, begun = self._robot.read(), self._clock.now_ns(), time.perf_counter()
-        proofs = self._prove(observation, now_ns)
+        proofs = prove(self._gates, observation, now_ns)
         self._emit(
             SelfTested(
                 stamp_ns=now_ns,
@@ -205,7 +188,7 @@ class Session:
             )
         )
         refuse_unproven(proofs)
-        self._chunks.start(observation)
+        self._steering.chunks.start(observation)
 
     def _external_reason(self) -> str:
         """Why the cell wants the arms to stop; an input that cannot be read wants it too."""
@@ -217,12 +200,13 @@ class Session:
 
     def _reconsider(self, tick: Tick, concern: Concern) -> Concern:
         """What remains of the concern when a person overrides it, or what can be tried is tried."""
-        order = None if self._override is None else self._override.judge(tick, concern, self._mode)
-        if self._recovery is not None:
+        override, recovery = self._steering.override, self._steering.recovery
+        order = None if override is None else override.judge(tick, concern, self._mode)
+        if recovery is not None:
             if order is None:
-                order = self._recovery.judge(tick, concern, self._mode)
+                order = recovery.judge(tick, concern, self._mode)
             else:
-                self._recovery.watch(tick, "A person steers.")
+                recovery.watch(tick, "A person steers.")
         if order is None:
             return concern
         if order.trigger is not None:
@@ -278,12 +262,12 @@ class Session:
 
     def _end(self, outcome: Ended, reason: str) -> SessionEnded:
         """Stops, measures that, closes, says so; a step that fails does not keep the next from being taken."""
-        if self._recovery is not None:
-            self._recovery.close(self._clock.now_ns(), outcome == "done")
+        if self._steering.recovery is not None:
+            self._steering.recovery.close(self._clock.now_ns(), outcome == "done")
         progress = self._goal.progress() if self._lateness.count else 0.0
         cause = self._cause if outcome in ("stopped", "error") else None
         measure = partial(self._brakes.end, reason, cause, self._robot, self._clock)
-        for last_step in (self._robot.stop, measure, self._inference.close, self._robot.close):
+        for last_step in (self._robot.stop, measure, self._steering.helm.close, self._robot.close):
             try:
                 last_step()
             except Exception as error:  # the arms hold by their own controller; the log must still be finished

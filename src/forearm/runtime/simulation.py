@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
@@ -18,19 +17,15 @@ from forearm.cell.tasks import refuse_misunderstood, task_named
 from forearm.clock import NANOSECONDS, SimulatedClock
 from forearm.events import Emit, SessionEnded
 from forearm.policy.choice import MakePolicy
-from forearm.runtime.chunks import EXECUTION_HORIZON, ChunkBuffer
-from forearm.runtime.helm import Helm
+from forearm.runtime.chunks import EXECUTION_HORIZON
 from forearm.runtime.inference import SimulatedInference
 from forearm.runtime.operator import Operator, TraceDesk
-from forearm.runtime.override import Override
-from forearm.runtime.recovery import Recovery
+from forearm.runtime.recovery import Budget
 from forearm.runtime.session import Charge, Session
-from forearm.runtime.trail import Trail
+from forearm.runtime.steering import Steering
 from forearm.runtime.understanding import Understanding
-from forearm.safety.guard import Guard
+from forearm.safety.gates import Gates, Vets
 from forearm.safety.limits import Limits
-from forearm.safety.selftest import prove
-from forearm.safety.vetting import Vetting
 from forearm.safety.workspace import Workspace
 
 LATENCY_S = 0.05  # s, simulated, from observation to decision: twice the small model's measured one on one core
@@ -118,32 +113,31 @@ class Simulation:
         Raises:
             Exception: what was not raised on purpose, after the safe end.
         """
-        setup, limits, digest = self._robot.setup, Limits.of(self._robot.embodiment), self.policy.model_digest
+        setup = self._robot.setup
         charge = Charge(
             instruction=setup.spoken, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
         )
-        workspace = Workspace(fixtures=task_named(setup.task).fixtures(setup))
-        vetting = Vetting(limits, workspace=workspace, model_digest=digest)
-        guard, chunks = Guard(limits, workspace=workspace), ChunkBuffer(limits, horizon=self._execution_horizon)
-        # What a recovery or a person asks for comes from no model, says so, and is vetted as that.
-        helm = Helm(Understanding(self._inference(vetting)), Vetting(limits, workspace=workspace))
+        gates = self._gates()
         session = Session(
             charge=charge,
             robot=self._robot,
             policy=self.policy,
-            inference=helm,
-            chunks=chunks,
-            guard=guard,
-            prove=partial(prove, vetting, guard, model_digest=digest),
+            gates=gates,
+            steering=Steering.of(
+                Understanding(self._inference(gates.vetting)),
+                gates,
+                emit,
+                horizon=self._execution_horizon,
+                budget=Budget() if self._recovers else None,
+                operator=self._operator,
+                desk=self._desk,
+            ),
             goal=self._robot,
             clock=self._clock,
             emit=emit,
-            recovery=Recovery(helm=helm, chunks=chunks, emit=emit) if self._recovers else None,
-            override=self._override(helm, chunks, emit),
             interrupted=interrupted,
             dropped=dropped,
             external_stop=external_stop,
-            trail=None if self._recovers else self._trail(vetting),
         )
         ended = session.run()
         return Simulated(
@@ -154,17 +148,17 @@ class Simulation:
             stages=self._robot.stages(),
         )
 
-    def _inference(self, vetting: Vetting) -> SimulatedInference:
+    def _gates(self) -> Gates:
+        setup = self._robot.setup
+        return Gates.of(
+            Limits.of(self._robot.embodiment),
+            workspace=Workspace(fixtures=task_named(setup.task).fixtures(setup)),
+            model_digest=self.policy.model_digest,
+        )
+
+    def _inference(self, vetting: Vets) -> SimulatedInference:
         setup = self._robot.setup
         drawn, most_s = np.random.default_rng((setup.seed, 8)), setup.pace.answer_jitter_s
         return SimulatedInference(
             self.policy, vetting, latency_s=self._latency_s, jitter=lambda: drawn.uniform(0.0, most_s)
         )
-
-    def _override(self, helm: Helm, chunks: ChunkBuffer, emit: Emit) -> Override | None:
-        if self._operator is None:
-            return None
-        return Override(operator=self._operator, helm=helm, chunks=chunks, emit=emit, desk=self._desk)
-
-    def _trail(self, vetting: Vetting) -> Trail:
-        return Trail(vetting, self._robot.embodiment, model_digest=self.policy.model_digest)

@@ -12,7 +12,7 @@ import numpy as np
 
 from forearm.messages import ActionChunk, Decision, Floats, Observation, Verdict
 from forearm.robot.embodiment import Embodiment
-from forearm.runtime.inference import Vets
+from forearm.safety.gates import Vets
 
 # Together no more than an execution horizon, so that the policy's next answer comes at the end of the way back.
 STANDING_ROWS = 2  # in which the arms come to rest, and are measured
@@ -26,15 +26,13 @@ class Trail:
     """Remembers the set-points that were sent. Used by the control thread alone.
 
     Args:
-        vetting: judges every way back; takes 3 ms in the tick that begins one.
+        vetting: judges every way back, which no model made; takes 3 ms in the tick that begins one.
         embodiment: whose arms they are.
-        model_digest: of the session's weights, which vetting may ask for.
     """
 
-    def __init__(self, vetting: Vets, embodiment: Embodiment, *, model_digest: str = "") -> None:
+    def __init__(self, vetting: Vets, embodiment: Embodiment) -> None:
         self._vetting = vetting
         self._embodiment = embodiment
-        self._model_digest = model_digest
         self._sent: deque[Floats] = deque(maxlen=PUSHING + ROWS * TICKS_A_ROW + 1)
 
     def note(self, verdict: Verdict) -> None:
@@ -61,7 +59,7 @@ class Trail:
             plan=None,
             chunk=ActionChunk(stamp_ns=observation.stamp_ns, period_s=PERIOD_S, positions=rows),
             latency_s=0.0,
-            model_digest=self._model_digest,
+            model_digest="",
         )
         self._sent.clear()  # the way back is gone once it has been given out
         return self._vetting.vet(decision, observation, now_ns)

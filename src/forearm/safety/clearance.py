@@ -115,6 +115,10 @@ class Bodies:
         """The capsules in the poses after that one."""
         return Bodies(self.starts[..., row + 1 :], self.ends[..., row + 1 :])
 
+    def rows(self, rows: slice) -> Bodies:
+        """The capsules in those poses."""
+        return Bodies(self.starts[..., rows], self.ends[..., rows])
+
     def at_least(self) -> Float64[ndarray, "K N"]:
         """A lower bound of every pair's clearance, m: that of the spheres round the capsules; exact over the table.
 

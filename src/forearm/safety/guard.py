@@ -19,6 +19,7 @@ from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 from forearm.safety import checks
 from forearm.safety.clearance import PAIRS, Bodies, margins
 from forearm.safety.contact import Contact
+from forearm.safety.fixtures import Fixtures
 from forearm.safety.freshness import AGES, Ages, Freshness
 from forearm.safety.limits import TICK_S, Limits
 from forearm.safety.stopping import standing_pose
@@ -52,8 +53,8 @@ class Guard:
         limits: what is allowed.
         embodiment: whose joints they are.
         cameras: whose images must be there and fresh; the embodiment's by default.
-        workspace: whose table the arms are kept clear of; at the height of their bases by default. Fixtures, zones and
-            what is held are vetting's.
+        workspace: whose table, fixtures and zones the arms are kept clear of; by default a table at the height of their
+            bases. What they hold is vetting's.
         ages: how old what is acted on may be.
 
     Raises:
@@ -74,8 +75,9 @@ class Guard:
         self._ages = ages
         watched = [camera.name for camera in embodiment.cameras] if cameras is None else cameras
         self._freshness = Freshness(embodiment, watched, ages)
-        table_m = (workspace or Workspace()).table_m
-        self._required = margins(limits, arms_m=limits.arm_clearance_now_m, table_m=table_m)
+        workspace = workspace or Workspace()
+        self._required = margins(limits, arms_m=limits.arm_clearance_now_m, table_m=workspace.table_m)
+        self._fixtures = Fixtures(workspace, limits)
         self._rates = np.stack([limits.velocity, limits.acceleration, limits.jerk]) + ROUNDING / _PERIODS
         self._contact = Contact(limits, embodiment)
         self._believed = limits.lower - limits.position_excess, limits.upper + limits.position_excess
@@ -139,7 +141,7 @@ class Guard:
         path = np.concatenate([sent, positions[None]])
         rates = _DIFFERENCES @ path
         findings += self._smooth(rates)
-        findings += self._clear(sent[-1], positions, rates)
+        findings += self._clear(sent[-1], positions, rates, observation)
         return path, findings
 
     def _stopped(self, seen: Observation) -> Floats:
@@ -175,14 +177,22 @@ class Guard:
             findings += checks.within(check, what, unit, rate, limit, self._embodiment.joints, Outcome.HOLD)
         return findings
 
-    def _clear(self, sent: Floats, positions: Floats, rates: Floats) -> Findings:
-        """Every pair as far apart as it has to be, at the set-point and where the arms would stand if stopped there.
+    def _clear(self, sent: Floats, positions: Floats, rates: Floats, seen: Observation) -> Findings:
+        """Everything as far apart as it has to be, at the set-point and where the arms would stand if stopped there."""
+        reaction_s = self._freshness.worst_latency_s
+        standing = standing_pose(positions, rates[0], rates[1], reaction_s, self._limits)
+        poses = [sent, positions, standing]
+        if self._fixtures.any:
+            poses += [seen.positions, seen.positions + seen.velocities * TICK_S]
+        bodies = Bodies.at(np.concatenate(poses).reshape(len(poses), -1))
+        late = f"once the arms had stopped, told so {reaction_s * 1e3:.0f} ms late"
+        return self._apart(bodies.rows(slice(0, 3)), late) + self._fixtures.review(bodies, late)
+
+    def _apart(self, bodies: Bodies, late: str) -> Findings:
+        """Every pair of the arms' parts, and the table, given the poses sent, commanded, and standing.
 
         What is too near already, or would be, may leave but not come nearer.
         """
-        reaction_s = self._freshness.worst_latency_s
-        standing = standing_pose(positions, rates[0], rates[1], reaction_s, self._limits)
-        bodies = Bodies.at(np.concatenate([sent, positions, standing]).reshape(3, -1))
         perhaps_near = ~(bodies.after(0).at_least() >= self._required[:, None])
         if not perhaps_near.any():
             return ()
@@ -191,9 +201,8 @@ class Guard:
         here, spare = apart.reshape(2, -1) - self._required[pairs]
         nearing = ~(spare >= 0.0) & ~(spare >= here - NEARER_M)
         findings = self._nearest(pairs, spare, nearing & (rows == 0), "and nearing")
-        where = f"once the arms had stopped, told so {reaction_s * 1e3:.0f} ms late"
-        late = self._nearest(pairs, spare, nearing & (rows == 1), where)
-        return findings or tuple(replace(finding, check="stopping") for finding in late)
+        late_findings = self._nearest(pairs, spare, nearing & (rows == 1), late)
+        return findings or tuple(replace(finding, check="stopping") for finding in late_findings)
 
     def _nearest(self, pairs: Ints, spare: Floats, among: Flags, where: str) -> Findings:
         """The objection to the pair that lacks most, of those `among` which to look; none where there are none."""

@@ -133,11 +133,16 @@ def _moved(joint: int, *offsets: float, period_s: float = SHORT_S) -> Callable[[
 
 def _near(kind: Kind) -> Callable[[Asked], Asked]:
     """From where everything is clear to where that kind of pair is too near, and staying there."""
+    clear, near = READY.copy(), READY.copy()
+    for joint, (there, too_near) in TOO_NEAR[kind].items():
+        clear[joint], near[joint] = there, too_near
+    return nearing(clear, near)
+
+
+def nearing(clear: Floats, near: Floats) -> Callable[[Asked], Asked]:
+    """From the pose `clear` (J,) to the pose `near` (J,), and staying there."""
 
     def spoil(asked: Asked) -> Asked:
-        clear, near = READY.copy(), READY.copy()
-        for joint, (there, too_near) in TOO_NEAR[kind].items():
-            clear[joint], near[joint] = there, too_near
         rows = np.stack([(clear + near) / 2.0, *[near] * (ROWS - 1)])
         asked = _positions(asked, near if asked.command else rows)
         return replace(asked, observation=_seen(clear, asked.observation.epoch, asked.now_ns))

@@ -35,7 +35,9 @@ class Limits:
         arm_clearance_m: m, least distance of the two arms along a vetted chunk.
         arm_clearance_now_m: m, least distance of the two arms at a set-point.
         self_clearance_m: m, least distance of an arm's hand from its own base and shoulder.
-        fixture_clearance_m: m, least distance of arms and held objects from fixtures and keep-out zones.
+        fixture_clearance_m: m, least distance of arms and held objects from fixtures and keep-out zones along a vetted
+            chunk.
+        fixture_clearance_now_m: m, least distance of the arms from them at a set-point, and as measured.
         link_height_m: m, least height of links, grippers and cameras above the table.
         finger_height_m: m, least height of the fingertips; below zero they may press on the table's surface.
         trace_error_m: m, greatest distance of a plan's trace from where its own chunk takes the tool.
@@ -62,9 +64,10 @@ class Limits:
     arm_clearance_m: float = 0.012  # covers the chase's corner cutting between rows; the capsules enclose the meshes
     arm_clearance_now_m: float = 0.008  # lower than vetted, so that a vetted path is not held at its tightest place
     self_clearance_m: float = 0.005
-    # Like an arm's from itself: neither side moves unforeseen. Demonstrations stay 28 mm clear of the box. It does not
-    # cover corners that set-points cut, by up to 7 mm at full speed.
+    # Like an arm's from itself: neither side moves unforeseen. Demonstrations stay 28 mm clear of the box. Corners that
+    # set-points cut, by up to 7 mm at full speed, are the lower one's, which holds.
     fixture_clearance_m: float = 0.005
+    fixture_clearance_now_m: float = 0.003
     link_height_m: float = 0.010
     # A set-point that deep presses with about 15 N: 400 N m/rad at a reach of 0.4 m is 2.5 N/mm. Laying a held object
     # down needs some of it.

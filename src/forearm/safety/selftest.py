@@ -1,4 +1,4 @@
-"""Proves both gates before anything moves: what is known to be bad is shown to the very objects that will judge.
+"""Proves every gate before anything moves: what is known to be bad is shown to the very objects that will judge.
 
 Invariant: nothing in here is sent anywhere, and the guard is left as after its own `reset`.
 
@@ -9,31 +9,13 @@ everything is broken as well.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 from forearm.errors import SafetyError, listing
 from forearm.messages import Command, Decision, Observation, Outcome, Verdict
+from forearm.safety.gates import Gates, Guards, Vets
 from forearm.safety.known_bad import GOOD, OF_GUARD, OF_VETTING, Entry, good_command, good_decision
-
-
-class Vets(Protocol):
-    """What judges decisions; `forearm.safety.vetting.Vetting` is one."""
-
-    def vet(self, decision: Decision, observation: Observation, now_ns: int) -> Verdict:
-        """The verdict."""
-        ...
-
-
-class Reviews(Protocol):
-    """What judges commands and can forget them; `forearm.safety.guard.Guard` is one."""
-
-    def reset(self, observation: Observation) -> None:
-        """Forgets what was sent."""
-        ...
-
-    def review(self, command: Command, observation: Observation, now_ns: int) -> Verdict:
-        """The verdict."""
-        ...
+from forearm.safety.known_bad_boxes import of_boxes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +23,7 @@ class Proof:
     """Whether one check of one gate refused what it is there for.
 
     Attributes:
-        gate: vetting or guard.
+        gate: vetting, helm vetting or guard.
         check: as findings name it.
         shown: the input, in words.
         proven: whether the check refused it, or, of what is good, whether all checks let it pass.
@@ -58,30 +40,43 @@ class Proof:
         return f"{self.gate}: {self.check} ({self.shown})"
 
 
-def prove(
-    vetting: Vets, guard: Reviews, observation: Observation, now_ns: int, *, model_digest: str = ""
+def prove(gates: Gates, observation: Observation, now_ns: int) -> tuple[Proof, ...]:
+    """Every gate's proofs; the guard then expects what begins at `observation`. About 30 ms, and 30 per fixture."""
+    epoch, digest, around = observation.epoch, gates.model_digest, of_boxes(gates.workspace)
+    proofs = prove_vetting(gates.vetting, epoch, now_ns, model_digest=digest, around=around)
+    proofs += prove_vetting(gates.helm_vetting, epoch, now_ns, gate="helm vetting", around=around)
+    return proofs + prove_guard(gates.guard, observation, now_ns, around=around)
+
+
+def prove_vetting(
+    vetting: Vets,
+    epoch: int,
+    now_ns: int,
+    *,
+    model_digest: str = "",
+    gate: str = "vetting",
+    around: tuple[Entry, ...] = (),
 ) -> tuple[Proof, ...]:
-    """Both gates' proofs; the guard then expects what begins at `observation`. About 20 ms."""
-    proofs = prove_vetting(vetting, observation.epoch, now_ns, model_digest=model_digest)
-    return proofs + prove_guard(guard, observation, now_ns)
+    """One proof per entry of `OF_VETTING`, for a vetting of session `epoch` that follows `model_digest`.
 
-
-def prove_vetting(vetting: Vets, epoch: int, now_ns: int, *, model_digest: str = "") -> tuple[Proof, ...]:
-    """One proof per entry of `OF_VETTING`, for a vetting of session `epoch` that follows `model_digest`."""
+    Its workspace adds those `around` the arms.
+    """
     good = good_decision(epoch, now_ns, model_digest)
     proofs = list[Proof]()
-    for entry in OF_VETTING:
+    for entry in (*OF_VETTING, *around):
         asked = entry.spoil(good)
         verdict = vetting.vet(cast(Decision, asked.decision), asked.observation, asked.now_ns)
-        proofs.append(_proof("vetting", entry, verdict, passed=verdict.vetted is not None))
+        proofs.append(_proof(gate, entry, verdict, passed=verdict.vetted is not None))
     return tuple(proofs)
 
 
-def prove_guard(guard: Reviews, observation: Observation, now_ns: int) -> tuple[Proof, ...]:
-    """One proof per entry of `OF_GUARD`; the guard is reset to `observation` afterwards."""
+def prove_guard(
+    guard: Guards, observation: Observation, now_ns: int, *, around: tuple[Entry, ...] = ()
+) -> tuple[Proof, ...]:
+    """One proof per entry of `OF_GUARD` and `around`; the guard is reset to `observation` afterwards."""
     good = good_command(observation.epoch, now_ns)
     proofs = list[Proof]()
-    for entry in OF_GUARD:
+    for entry in (*OF_GUARD, *around):
         asked = entry.spoil(good)
         guard.reset(asked.before[0][1] if asked.before else asked.observation)
         for command, seen in asked.before:

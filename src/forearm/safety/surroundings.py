@@ -95,12 +95,16 @@ class Surroundings:
         """Every body at these joint positions."""
         bodies = Bodies.at(positions)
         if not self._held:
-            return PlacedThings(bodies.starts, bodies.ends, self._layout)
+            return self.of(bodies)
         tools, turns = tool_poses(positions)
         held = [_placed(each, tools, turns) for each in self._held]
         starts = np.concatenate([bodies.starts, np.stack([ends[0] for ends in held], axis=1)], axis=1)
         ends = np.concatenate([bodies.ends, np.stack([ends[1] for ends in held], axis=1)], axis=1)
         return PlacedThings(starts, ends, self._layout)
+
+    def of(self, bodies: Bodies) -> PlacedThings:
+        """The arms alone, where nothing can be held."""
+        return PlacedThings(bodies.starts, bodies.ends, self._layout)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

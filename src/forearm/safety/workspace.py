@@ -5,7 +5,7 @@ Invariant: every name in a rule means one kind of thing that exists, and every s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import hypot, isfinite
 
@@ -93,6 +93,13 @@ class Workspace:
         for name in (name for pair in self.touching for name in pair):
             if name not in allowed:
                 raise ConfigError(unknown("what may touch", name, allowed))
+
+    @property
+    def standing(self) -> Workspace:
+        """The same without what may be held."""
+        names = {held.name for held in self.held}
+        touching = tuple(pair for pair in self.touching if not names.intersection(pair))
+        return replace(self, held=(), touching=touching)
 
     def may_touch(self, one: str, other: str) -> bool:
         """Whether a rule of `touching` says so, in either order."""

@@ -6,22 +6,20 @@ Invariant: on every way out the arms stand before their station ends, and no pro
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from forearm.cell.scene import OUTSIDE, OUTSIDE_SIZE
 from forearm.cell.setup import Setup
+from forearm.cell.stage import Fault
 from forearm.cell.tasks import refuse_misunderstood, task_named
 from forearm.clock import RealClock
 from forearm.events import Emit, Event, SessionEnded
 from forearm.policy.choice import MakePolicy
 from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.runtime.chunks import ChunkBuffer
-from forearm.runtime.helm import Helm
 from forearm.runtime.inference import ThreadedInference
 from forearm.runtime.live.board import Board, Part, Phase
 from forearm.runtime.live.inference import RemotePolicy, run_inference
@@ -32,16 +30,14 @@ from forearm.runtime.live.robot import RemoteRobot
 from forearm.runtime.live.station import run_station
 from forearm.runtime.live.watchdog import Silence
 from forearm.runtime.operator import Operator
-from forearm.runtime.override import Override
 from forearm.runtime.patience import Patience
+from forearm.runtime.recovery import Budget
 from forearm.runtime.session import Charge, Session
-from forearm.runtime.trail import Trail
+from forearm.runtime.steering import Steering
 from forearm.runtime.understanding import Understanding
 from forearm.safety.freshness import AGES, Ages
-from forearm.safety.guard import Guard
+from forearm.safety.gates import Gates
 from forearm.safety.limits import Limits
-from forearm.safety.selftest import prove
-from forearm.safety.vetting import Vetting
 from forearm.safety.workspace import Workspace
 from forearm.telemetry.recorder import Recorder
 from forearm.telemetry.writer import FILE_NAME
@@ -61,6 +57,8 @@ class Live:
         ages: how old what is acted on may be.
         silence: that each part may keep.
         patience: of the loop, with what goes wrong in its tick.
+        faults: what is to go wrong in the cell on purpose.
+        recovers: whether the ladder is climbed when something goes wrong; else the pair is stopped as its table says.
         operator: who may act during the run; None for nobody.
 
     Raises:
@@ -80,10 +78,12 @@ class Live:
         ages: Ages = AGES,
         silence: Silence | None = None,
         patience: Patience | None = None,
+        faults: Sequence[Fault] = (),
+        recovers: bool = True,
         operator: Operator | None = None,
     ) -> None:
         refuse_misunderstood(setup)
-        self._operator = operator
+        self._faults, self._recovers, self._operator = tuple(faults), recovers, operator
         self._ages, self._silence, self._patience = ages, silence or Silence(), patience or Patience()
         self._setup, self._make_policy, self._folder, self._outside_view = setup, make_policy, folder, outside_view
         self._clock = RealClock()
@@ -124,15 +124,14 @@ class Live:
             Exception: what was not raised on purpose, after the safe end.
         """
         assert self._recorder is not None  # the context was entered
-        setup, recorder, limits = self._setup, self._recorder, Limits.of()
-        digest = self.policy.model_digest
-        workspace = Workspace(fixtures=task_named(setup.task).fixtures(setup))
-        vetting = Vetting(limits, workspace=workspace, ages=self._ages, model_digest=digest)
-        guard = Guard(limits, workspace=workspace, ages=self._ages)
-        thinking = ThreadedInference(self.policy, vetting, self._clock, abandon_after_s=ABANDON_S)
-        # What a person asks for comes from no model, says so, and is vetted as that.
-        helm = Helm(Understanding(thinking), Vetting(limits, workspace=workspace, ages=self._ages))
-        chunks = ChunkBuffer(limits)
+        setup, recorder = self._setup, self._recorder
+        gates = Gates.of(
+            Limits.of(),
+            workspace=Workspace(fixtures=task_named(setup.task).fixtures(setup)),
+            ages=self._ages,
+            model_digest=self.policy.model_digest,
+        )
+        thinking = Understanding(ThreadedInference(self.policy, gates.vetting, self._clock, abandon_after_s=ABANDON_S))
 
         def both(event: Event) -> None:
             recorder.emit(event)
@@ -144,26 +143,19 @@ class Live:
             ),
             robot=self._robot,
             policy=self.policy,
-            inference=helm,
-            chunks=chunks,
-            guard=guard,
-            prove=partial(prove, vetting, guard, model_digest=digest),
+            gates=gates,
+            steering=Steering.of(
+                thinking, gates, both, budget=Budget() if self._recovers else None, operator=self._operator
+            ),
             goal=self._robot,
             clock=self._clock,
             emit=both,
             patience=self._patience,
-            override=self._override(helm, chunks, both),
             interrupted=lambda: self._robot.held() or interrupted(),
-            trail=Trail(vetting, self._robot.embodiment, model_digest=digest),
             dropped=lambda: recorder.dropped,
         )
         with without_long_pauses():
             return session.run()
-
-    def _override(self, helm: Helm, chunks: ChunkBuffer, emit: Emit) -> Override | None:
-        if self._operator is None:
-            return None
-        return Override(operator=self._operator, helm=helm, chunks=chunks, emit=emit)
 
     def _start(self) -> None:
         parts, folder = self._parts, self._folder
@@ -177,6 +169,7 @@ class Live:
             self._pictures,
             self._setup,
             self._outside_view,
+            self._faults,
             self._silence,
             folder / STATION_FILE,
         )

@@ -18,6 +18,7 @@ import numpy as np
 from forearm.cell.setup import Setup
 from forearm.cell.shutter import BackgroundShutter
 from forearm.cell.simulator import CellRobot
+from forearm.cell.stage import Fault
 from forearm.clock import NANOSECONDS, RealClock
 from forearm.errors import RobotError, SafetyError
 from forearm.messages import Floats, Observation
@@ -206,6 +207,7 @@ def run_station(
     pictures: Pictures,
     setup: Setup,
     outside_view: bool,
+    faults: tuple[Fault, ...],
     silence: Silence,
     path: Path,
     pipe: Connection,
@@ -216,7 +218,8 @@ def run_station(
     """
     pipe.close()
     clock = RealClock()
-    motors = Motors(setup=setup, clock=clock, outside_view=outside_view, shutter=BackgroundShutter())
+    shutter = BackgroundShutter()
+    motors = Motors(setup=setup, clock=clock, outside_view=outside_view, shutter=shutter, faults=faults)
     motors.connect(epoch=0)
     parent = board.beat(Part.LOOP).pid
     with Diary(path) as diary:

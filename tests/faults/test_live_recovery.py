@@ -1,0 +1,45 @@
+"""A live run in which a grasp really fails: it is noticed, backed off from and tried again, in real time."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from punctuality import BUSY, stretch
+
+from forearm.events import RecoveryBegan, RecoveryEnded
+from forearm.runtime.live.diary import read_diary
+from forearm.telemetry.log import RunLog, read_run
+
+SCRIPT = Path(__file__).parent / "live_run.py"
+PATIENCE_S = 280.0  # s, for whatever takes as long as the machine is busy
+
+
+def run(folder: Path, factor: float, fault: str) -> RunLog | None:
+    """The log of a live run of the model with that fault; None if the watchdog had it held, as it must where the
+    machine pauses for longer than the parts may be silent."""
+    folder.mkdir()
+    command = [sys.executable, str(SCRIPT), str(folder), str(factor), fault]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, stdout=subprocess.DEVNULL, env=environment, timeout=PATIENCE_S, check=True)
+    held = any(line["kind"] == "tripped" for line in read_diary(folder / "watchdog.jsonl"))
+    return None if held else read_run(folder / "run.mcap")
+
+
+@pytest.mark.slow
+def test_a_grasp_that_fails_in_a_live_run_is_backed_off_from_and_made_again(tmp_path: Path) -> None:
+    factor, log = stretch(), None
+    for attempt in range(3):
+        log = run(tmp_path / f"run{attempt}", factor, "failed grasp")
+        if log is not None:
+            break
+        factor = max(BUSY, 2.0 * factor)
+    assert log is not None, "three runs in a row were held by the watchdog"
+    assert log.end is not None
+    began = [event for event in log.recoveries if isinstance(event, RecoveryBegan)]
+    ended = [event for event in log.recoveries if isinstance(event, RecoveryEnded)]
+    assert ("failed grasp", "back off") in [(event.condition, event.rung) for event in began]
+    assert any(event.recovered and event.proof.endswith("gripper holds something.") for event in ended), log.end
+    assert "recovering" in [change.after for change in log.mode_changes]
+    assert log.end.outcome == "done", log.end.reason
