@@ -171,6 +171,13 @@ def test_variations_stand_against_clean_scenes_and_parts_are_counted(tmp_path: P
     assert "1 of 2 parts, missing block" in page.text["trial-3"]
 
 
+def test_a_refusal_that_was_wanted_is_shown_as_a_success(tmp_path: Path) -> None:
+    file = result_file(tmp_path / "r.json", [replace(DONE, outcome="refused", progress=0.0), FAILED])
+    text = write_result_page(file, tmp_path / "r.html", replays={}).read_text()
+    assert text.count('class="trial done"') == text.count('class="trial failed"') == 1
+    assert "trial-0" not in text
+
+
 def test_each_task_and_variation_has_its_turn_among_the_replays() -> None:
     results = [DONE, FAILED, FAILED, FAILED, replace(FAILED, variation="glare:mild"), replace(FAILED, task="hand-over")]
     assert replayed_first(results, 4) == [1, 4, 5, 2]

@@ -53,7 +53,8 @@ def squares(results: Sequence[TrialResult]) -> str:
     for number, result in enumerate(results):
         said = escape(f"seed {result.seed}: {result.outcome}: {result.reason}", quote=True)
         leads = "" if result.success else f' href="#trial-{number}"'
-        square = f'<a class="trial {escape(result.outcome)}" title="{said}"{leads}></a>'
+        kind = "done" if result.success else result.outcome  # a refusal may be what was wanted
+        square = f'<a class="trial {escape(kind)}" title="{said}"{leads}></a>'
         groups.setdefault((result.task, result.variation), []).append(square)
     return "".join(
         f'<div class="squares"><span>{escape(" ".join(group).strip())}</span><div>{"".join(row)}</div></div>'
