@@ -10,16 +10,18 @@ import pytest
 
 from forearm.cell.demonstrator import rehearse
 from forearm.cell.physics import Physics
-from forearm.cell.posture import OTHER, OUTWARD, nearest_side
+from forearm.cell.posture import OTHER, OUTWARD, nearest_side, tool_down
+from forearm.cell.reaching import Reaching
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.solver import Performance, task_model
-from forearm.cell.tasks import clear_the_pad, open_the_box, put_everything_in_box, stack
+from forearm.cell.tasks import clear_the_pad, open_the_box, put_everything_in_box, sort_by_colour, stack
 from forearm.cell.tasks.blocks import APART_M, BLOCK_HALF_M, scatter
 from forearm.cell.tasks.clear_the_pad import ClearThePad
 from forearm.cell.tasks.interface import Task
 from forearm.cell.tasks.open_the_box import OpenTheBox
 from forearm.cell.tasks.put_everything_in_box import PutEverythingInBox
+from forearm.cell.tasks.sort_by_colour import SortByColour
 from forearm.cell.tasks.stack import Stack
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.mirror import MIRROR_Y_M, mirror_positions
@@ -29,6 +31,7 @@ NEW: tuple[Task, ...] = (
     Stack(),
     PutEverythingInBox(),
     OpenTheBox(),
+    SortByColour(),
 )
 Point = tuple[float, float, float]
 
@@ -185,3 +188,46 @@ def test_the_lid_keeps_the_block_out_of_the_box() -> None:
     assert not task.reached(setup, on_the_lid)
     assert task.progress(setup, on_the_lid) == 0.0
     assert not task.reached(setup, moved(setup, {"lid": aside, other: inside}))
+
+
+def sorted_places(setup: Setup) -> dict[str, Point]:
+    """Every block in the bin of its colour."""
+    places = dict[str, Point]()
+    for each in setup.placements:
+        if each.name in sort_by_colour.BLOCKS:
+            x, y, _ = next(b for b in setup.placements if b.name.startswith("bin") and b.colour == each.colour).position
+            beside = 0.025 if any(abs(y - placed[1]) < 0.06 for placed in places.values()) else -0.025
+            places[each.name] = (x, y + beside, 0.03)
+    return places
+
+
+def test_blocks_are_sorted_when_each_is_in_the_bin_of_its_colour_and_not_otherwise() -> None:
+    task = SortByColour()
+    setup = task.sample(1)
+    places = sorted_places(setup)
+    done = moved(setup, places)
+    assert task.reached(setup, done)
+    assert task.progress(setup, done) == 1.0
+    one, other = (
+        next(name for name in sort_by_colour.BLOCKS if setup.placement(name).colour == setup.placement(each).colour)
+        for each in sort_by_colour.BINS
+    )
+    exchanged = moved(setup, places | {one: places[other], other: places[one]})
+    assert not task.reached(setup, exchanged)
+    assert task.progress(setup, exchanged) == pytest.approx(0.48)
+
+
+def test_there_are_two_blocks_of_each_bins_colour_and_no_arm_reaches_the_other_ones_bin() -> None:
+    setup = SortByColour().sample(3)
+    colours = [setup.placement(name).colour for name in sort_by_colour.BLOCKS]
+    bins = {nearest_side(each.position[1]): each for each in map(setup.placement, sort_by_colour.BINS)}
+    assert sorted(colours) == sorted([each.colour for each in bins.values()] * 2)
+    reaching = Reaching()
+    start = np.array(setup.start)
+    for arm in BIMANUAL_YAM.arms:
+        x, y, _ = bins[OTHER[arm.name]].position
+        above = tool_down(arm.name, (x, y, 0.08), 0.0)
+        posture, missed_m = reaching.solve(arm.name, above, start[arm.joints])
+        for _ in range(4):
+            posture, missed_m = reaching.solve(arm.name, above, posture)
+        assert missed_m > 0.05

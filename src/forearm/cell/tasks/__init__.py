@@ -15,10 +15,20 @@ from forearm.cell.tasks.lift import Lift
 from forearm.cell.tasks.open_the_box import OpenTheBox
 from forearm.cell.tasks.put_everything_in_box import PutEverythingInBox
 from forearm.cell.tasks.put_in_box import PutInBox
+from forearm.cell.tasks.sort_by_colour import SortByColour
 from forearm.cell.tasks.stack import Stack
 from forearm.errors import InputError, InstructionError, listing, unknown
 
-TASKS: tuple[Task, ...] = (PutInBox(), HandOver(), Lift(), ClearThePad(), Stack(), PutEverythingInBox(), OpenTheBox())
+TASKS: tuple[Task, ...] = (
+    PutInBox(),
+    HandOver(),
+    Lift(),
+    ClearThePad(),
+    Stack(),
+    PutEverythingInBox(),
+    OpenTheBox(),
+    SortByColour(),
+)
 
 
 def understood(said: str, tasks: Sequence[Task] = TASKS) -> str:
