@@ -24,7 +24,7 @@ SENTENCES = [(task.name, sentence) for task in TASKS for sentence in task.instru
 
 
 def test_no_two_sentences_are_alike() -> None:
-    assert len({sentence for _, sentence in SENTENCES}) == len(SENTENCES) == 4 + 8 + 1 + 4 + 12 + 1 + 4 + 1
+    assert len({sentence for _, sentence in SENTENCES}) == len(SENTENCES) == 4 + 8 + 1 + 4 + 12 + 1 + 4 + 1 + 4 + 4
 
 
 @pytest.mark.parametrize(("name", "sentence"), SENTENCES)

@@ -10,9 +10,11 @@ from functools import cache
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.clear_the_pad import ClearThePad
 from forearm.cell.tasks.hand_over import HandOver
+from forearm.cell.tasks.insert_peg import InsertPeg
 from forearm.cell.tasks.interface import Task, canonical
 from forearm.cell.tasks.lift import Lift
 from forearm.cell.tasks.open_the_box import OpenTheBox
+from forearm.cell.tasks.place_upright import PlaceUpright
 from forearm.cell.tasks.put_everything_in_box import PutEverythingInBox
 from forearm.cell.tasks.put_in_box import PutInBox
 from forearm.cell.tasks.sort_by_colour import SortByColour
@@ -28,6 +30,8 @@ TASKS: tuple[Task, ...] = (
     PutEverythingInBox(),
     OpenTheBox(),
     SortByColour(),
+    PlaceUpright(),
+    InsertPeg(),
 )
 
 
