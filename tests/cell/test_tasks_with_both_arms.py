@@ -273,6 +273,21 @@ def test_one_hand_has_the_bar_across_and_the_other_one_lengthwise() -> None:
     assert min(along[OTHER[giver]]) > 0.98
 
 
+def test_what_else_a_scene_of_bars_could_be_asked_for_is_where_the_hands_would_close() -> None:
+    task = PlaceUpright()
+    setup = task.sample(5)
+    (other,) = task.others(setup)
+    performance = Performance(replace(setup, instruction=other.instruction), seed=5, speed=1.0, noise_amplitude=0.0)
+    closed = dict[str, np.ndarray]()
+    for tick in performance.ticks():
+        for arm in BIMANUAL_YAM.arms:
+            if tick.target[arm.gripper] < 0.5:
+                closed.setdefault(arm.name, performance.physics.tool_pose(arm.name).translation)
+    assert closed.keys() == other.grips.keys()
+    for arm, at in closed.items():
+        np.testing.assert_allclose(at, other.grips[arm], atol=0.01)
+
+
 def with_peg(setup: Setup, name: str, at: Point, turned: float = 0.0) -> Physics:
     """The scene with that peg at another place, turned so far from the way the socket is, half a second later."""
     yaw = setup.placement("socket").yaw + turned

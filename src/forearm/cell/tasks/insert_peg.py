@@ -12,8 +12,9 @@ from forearm.cell.posture import OTHER, OUTWARD, nearest_side, radial_yaw, start
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.blocks import Span, add_block, lying, named_first, scatter, take, to, together
-from forearm.cell.tasks.interface import Move, meaning
+from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.objects import Friction, Triple, add_body, add_part
+from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look
 from forearm.geometry import Box, Pose
 
@@ -47,6 +48,25 @@ READY_M = (0.24, 0.18, 0.13)  # m, x, from the midline and height: where that ha
 ABOVE_M = 0.07  # m above the handle, from where it comes
 OVER_M = 0.04  # m, a peg's lower end above the mouth when it is carried
 UPRIGHT = np.cos(np.radians(10.0))  # least vertical component of the axes of a peg that is in and of its hole
+PHRASINGS = Phrasings(
+    sentence="insert the {colour} peg in the socket",
+    taught=(
+        "insert the {colour} peg into the socket",
+        "put the {colour} peg in the socket",
+        "please push the {colour} peg into the hole",
+        "the {colour} peg goes into the socket",
+        "hold the socket and push the {colour} peg into it",
+        "fit the {colour} pin in the socket",
+        "could you put the {colour} pin into the hole of the socket please",
+        "plug the {colour} pin into the socket",
+    ),
+    held_out=(
+        "please insert the {colour} pin into the socket",
+        "push the {colour} peg into the hole of the socket",
+        "fit the {colour} peg into the hole",
+        "hold the socket and insert the {colour} pin",
+    ),
+)
 
 
 class InsertPeg:
@@ -57,6 +77,7 @@ class InsertPeg:
 
     name = "insert-peg"
     pattern = "insert the {red|green|blue|yellow} peg in the socket"
+    phrasings = PHRASINGS
 
     def instructions(self) -> tuple[str, ...]:
         return tuple(SENTENCES)
@@ -87,6 +108,9 @@ class InsertPeg:
             start=start_joints(rng, frozenset(OTHER) if odd_start else frozenset()),
             time_limit_s=25.0,
         )
+
+    def others(self, setup: Setup) -> tuple[Question, ...]:
+        return tuple(_question(setup, name) for name in PEGS if name != self._asked(setup))
 
     def colour(self, instruction: str) -> str:
         """The colour word of one of this task's sentences.
@@ -132,29 +156,43 @@ class InsertPeg:
         return next(name for name in PEGS if setup.placement(name).colour == colour)
 
 
+def _question(setup: Setup, name: str) -> Question:
+    peg, socket = setup.placement(name), setup.placement("socket")
+    worker, (x, y, z) = nearest_side(peg.position[1]), peg.position
+    back, up = HELD_M
+    sx, sy, sz = socket.position
+    handle = (sx - back * float(np.cos(socket.yaw)), sy - back * float(np.sin(socket.yaw)), sz + up)
+    grips = {worker: (x, y, z + TAKEN_M), OTHER[worker]: handle}
+    return Question(instruction=f"insert the {peg.colour} peg in the socket", grips=grips)
+
+
 def _add_socket(spec: mujoco.MjSpec) -> None:
     """A foot, four walls round a hole with an opening mouth, a handle; the frame is under the hole, on the table."""
     socket = add_body(spec, "socket", free=True)
     add_part(socket, (0.0, 0.0, FOOT_HALF_M[2]), FOOT_HALF_M, SOCKET_COLOUR, 0.6 * SOCKET_KG, friction=SMOOTH)
     x, z = HANDLE_M
     add_part(socket, (-x, 0.0, z), HANDLE_HALF_M, HANDLE_COLOUR, 0.1 * SOCKET_KG, friction=SMOOTH)
-    outer, middle = HOLE_HALF_M + WALL_M, FLOOR_M + DEPTH_M / 2
-    wide, high = MOUTH_M
-    lean, slope = np.arctan2(wide, high), np.hypot(wide, high) / 2
-    # A slanted wall's middle, m from the axis and above the underside: half a thickness behind its inner face.
+    (wide, high), top = MOUTH_M, FLOOR_M + DEPTH_M
+    lean = float(np.arctan2(wide, high))
+    wall: Triple = (WALL_M / 2, HOLE_HALF_M + WALL_M, DEPTH_M / 2)
+    slanted: Triple = (WALL_M / 2, HOLE_HALF_M + WALL_M + wide, float(np.hypot(wide, high)) / 2)
+    # m, from the axis and above the underside, the middle of a slanted wall: half a thickness behind its inner face.
     out = HOLE_HALF_M + wide / 2 + np.cos(lean) * WALL_M / 2
-    up = FLOOR_M + DEPTH_M + high / 2 - np.sin(lean) * WALL_M / 2
-    for sign in (-1.0, 1.0):
-        for along_x in (True, False):
-            wall = (WALL_M / 2, outer, DEPTH_M / 2) if along_x else (outer, WALL_M / 2, DEPTH_M / 2)
-            at = sign * (HOLE_HALF_M + WALL_M / 2)
-            centre = (at, 0.0, middle) if along_x else (0.0, at, middle)
-            add_part(socket, centre, wall, SOCKET_COLOUR, 0.05 * SOCKET_KG, friction=SMOOTH)
-            c, s = np.cos(lean / 2), sign * np.sin(lean / 2)
-            slanted = (WALL_M / 2, outer + wide, slope) if along_x else (outer + wide, WALL_M / 2, slope)
-            centre = (sign * out, 0.0, up) if along_x else (0.0, sign * out, up)
-            quaternion = (c, 0.0, s, 0.0) if along_x else (c, -s, 0.0, 0.0)
-            add_part(socket, centre, slanted, SOCKET_COLOUR, 0.025 * SOCKET_KG, friction=SMOOTH, quaternion=quaternion)
+    up = top + high / 2 - np.sin(lean) * WALL_M / 2
+    for turn in np.arange(4) * np.pi / 2:
+        _add_side(socket, turn, (HOLE_HALF_M + WALL_M / 2, FLOOR_M + DEPTH_M / 2), wall, 0.0, 0.05 * SOCKET_KG)
+        _add_side(socket, turn, (out, up), slanted, lean, 0.025 * SOCKET_KG)
+
+
+def _add_side(
+    socket: mujoco.MjsBody, turn: float, at: tuple[float, float], half: Triple, lean: float, mass_kg: float
+) -> None:
+    """A wall `at` m from the axis and above the underside, that leans outwards, `turn` rad round the axis from x."""
+    out, up = at
+    centre = (float(np.cos(turn)) * out, float(np.sin(turn)) * out, up)
+    (c, s), (cl, sl) = ((float(np.cos(angle / 2)), float(np.sin(angle / 2))) for angle in (turn, lean))
+    about_both = (c * cl, -s * sl, c * sl, s * cl)  # wxyz: about y by the lean, then about z by the turn
+    add_part(socket, centre, half, SOCKET_COLOUR, mass_kg, friction=SMOOTH, quaternion=about_both)
 
 
 def _hold(physics: Physics, holder: str) -> Iterator[Move]:

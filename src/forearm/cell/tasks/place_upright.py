@@ -25,8 +25,9 @@ from forearm.cell.tasks.blocks import (
     to,
     together,
 )
-from forearm.cell.tasks.interface import Move, meaning
+from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.objects import Triple, add_body, add_part
+from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.geometry import Box, Pose
 
@@ -55,6 +56,25 @@ PAST_M = 0.10  # m, the way the giver's open fingers slide off along the bar: at
 TURN_M = (0.31, 0.17, 0.18)  # m, x, from the midline and height: where the receiver's hand tilts, with room for the bar
 ASIDE_M = (0.24, 0.26)  # m, x and from the midline: the giver when it has done its part
 UPRIGHT = np.cos(np.radians(5.0))  # least vertical component of the axis of a bar that stands
+PHRASINGS = Phrasings(
+    sentence="pass the {colour} bar across and stand it on the pad",
+    taught=(
+        "pass the {colour} bar over and place it upright on the pad",
+        "please stand the {colour} bar upright on the pad",
+        "hand the {colour} rod across and stand it up on the pad",
+        "stand the {colour} rod on the pad",
+        "place the {colour} bar upright on the pad",
+        "give the {colour} bar to the other arm and stand it on the pad",
+        "the {colour} rod should stand upright on the pad",
+        "could you pass the {colour} rod across and set it upright on the pad",
+    ),
+    held_out=(
+        "please stand the {colour} rod up on the pad",
+        "hand the {colour} bar over and set it upright on the pad",
+        "give the {colour} rod to the other arm and stand it up",
+        "the {colour} bar should stand on the pad",
+    ),
+)
 
 
 class PlaceUpright:
@@ -66,6 +86,7 @@ class PlaceUpright:
 
     name = "place-upright"
     pattern = "pass the {red|green|blue|yellow} bar across and stand it on the pad"
+    phrasings = PHRASINGS
 
     def instructions(self) -> tuple[str, ...]:
         return tuple(SENTENCES)
@@ -96,6 +117,9 @@ class PlaceUpright:
             start=start_joints(rng, frozenset(OTHER) if odd_start else frozenset()),
             time_limit_s=30.0,
         )
+
+    def others(self, setup: Setup) -> tuple[Question, ...]:
+        return tuple(_question(setup, name) for name in BARS if name != self._asked(setup))
 
     def colour(self, instruction: str) -> str:
         """The colour word of one of this task's sentences.
@@ -143,17 +167,35 @@ def _lying(giver: str, name: str, colour: str, at: tuple[float, float], rng: np.
     return Placement(name=name, position=(*at, BAR_HALF_M[2]), yaw=yaw, colour=colour, rgba=rgba)
 
 
+def _question(setup: Setup, name: str) -> Question:
+    bar = setup.placement(name)
+    giver = nearest_side(bar.position[1])
+    at, _ = _grip(giver, bar.position, bar.yaw)
+    taken = _meeting(OTHER[giver], -TAKEN_M, 0.0).translation
+    return Question(
+        instruction=f"pass the {bar.colour} bar across and stand it on the pad",
+        grips={giver: at, OTHER[giver]: (float(taken[0]), float(taken[1]), float(taken[2]))},
+    )
+
+
+def _grip(giver: str, bar: Triple, axis: float) -> tuple[Triple, float]:
+    """Where to take a bar that lies `axis` rad from x with its middle at `bar` m, and the tool's yaw.
+
+    That is on the camera's side of its middle: the longer end points the other way.
+    """
+    yaw = square_yaw(axis - np.pi / 2, giver, *bar[:2], np.pi)
+    x, y, z = (np.array(bar) - GIVEN_M * tool_down(giver, bar, yaw).rotation[:, 0]).tolist()
+    return (x, y, z), yaw
+
+
 def _fetch(physics: Physics, giver: str, name: str, thing: str) -> Iterator[Move]:
-    """Takes the bar on the camera's side of its middle: the longer end points the other way."""
     bar = physics.object_pose(name)
-    x, y, _ = bar.translation.tolist()
-    yaw = square_yaw(float(np.arctan2(-bar.rotation[0, 0], bar.rotation[1, 0])), giver, x, y, np.pi)
-    down = tool_down(giver, bar.translation, yaw)
-    x, y, z = (bar.translation - GIVEN_M * down.rotation[:, 0]).tolist()
-    yield alone(giver, f"reach for {thing}", (x, y, HOVER_Z_M), yaw, 1.0)
-    yield alone(giver, f"lower onto {thing}", (x, y, z), yaw, 1.0, precise=True)
-    yield alone(giver, f"grasp {thing}", (x, y, z), yaw, 0.0, precise=True)
-    yield alone(giver, "lift it", (x, y, CARRY_Z_M), yaw, 0.0)
+    x, y, z = bar.translation.tolist()
+    at, yaw = _grip(giver, (x, y, z), float(np.arctan2(bar.rotation[1, 0], bar.rotation[0, 0])))
+    yield alone(giver, f"reach for {thing}", (*at[:2], HOVER_Z_M), yaw, 1.0)
+    yield alone(giver, f"lower onto {thing}", at, yaw, 1.0, precise=True)
+    yield alone(giver, f"grasp {thing}", at, yaw, 0.0, precise=True)
+    yield alone(giver, "lift it", (*at[:2], CARRY_Z_M), yaw, 0.0)
 
 
 def _get_ready(receiver: str) -> Iterator[Move]:

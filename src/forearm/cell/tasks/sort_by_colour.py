@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import mujoco
 import numpy as np
@@ -12,8 +12,9 @@ from forearm.cell.posture import OTHER, OUTWARD, nearest_side, start_joints
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.blocks import BLOCK_HALF_M, Span, add_block, drop, lying, put, retreat, scatter, take, together
-from forearm.cell.tasks.interface import Move, meaning
+from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.objects import Triple, add_bin, standing_bin
+from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.geometry import Box
 
@@ -29,6 +30,25 @@ BIN_SPREAD_M = 0.01  # m to either side in x and y
 BESIDE_M = 0.035  # m from a bin's middle to where each of its two blocks is dropped
 PASS_X_M = 0.29  # m, where on the midline a block changes arms
 ASIDE_M = (0.28, 0.24)  # m, x and from the midline: the giver while the other arm takes
+PHRASINGS = Phrasings(
+    sentence=SENTENCE,
+    taught=(
+        "sort the cubes by colour",
+        "please sort all the blocks by colour",
+        "put each block into the bin of its colour",
+        "place every cube in the bin of the same colour",
+        "sort the blocks into the bins by colour",
+        "could you put every block in the bin that has its colour please",
+        "each cube goes into the bin of its own colour",
+        "tidy the cubes into the bins by colour",
+    ),
+    held_out=(
+        "please sort the cubes into the bins by colour",
+        "put every cube into the bin of its own colour",
+        "each block goes in the bin that has the same colour",
+        "could you sort all the cubes by colour please",
+    ),
+)
 
 
 class SortByColour:
@@ -40,6 +60,7 @@ class SortByColour:
 
     name = "sort-by-colour"
     pattern = SENTENCE
+    phrasings = PHRASINGS
 
     def instructions(self) -> tuple[str, ...]:
         return (SENTENCE,)
@@ -69,17 +90,23 @@ class SortByColour:
             time_limit_s=75.0,
         )
 
+    def others(self, setup: Setup) -> tuple[Question, ...]:
+        return ()
+
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:
         """Both bins: blocks are let go of above them."""
         return tuple(box for name in BINS for box in standing_bin(name, setup.placement(name).position, BIN_HALF_M))
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
-        return all(_in_bin(physics, name, _bin_for(setup, name)) and not physics.touching(name) for name in BLOCKS)
+        return all(self.stages(setup, physics).values()) and not any(physics.touching(name) for name in BLOCKS)
 
     def progress(self, setup: Setup, physics: Physics) -> float:
         if self.reached(setup, physics):
             return 1.0
-        return sum(0.24 for name in BLOCKS if _in_bin(physics, name, _bin_for(setup, name)))
+        return sum(self.stages(setup, physics).values()) * 0.96 / len(BLOCKS)
+
+    def stages(self, setup: Setup, physics: Physics) -> Mapping[str, bool]:
+        return {name: _in_bin(physics, name, _bin_for(setup, name)) for name in BLOCKS}
 
     def script(self, setup: Setup, physics: Physics) -> Iterator[Move]:
         lists = {arm: _from_the_middle(setup, physics, arm) for arm in OTHER}
