@@ -47,6 +47,7 @@ DIP_RAD = np.radians(33.0)  # below the horizontal, the hand that holds the sock
 READY_M = (0.24, 0.18, 0.13)  # m, x, from the midline and height: where that hand turns its camera away from its base
 ABOVE_M = 0.07  # m above the handle, from where it comes
 OVER_M = 0.04  # m, a peg's lower end above the mouth when it is carried
+DEEP_M = 0.012  # m, a peg's end above the hole's at the most: half way down, so that a larger peg and socket count too
 UPRIGHT = np.cos(np.radians(10.0))  # least vertical component of the axes of a peg that is in and of its hole
 PHRASINGS = Phrasings(
     sentence="insert the {colour} peg in the socket",
@@ -227,6 +228,6 @@ def _inserted(physics: Physics, name: str) -> bool:
     socket, peg = physics.object_pose("socket"), physics.object_pose(name)
     inside = socket.inverse() @ peg  # socket_from_peg
     x, y, z = (float(value) for value in inside.translation)
-    deep = z - PEG_HALF_M[2] - FLOOR_M < 0.004
+    deep = z - PEG_HALF_M[2] - FLOOR_M < DEEP_M
     upright = min(float(socket.rotation[2, 2]), abs(float(peg.rotation[2, 2]))) > UPRIGHT
     return bool(max(abs(x), abs(y)) < HOLE_HALF_M and deep and upright)

@@ -55,6 +55,7 @@ BEHIND_M = 0.10  # m, from where it takes the bar, the receiver waits for it
 PAST_M = 0.10  # m, the way the giver's open fingers slide off along the bar: at their height they cannot go up
 TURN_M = (0.31, 0.17, 0.18)  # m, x, from the midline and height: where the receiver's hand tilts, with room for the bar
 ASIDE_M = (0.24, 0.26)  # m, x and from the midline: the giver when it has done its part
+HIGH_M = 0.022  # m, a standing bar's middle off its height at the most: a larger bar's, not one's on another bar
 UPRIGHT = np.cos(np.radians(5.0))  # least vertical component of the axis of a bar that stands
 PHRASINGS = Phrasings(
     sentence="pass the {colour} bar across and stand it on the pad",
@@ -257,5 +258,5 @@ def _stands_on_pad(physics: Physics, name: str) -> bool:
     bar, pad = physics.object_pose(name), physics.object_pose("pad").translation
     offset = bar.translation - pad
     within = max(abs(offset[0]) - PAD_HALF_M[0], abs(offset[1]) - PAD_HALF_M[1]) < 0.0
-    level = abs(offset[2] - 2 * PAD_HALF_M[2] - BAR_HALF_M[0]) < 0.004
-    return bool(within and level and abs(bar.rotation[2, 0]) > UPRIGHT)
+    stands = abs(offset[2] - 2 * PAD_HALF_M[2] - BAR_HALF_M[0]) < HIGH_M
+    return bool(within and stands and abs(bar.rotation[2, 0]) > UPRIGHT)
