@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from forearm.cell.posture import HOME, MIRRORED, tool_down
+from forearm.cell.posture import HOME, MIRRORED, OUTWARD, tool_ahead, tool_down
 from forearm.cell.reaching import Reaching, between, rotation_about, rotation_vector
 from forearm.geometry import Pose
 from forearm.robot.embodiment import BIMANUAL_YAM
@@ -50,3 +50,15 @@ def test_half_way_between_two_poses_is_half_the_way_and_half_the_turn() -> None:
     np.testing.assert_allclose(middle.translation, [0.3, 0.1, 0.1])
     np.testing.assert_allclose(rotation_vector(middle.rotation @ start.rotation.T), [0.0, 0.0, 0.4], atol=1e-12)
     np.testing.assert_allclose(between(start, end, 1.0).rotation, end.rotation, atol=1e-12)
+
+
+@pytest.mark.parametrize("arm", list(OUTWARD))
+def test_a_tool_dips_from_level_to_straight_down_with_its_camera_on_top_and_fingers_level(arm: str) -> None:
+    at, heading = (0.3, -0.2, 0.1), 0.7
+    level = tool_ahead(at, heading, 0.0).rotation
+    np.testing.assert_allclose(level[:, 2], [np.cos(heading), np.sin(heading), 0.0], atol=1e-12)
+    np.testing.assert_allclose(-level[:, 0], [0.0, 0.0, 1.0], atol=1e-12)  # the camera's side
+    slanted = tool_ahead(at, heading, 0.4).rotation
+    np.testing.assert_allclose(rotation_vector(slanted @ level.T), 0.4 * level[:, 1], atol=1e-12)
+    down = tool_down(arm, at, heading - OUTWARD[arm] * np.pi / 2)
+    np.testing.assert_allclose(tool_ahead(at, heading, np.pi / 2).rotation, down.rotation, atol=1e-12)

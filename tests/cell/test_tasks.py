@@ -10,15 +10,22 @@ from forearm.cell.tasks import TASKS, find_task, task_named
 from forearm.cell.tasks.blocks import APART_M
 from forearm.cell.tasks.clear_the_pad import ClearThePad
 from forearm.cell.tasks.hand_over import HandOver
+from forearm.cell.tasks.interface import Task
 from forearm.cell.tasks.put_in_box import BLOCKS, PutInBox
+from forearm.clock import NANOSECONDS
 from forearm.errors import InputError, InstructionError
 from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.safety.gates import Gates
+from forearm.safety.known_bad import good_command
+from forearm.safety.limits import Limits
+from forearm.safety.selftest import prove, refuse_unproven
+from forearm.safety.workspace import Workspace
 
 SENTENCES = [(task.name, sentence) for task in TASKS for sentence in task.instructions()]
 
 
 def test_no_two_sentences_are_alike() -> None:
-    assert len({sentence for _, sentence in SENTENCES}) == len(SENTENCES) == 4 + 8 + 1 + 4 + 12 + 1 + 4
+    assert len({sentence for _, sentence in SENTENCES}) == len(SENTENCES) == 4 + 8 + 1 + 4 + 12 + 1 + 4 + 1 + 4 + 4
 
 
 @pytest.mark.parametrize(("name", "sentence"), SENTENCES)
@@ -64,7 +71,7 @@ def test_a_task_is_found_by_its_name_and_no_other() -> None:
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 @pytest.mark.parametrize("odd_start", [False, True])
-def test_scenes_repeat_by_seed_start_within_limits_and_begin_unsolved(task, odd_start: bool) -> None:
+def test_scenes_repeat_by_seed_start_within_limits_and_begin_unsolved(task: Task, odd_start: bool) -> None:
     for seed in range(12):
         setup = task.sample(seed, odd_start=odd_start)
         assert setup == task.sample(seed, odd_start=odd_start)
@@ -77,6 +84,14 @@ def test_scenes_repeat_by_seed_start_within_limits_and_begin_unsolved(task, odd_
         assert not task.reached(setup, physics)
         assert not physics.arms_touch()
         assert not any(physics.touching(placement.name) for placement in setup.placements)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_no_scene_stands_in_the_way_of_the_proof_that_its_gates_work(task: Task) -> None:
+    at_ready = good_command(1, NANOSECONDS).observation
+    for seed in range(3):
+        gates = Gates.of(Limits.of(), workspace=Workspace(fixtures=task.fixtures(task.sample(seed))))
+        refuse_unproven(prove(gates, at_ready, NANOSECONDS))
 
 
 def test_blocks_differ_in_colour_lie_apart_and_the_words_mean_one_of_them() -> None:

@@ -5,21 +5,26 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby, pairwise
 
+import mujoco
 import numpy as np
 import pytest
 
 from forearm.cell.demonstrator import rehearse
 from forearm.cell.physics import Physics
-from forearm.cell.posture import OTHER, OUTWARD, nearest_side
+from forearm.cell.posture import OTHER, OUTWARD, nearest_side, tool_down
+from forearm.cell.reaching import Reaching
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.solver import Performance, task_model
-from forearm.cell.tasks import clear_the_pad, open_the_box, put_everything_in_box, stack
+from forearm.cell.tasks import clear_the_pad, insert_peg, open_the_box, put_everything_in_box, sort_by_colour, stack
 from forearm.cell.tasks.blocks import APART_M, BLOCK_HALF_M, scatter
 from forearm.cell.tasks.clear_the_pad import ClearThePad
+from forearm.cell.tasks.insert_peg import InsertPeg
 from forearm.cell.tasks.interface import Task
 from forearm.cell.tasks.open_the_box import OpenTheBox
+from forearm.cell.tasks.place_upright import PlaceUpright
 from forearm.cell.tasks.put_everything_in_box import PutEverythingInBox
+from forearm.cell.tasks.sort_by_colour import SortByColour
 from forearm.cell.tasks.stack import Stack
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.mirror import MIRROR_Y_M, mirror_positions
@@ -29,6 +34,9 @@ NEW: tuple[Task, ...] = (
     Stack(),
     PutEverythingInBox(),
     OpenTheBox(),
+    SortByColour(),
+    PlaceUpright(),
+    InsertPeg(),
 )
 Point = tuple[float, float, float]
 
@@ -185,3 +193,145 @@ def test_the_lid_keeps_the_block_out_of_the_box() -> None:
     assert not task.reached(setup, on_the_lid)
     assert task.progress(setup, on_the_lid) == 0.0
     assert not task.reached(setup, moved(setup, {"lid": aside, other: inside}))
+
+
+def sorted_places(setup: Setup) -> dict[str, Point]:
+    """Every block in the bin of its colour."""
+    places = dict[str, Point]()
+    for each in setup.placements:
+        if each.name in sort_by_colour.BLOCKS:
+            x, y, _ = next(b for b in setup.placements if b.name.startswith("bin") and b.colour == each.colour).position
+            beside = 0.025 if any(abs(y - placed[1]) < 0.06 for placed in places.values()) else -0.025
+            places[each.name] = (x, y + beside, 0.03)
+    return places
+
+
+def test_blocks_are_sorted_when_each_is_in_the_bin_of_its_colour_and_not_otherwise() -> None:
+    task = SortByColour()
+    setup = task.sample(1)
+    places = sorted_places(setup)
+    done = moved(setup, places)
+    assert task.reached(setup, done)
+    assert task.progress(setup, done) == 1.0
+    one, other = (
+        next(name for name in sort_by_colour.BLOCKS if setup.placement(name).colour == setup.placement(each).colour)
+        for each in sort_by_colour.BINS
+    )
+    exchanged = moved(setup, places | {one: places[other], other: places[one]})
+    assert not task.reached(setup, exchanged)
+    assert task.progress(setup, exchanged) == pytest.approx(0.48)
+
+
+def test_there_are_two_blocks_of_each_bins_colour_and_no_arm_reaches_the_other_ones_bin() -> None:
+    setup = SortByColour().sample(3)
+    colours = [setup.placement(name).colour for name in sort_by_colour.BLOCKS]
+    bins = {nearest_side(each.position[1]): each for each in map(setup.placement, sort_by_colour.BINS)}
+    assert sorted(colours) == sorted([each.colour for each in bins.values()] * 2)
+    reaching = Reaching()
+    start = np.array(setup.start)
+    for arm in BIMANUAL_YAM.arms:
+        x, y, _ = bins[OTHER[arm.name]].position
+        above = tool_down(arm.name, (x, y, 0.08), 0.0)
+        posture, missed_m = reaching.solve(arm.name, above, start[arm.joints])
+        for _ in range(4):
+            posture, missed_m = reaching.solve(arm.name, above, posture)
+        assert missed_m > 0.05
+
+
+def test_a_bar_counts_only_where_it_stands_and_only_the_named_one() -> None:
+    task = PlaceUpright()
+    setup = task.sample(3)
+    performance = Performance(setup, seed=3, speed=1.0, noise_amplitude=0.0)
+    let_go = ("let it go", "move away", "done")
+    assert not any(
+        task.reached(setup, performance.physics) for tick in performance.ticks() if tick.subtask not in let_go
+    )
+    assert task.reached(setup, performance.physics)
+    assert task.progress(setup, performance.physics) == 1.0
+    one, other = (
+        next(each for each in setup.placements if (each.colour in setup.instruction) == named and each.colour)
+        for named in (True, False)
+    )
+    asked_other = replace(setup, instruction=setup.instruction.replace(one.colour, other.colour))
+    assert asked_other.instruction in task.instructions()
+    assert not task.reached(asked_other, performance.physics)
+    x, y, _ = setup.placement("pad").position
+    assert not task.reached(setup, moved(setup, {one.name: (x, y, 0.019)}))  # it lies there
+
+
+def test_one_hand_has_the_bar_across_and_the_other_one_lengthwise() -> None:
+    setup = PlaceUpright().sample(4)
+    name = next(each.name for each in setup.placements if each.colour and each.colour in setup.instruction)
+    performance = Performance(setup, seed=4, speed=1.0, noise_amplitude=0.0)
+    along = dict[str, list[float]]()
+    for _ in performance.ticks():
+        for arm in performance.physics.holders(name):
+            bar, tool = performance.physics.object_pose(name), performance.physics.tool_pose(arm)
+            along.setdefault(arm, []).append(abs(float(bar.rotation[:, 0] @ tool.rotation[:, 2])))
+    giver = nearest_side(setup.placement(name).position[1])
+    assert max(along[giver]) < 0.2
+    assert min(along[OTHER[giver]]) > 0.98
+
+
+def test_what_else_a_scene_of_bars_could_be_asked_for_is_where_the_hands_would_close() -> None:
+    task = PlaceUpright()
+    setup = task.sample(5)
+    (other,) = task.others(setup)
+    performance = Performance(replace(setup, instruction=other.instruction), seed=5, speed=1.0, noise_amplitude=0.0)
+    closed = dict[str, np.ndarray]()
+    for tick in performance.ticks():
+        for arm in BIMANUAL_YAM.arms:
+            if tick.target[arm.gripper] < 0.5:
+                closed.setdefault(arm.name, performance.physics.tool_pose(arm.name).translation)
+    assert closed.keys() == other.grips.keys()
+    for arm, at in closed.items():
+        np.testing.assert_allclose(at, other.grips[arm], atol=0.01)
+
+
+def with_peg(setup: Setup, name: str, at: Point, turned: float = 0.0) -> Physics:
+    """The scene with that peg at another place, turned so far from the way the socket is, half a second later."""
+    yaw = setup.placement("socket").yaw + turned
+    placements = tuple(replace(each, position=at, yaw=yaw) if each.name == name else each for each in setup.placements)
+    physics = Physics(task_model(setup.task), replace(setup, placements=placements))
+    physics.advance(250)
+    return physics
+
+
+def test_a_peg_counts_only_deep_in_the_hole_and_only_the_named_one() -> None:
+    task = InsertPeg()
+    setup = task.sample(1)
+    asked = next(each.name for each in setup.placements if each.colour == task.colour(setup.instruction))
+    other = next(name for name in insert_peg.PEGS if name != asked)
+    x, y, _ = setup.placement("socket").position
+    inside = (x, y, insert_peg.FLOOR_M + insert_peg.PEG_HALF_M[2] + 0.001)
+    done = with_peg(setup, asked, inside)
+    assert task.reached(setup, done)
+    assert task.progress(setup, done) == 1.0
+    assert not task.reached(setup, with_peg(setup, other, inside))
+    assert not task.reached(setup, with_peg(setup, asked, (x, y, 0.08), turned=np.pi / 4))  # it does not fit like that
+    assert not task.reached(setup, with_peg(setup, asked, (x + 0.1, y, insert_peg.PEG_HALF_M[2])))
+
+
+def test_the_hole_is_wider_than_the_peg_by_its_play_and_no_more() -> None:
+    setup = InsertPeg().sample(2)
+    physics = Physics(task_model(setup.task), setup)
+    socket = physics.object_pose("socket")
+    point = socket.apply(np.array([0.0, 0.0, insert_peg.FLOOR_M + insert_peg.DEPTH_M / 2]))
+    geom = np.zeros(1, dtype=np.int32)
+    for across in (0, 1):
+        walls = [
+            mujoco.mj_ray(physics.model, physics.data, point, sign * socket.rotation[:, across], None, 1, -1, geom)
+            for sign in (-1.0, 1.0)
+        ]
+        assert sum(walls) - 2 * insert_peg.PEG_HALF_M[across] == pytest.approx(insert_peg.PLAY_M, abs=1e-6)
+    assert insert_peg.PLAY_M <= 0.003
+
+
+def test_the_socket_is_in_the_other_hand_while_the_peg_goes_in() -> None:
+    setup = InsertPeg().sample(3)
+    name = next(each.name for each in setup.placements if each.colour and each.colour in setup.instruction)
+    worker = nearest_side(setup.placement(name).position[1])
+    performance = Performance(setup, seed=3, speed=1.0, noise_amplitude=0.0)
+    held = [performance.physics.holders("socket") for tick in performance.ticks() if tick.subtask == "push it in"]
+    assert held
+    assert set(held) == {frozenset({OTHER[worker]})}

@@ -15,7 +15,7 @@ from forearm.training.batch import Lessons
 from forearm.training.objective import cells_of
 from forearm.training.questions import Asking
 
-CHOOSING = ("put-in-box", "clear-the-pad", "stack", "open-the-box")
+CHOOSING = ("put-in-box", "clear-the-pad", "stack", "open-the-box", "insert-peg")
 
 
 def lessons_of(lessons: Lessons, setup: Setup, asking: Asking) -> Lessons:

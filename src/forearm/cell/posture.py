@@ -35,6 +35,18 @@ def tool_down(arm: str, position: tuple[float, float, float] | Array, yaw: float
     return Pose(rotation=turn @ straight, translation=np.asarray(position, dtype=np.float64))
 
 
+def tool_ahead(position: tuple[float, float, float] | Array, heading: float, dip: float) -> Pose:
+    """cell_from_tool pointing `heading` rad from x and `dip` rad below the horizontal, the wrist camera on top.
+
+    Fingers close level. At a dip of a right angle the tool points straight down with its camera `heading` rad from x.
+    """
+    ahead, up = np.array([np.cos(heading), np.sin(heading), 0.0]), np.array([0.0, 0.0, 1.0])
+    along = np.cos(dip) * ahead - np.sin(dip) * up
+    away = -np.sin(dip) * ahead - np.cos(dip) * up  # from the camera
+    rotation = np.stack([away, np.cross(along, away), along], axis=1)
+    return Pose(rotation=rotation, translation=np.asarray(position, dtype=np.float64))
+
+
 def radial_yaw(arm: str, x: float, y: float) -> float:
     """The yaw that leaves joint 6 in the middle of its range over (x, y) m: the arm's own direction."""
     return float(np.arctan2(y - BASE_Y[arm], x))

@@ -10,15 +10,29 @@ from functools import cache
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.clear_the_pad import ClearThePad
 from forearm.cell.tasks.hand_over import HandOver
+from forearm.cell.tasks.insert_peg import InsertPeg
 from forearm.cell.tasks.interface import Task, canonical
 from forearm.cell.tasks.lift import Lift
 from forearm.cell.tasks.open_the_box import OpenTheBox
+from forearm.cell.tasks.place_upright import PlaceUpright
 from forearm.cell.tasks.put_everything_in_box import PutEverythingInBox
 from forearm.cell.tasks.put_in_box import PutInBox
+from forearm.cell.tasks.sort_by_colour import SortByColour
 from forearm.cell.tasks.stack import Stack
 from forearm.errors import InputError, InstructionError, listing, unknown
 
-TASKS: tuple[Task, ...] = (PutInBox(), HandOver(), Lift(), ClearThePad(), Stack(), PutEverythingInBox(), OpenTheBox())
+TASKS: tuple[Task, ...] = (
+    PutInBox(),
+    HandOver(),
+    Lift(),
+    ClearThePad(),
+    Stack(),
+    PutEverythingInBox(),
+    OpenTheBox(),
+    SortByColour(),
+    PlaceUpright(),
+    InsertPeg(),
+)
 
 
 def understood(said: str, tasks: Sequence[Task] = TASKS) -> str:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from forearm.cell.setup import Setup
 from forearm.cell.variation import COLOURS
 
-NOUNS = frozenset({"bar", "bin", "block", "box", "lid", "pad", "tray"})
+NOUNS = frozenset({"bar", "bin", "block", "box", "lid", "pad", "peg", "socket", "tray"})
 
 
 def missing(setup: Setup, instruction: str | None = None) -> tuple[str, ...]:

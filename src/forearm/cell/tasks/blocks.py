@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from forearm.cell.physics import Physics
 from forearm.cell.posture import OUTWARD, radial_yaw, tool_down
-from forearm.cell.scene import MIDLINE_Y_M
+from forearm.cell.scene import MIDLINE_Y_M, OBJECT_FRICTION
 from forearm.cell.tasks.interface import Move, Reach
-from forearm.cell.tasks.objects import Triple, add_body, add_part
+from forearm.cell.tasks.objects import Friction, Triple, add_body, add_part
 from forearm.cell.variation import Placement, sample_shade
+from forearm.geometry import Pose
 
 Array = NDArray[np.float64]
 Span = tuple[float, float]
@@ -29,27 +30,37 @@ OVER_RIM_M = 0.025  # m, tool above a rim when it lets go: the open fingers stay
 CUBE: Triple = (BLOCK_HALF_M, BLOCK_HALF_M, BLOCK_HALF_M)
 
 
-def add_block(spec: mujoco.MjSpec, name: str, half: Triple = CUBE, mass_kg: float = BLOCK_KG) -> None:
+def add_block(
+    spec: mujoco.MjSpec,
+    name: str,
+    half: Triple = CUBE,
+    mass_kg: float = BLOCK_KG,
+    friction: Friction = OBJECT_FRICTION,
+) -> None:
     """A free block whose frame is in its middle; a placement gives it its colour."""
-    add_part(add_body(spec, name, free=True), (0.0, 0.0, 0.0), half, (0.5, 0.5, 0.5, 1.0), mass_kg)
+    add_part(add_body(spec, name, free=True), (0.0, 0.0, 0.0), half, (0.5, 0.5, 0.5, 1.0), mass_kg, friction=friction)
 
 
-def scatter(sides: Sequence[str], x_m: Span, out_m: Span, rng: np.random.Generator) -> list[tuple[float, float]]:
-    """Places (x, y) m, one on each of `sides`, `out_m` from the midline and at least `APART_M` from each other."""
+def scatter(
+    sides: Sequence[str], x_m: Span, out_m: Span, rng: np.random.Generator, apart_m: float = APART_M
+) -> list[tuple[float, float]]:
+    """Places (x, y) m, one on each of `sides`, `out_m` from the midline and at least `apart_m` from each other."""
     outward = np.array([OUTWARD[side] for side in sides])
     while True:
         x, out = rng.uniform(*x_m, size=len(sides)), rng.uniform(*out_m, size=len(sides))
         y = MIDLINE_Y_M + outward * out
-        apart = np.hypot(x[:, None] - x, y[:, None] - y) + 2 * APART_M * np.eye(len(sides))
-        if apart.min() >= APART_M:
+        apart = np.hypot(x[:, None] - x, y[:, None] - y) + 2 * apart_m * np.eye(len(sides))
+        if apart.min() >= apart_m:
             return list(zip(x.tolist(), y.tolist(), strict=True))
 
 
-def lying(name: str, colour: str, at: tuple[float, float], rng: np.random.Generator) -> Placement:
-    """A cube of a shade of that colour on the table, turned a little."""
+def lying(
+    name: str, colour: str, at: tuple[float, float], rng: np.random.Generator, half_z_m: float = BLOCK_HALF_M
+) -> Placement:
+    """A block of half that height, in a shade of that colour, on the table and turned a little."""
     yaw = float(rng.uniform(-BLOCK_YAW_RAD, BLOCK_YAW_RAD))
     shade = sample_shade(colour, rng)
-    return Placement(name=name, position=(*at, BLOCK_HALF_M), yaw=yaw, colour=colour, rgba=shade)
+    return Placement(name=name, position=(*at, half_z_m), yaw=yaw, colour=colour, rgba=shade)
 
 
 def named_first(colours: Sequence[str], *named: str) -> list[str]:
@@ -66,15 +77,24 @@ def square_yaw(yaw: float, arm: str, x: float, y: float, turn: float = np.pi / 2
     return yaw + turn * round((preferred - yaw) / turn)
 
 
+def to(arm: str, subtask: str, pose: Pose, opening: float, *, precise: bool = False, least_s: float = 0.4) -> Move:
+    """One arm's tool to `pose`, its gripper opened or closed by the end."""
+    reaches = {arm: Reach(pose=pose, opening=opening)}
+    return Move(subtask=subtask, reaches=reaches, precise=precise, least_s=least_s)
+
+
 def alone(arm: str, subtask: str, at: Triple | Array, yaw: float, opening: float, *, precise: bool = False) -> Move:
     """One arm's tool straight down to `at` m, its gripper opened or closed by the end."""
-    return Move(subtask=subtask, reaches={arm: Reach(pose=tool_down(arm, at, yaw), opening=opening)}, precise=precise)
+    return to(arm, subtask, tool_down(arm, at, yaw), opening, precise=precise)
 
 
-def take(physics: Physics, arm: str, name: str, thing: str, turn: float = np.pi / 2) -> Iterator[Move]:
-    """Takes the standing block `name`, called `thing`, about its middle, and lifts it."""
+def take(
+    physics: Physics, arm: str, name: str, thing: str, turn: float = np.pi / 2, above_m: float = 0.0
+) -> Iterator[Move]:
+    """Takes the standing block `name`, called `thing`, about its middle or so far above it, and lifts it."""
     pose = physics.object_pose(name)
     x, y, z = (float(value) for value in pose.translation)
+    z += above_m
     yaw = square_yaw(float(np.arctan2(pose.rotation[1, 0], pose.rotation[0, 0])), arm, x, y, turn)
     yield alone(arm, f"reach for {thing}", (x, y, max(HOVER_Z_M, z + 0.07)), yaw, 1.0)
     yield alone(arm, f"lower onto {thing}", (x, y, z), yaw, 1.0, precise=True)

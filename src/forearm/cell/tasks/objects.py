@@ -9,7 +9,11 @@ from forearm.cell.variation import Colour
 from forearm.geometry import Box
 
 Triple = tuple[float, float, float]
+Friction = tuple[float, float, float]
+"""Coefficients of an object's surface: sliding, torsional m, rolling m. Of two surfaces the greater ones count."""
+Quaternion = tuple[float, float, float, float]
 
+STRAIGHT: Quaternion = (1.0, 0.0, 0.0, 0.0)
 BIN_WALL_M = 0.005  # m
 
 
@@ -21,15 +25,25 @@ def add_body(spec: mujoco.MjSpec, name: str, free: bool) -> mujoco.MjsBody:
     return body
 
 
-def add_part(body: mujoco.MjsBody, centre: Triple, half: Triple, colour: Colour, mass_kg: float = 0.0) -> None:
-    """A box-shaped part of a body: centre and half sizes m in the body's frame."""
+def add_part(
+    body: mujoco.MjsBody,
+    centre: Triple,
+    half: Triple,
+    colour: Colour,
+    mass_kg: float = 0.0,
+    *,
+    friction: Friction = OBJECT_FRICTION,
+    quaternion: Quaternion = STRAIGHT,
+) -> None:
+    """A box-shaped part of a body: centre m and orientation (wxyz) in the body's frame, half sizes m."""
     body.add_geom(
         type=mujoco.mjtGeom.mjGEOM_BOX,
         pos=centre,
+        quat=quaternion,
         size=half,
         rgba=colour,
         mass=mass_kg,
-        friction=OBJECT_FRICTION,
+        friction=friction,
         condim=4,
         solref=(0.004, 1.0),  # s, damping ratio: as stiff as the fingers
         solimp=(0.95, 0.99, 0.001, 0.5, 2.0),
