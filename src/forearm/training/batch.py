@@ -81,7 +81,7 @@ class Lessons:
     def of(
         cls, dataset: Dataset, horizon: int, asking: Asking = AS_DEMONSTRATED, known: Words | None = None
     ) -> Lessons:
-        """Labels every tick, in the words that `asking` needs; those `known` keep their ids. Ten seconds for 100,000."""
+        """Labels every tick, in the words that `asking` needs; `known` ones keep their ids. Ten seconds for 100,000."""
         spans = list(zip(dataset.starts[:-1], dataset.starts[1:], strict=True))
         phrases = tuple(np.unique(dataset.subtasks).tolist())
         phrases += tuple(swap_sides(each) for each in phrases)
