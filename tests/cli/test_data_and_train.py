@@ -35,6 +35,8 @@ def test_a_survey_is_printed_and_an_import_needs_a_mapping(
     assert ended("data", "import", folder, "--out", str(tmp_path / "mine")) == Exit.BAD_INPUT
     assert "add --mapping FILE" in capsys.readouterr().err
     assert ended("data", "info", str(tmp_path), "--mapping", mapping) == Exit.BAD_INPUT
+    assert ended("train", "--data", folder, "--out", str(tmp_path / "out"), "--mapping", mapping) == Exit.BAD_INPUT
+    assert f"forearm data import {folder} --mapping {mapping}" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -154,7 +154,7 @@ class Source:
         """An episode's rows, in order.
 
         Raises:
-            DatasetError: when its file is missing or has another number of them.
+            DatasetError: when its file is missing, or has another number of them, or others in between.
         """
         if self._last is None or self._last[0] != place.data:
             path = self.root / str(self.info["data_path"]).format(chunk_index=place.data[0], file_index=place.data[1])
@@ -162,13 +162,13 @@ class Source:
                 raise DatasetError(f"dataset {self.root}: {path.relative_to(self.root)} is missing; take it again")
             self._last = place.data, pq.read_table(path)
         table = self._last[1]
-        mine = table.filter(pa.array(table["episode_index"].to_numpy() == place.episode))
-        if mine.num_rows != place.length:
+        mine = np.flatnonzero(table["episode_index"].to_numpy() == place.episode)
+        if len(mine) == 0 or len(mine) != place.length or mine[-1] - mine[0] != place.length - 1:
             raise DatasetError(
-                f"dataset {self.root}: episode {place.episode} has {mine.num_rows} rows, meta says {place.length}; "
-                "take it from its source again"
+                f"dataset {self.root}: episode {place.episode} has {len(mine)} rows, allowed are the {place.length} "
+                "that its meta says, in a row; take it from its source again"
             )
-        return mine
+        return table.slice(int(mine[0]), place.length)
 
     def sentence(self, table: pa.Table) -> str:
         """What an episode was asked for.

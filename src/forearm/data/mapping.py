@@ -110,6 +110,21 @@ def _column(feature: Feature, channel: Channel) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Robot:
+    """How a released model is told which robot it moves.
+
+    Attributes:
+        tag: under which its statistics are stored; those of a new tag are made from the dataset.
+        setup: the robot in words.
+        control: what its actions are, in words.
+    """
+
+    tag: str
+    setup: str = ""
+    control: str = "absolute joint pose"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureMapping:
     """What of another dataset is what.
 
@@ -119,6 +134,7 @@ class FeatureMapping:
         action: absolute targets.
         depth: the feature that holds the main camera's depth; None where there is none.
         subtask: the text feature that says what is being done; None takes the sentence.
+        robot: as a released model is told of it; None takes the only robot that the checkpoint knows.
     """
 
     cameras: Mapping[str, View]
@@ -126,6 +142,7 @@ class FeatureMapping:
     action: Vector = field(default_factory=lambda: _ours("action"))
     depth: str | None = None
     subtask: str | None = None
+    robot: Robot | None = None
 
 
 def _ours(feature: str) -> Vector:
@@ -181,6 +198,7 @@ def read_mapping(path: Path) -> FeatureMapping:
         action=_made(path, "action", raw.get("action"), Vector),
         depth=raw.get("depth"),
         subtask=raw.get("subtask"),
+        robot=None if "robot" not in raw else _made(path, "robot", raw["robot"], Robot, needs="tag"),
     )
 
 
@@ -191,18 +209,17 @@ def _known(path: Path, where: str, raw: Mapping[str, Any], kind: type[Any]) -> N
             raise ConfigError(unknown(f"mapping {path}: {where} entry".replace("  ", " "), name, names))
 
 
-def _made(path: Path, where: str, raw: Any, kind: type[Any]) -> Any:
+def _made(path: Path, where: str, raw: Any, kind: type[Any], needs: str = "feature") -> Any:
     """A value of `kind` from a TOML table."""
     if not isinstance(raw, dict):
-        raise ConfigError(f"mapping {path}: {where}: got {raw!r}, needs a table with a feature; say which it is")
+        raise ConfigError(f"mapping {path}: {where}: got {raw!r}, needs a table with a {needs}; say which it is")
     table = cast(dict[str, Any], raw)
     _known(path, where, table, kind)
-    if not isinstance(table.get("feature"), str):
-        raise ConfigError(f"mapping {path}: {where}: names no feature; say which one of the dataset it is")
+    if not isinstance(table.get(needs), str):
+        raise ConfigError(f"mapping {path}: {where}: names no {needs}; say which it is")
     for name, value in table.items():
-        wanted = (
-            (str,) if name in ("feature", "unit") else (list,) if name in ("channels", "grippers") else (int, float)
-        )
+        wanted = (int, float) if name in ("fovy", "closed", "open") else str
+        wanted = list if name in ("channels", "grippers") else wanted
         if not isinstance(value, wanted):
             raise ConfigError(f"mapping {path}: {where}.{name}: got {value!r}, which is of another kind; correct it")
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()})

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forearm.errors import ConfigError, InputError
+from forearm.model.language import PreNormBlock
 from forearm.model.released import MolmoAct2
 
 
@@ -93,6 +94,22 @@ def train_expert_only(model: MolmoAct2) -> None:
     for part in (model.expert, model.action_expert_depth_gate):
         if part is not None:
             part.requires_grad_(True)
+
+
+def freeze_unread(model: MolmoAct2) -> None:
+    """Freezes what the action expert reads nothing of: all that follows the last layer's keys and values.
+
+    Only what the decoder writes could teach it; where nothing written is learned from, it would take an optimiser's
+    memory for nothing.
+    """
+    last, text = cast(PreNormBlock, model.transformer.blocks[-1]), model.config.text
+    unread = [last.self_attn.attn_out, last.mlp, last.ff_norm, model.transformer.ln_f, model.lm_head]
+    if text.qk_norm is not None:
+        unread.append(last.self_attn.q_norm)
+    if text.norm_after:
+        unread.append(last.attn_norm)
+    for module in unread:
+        module.requires_grad_(False)
 
 
 def adapt(model: MolmoAct2, config: LowRank) -> int:

@@ -7,6 +7,7 @@ scales are the parent's.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -20,7 +21,8 @@ from forearm.errors import CheckpointError, InputError, listing, unknown
 from forearm.model import checkpoint
 from forearm.model.adaptation import LowRank, adapt_layers
 from forearm.model.checkpoint import Checkpoint
-from forearm.model.reasoner import Reasoner
+from forearm.model.reasoner import Reasoner, ReasonerConfig
+from forearm.model.sizes import Sizes
 from forearm.model.vocabulary import with_words
 from forearm.training.batch import Lessons
 from forearm.training.feed import split
@@ -146,6 +148,11 @@ def finetune(
         ForearmError: when a process died.
     """
     torch.set_num_threads(1)  # before the fork: the processes must not inherit a thread pool
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise InputError(
+            f"processes: got {os.environ['WORLD_SIZE']} of torchrun, allowed is one for a model of ours, which makes "
+            "its own; start it without torchrun"
+        )
     if out.resolve() == parent.resolve():
         raise InputError(f"fine-tuning: got {out} as parent and result, allowed are two folders; name another --out")
     start = _reasoner(parent)
@@ -160,6 +167,7 @@ def finetune(
             f"{new_sentences[0]!r}, allowed are those that it was: the action expert reads none; "
             f"use {listing(each.name for each in TUNINGS if each.learns_words)}"
         )
+    recipe = replace(recipe, sizes=_sizes(start.model.config))
     made = {
         **provenance,
         "parent": start.digest,
@@ -167,7 +175,7 @@ def finetune(
         "data": str(data),
         "new_words": list(new_words),
     }
-    _claim(out, {"parent": start.digest, "tune": tuning.name, "data": str(data.resolve()), "recipe": asdict(recipe)})
+    claim(out, {"parent": start.digest, "tune": tuning.name, "data": str(data.resolve()), "recipe": asdict(recipe)})
     learn(lessons, out, recipe, provenance=made, beginning=partial(begin, start, tuning))
     before, after = _measured(start, lessons, recipe, out)
     (out / "held_out.json").write_text(json.dumps({"before": before, "after": after}, indent=1) + "\n")
@@ -186,6 +194,11 @@ def _reasoner(folder: Path) -> Checkpoint[Reasoner]:
     return checkpoint.read(folder)
 
 
+def _sizes(config: ReasonerConfig) -> Sizes:
+    decoder = config.decoder
+    return Sizes(width=decoder.width, layers=decoder.layers, hidden=decoder.hidden, cell_channels=config.cell_channels)
+
+
 def begin(start: Checkpoint[Reasoner], tuning: Tuning, lessons: Lessons, recipe: Recipe) -> Reasoner:
     """What a run starts from: the parent with the lessons' words, ready to be trained as asked."""
     model, grown = with_words(start, lessons.words, recipe.seed)
@@ -193,7 +206,7 @@ def begin(start: Checkpoint[Reasoner], tuning: Tuning, lessons: Lessons, recipe:
     return model
 
 
-def _claim(out: Path, plan: Mapping[str, Any]) -> None:
+def claim(out: Path, plan: Mapping[str, Any]) -> None:
     """Says in `out` what it is being made into.
 
     Raises:
