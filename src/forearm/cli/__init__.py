@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import tyro
 
+from forearm.cli.data import data
 from forearm.cli.evaluate import evaluate
 from forearm.cli.exits import Exit
 from forearm.cli.model import model
@@ -26,6 +27,7 @@ COMMANDS = {
     "eval": evaluate,
     "report": report,
     "record": record,
+    "data": data,
     "train": train,
     "model": model,
     "selftest": selftest,
@@ -39,7 +41,9 @@ vetted, moves two arms, and can explain itself afterwards.
   forearm eval --task lift --seeds 1000:1100 --json lift.json    a success rate with its interval
   forearm report runs/…                                          rebuilds a run's report from its log alone
   forearm record --out data/nano                                 demonstrations of the scripted solver
+  forearm data info data/theirs                                  what a LeRobot v3 dataset is, and what it lacks
   forearm train --data data/nano --out runs/nano                 from demonstrations to weights
+  forearm train --from model --data data/mine --out runs/mine    from weights to better ones
   forearm model info checkpoints/MolmoAct2-LIBERO                what a released checkpoint is
   forearm selftest                                               shows both safety gates what is known to be bad
 

@@ -34,7 +34,7 @@ class Dataset:
         subtasks: N phrases.
         starts: (E + 1,).
         instructions: E sentences.
-        seeds: (E,) which draw the scenes again.
+        seeds: (E,) which draw the scenes again; `NO_SEED` where nothing does.
     """
 
     images: Mapping[str, NDArray[np.uint8]]

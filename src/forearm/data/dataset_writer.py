@@ -87,7 +87,7 @@ def write_shard(root: Path, shard: int, episodes: Sequence[Episode], first_episo
     partial.replace(path)  # last: its presence says that the shard is whole
 
 
-def _statistics(values: NDArray[Any]) -> dict[str, list[float] | list[int]]:
+def statistics_of(values: NDArray[Any]) -> dict[str, list[float] | list[int]]:
     """LeRobot's statistics of (T, D) values, NaN ignored; a column of nothing else counts as zeros."""
     flat = values.astype(np.float64)
     flat[:, np.isnan(flat).all(axis=0)] = 0.0
@@ -206,7 +206,7 @@ def _entry(table: pa.Table, shard: int, first_row: int, first_s: float, cameras:
         entry |= {f"{prefix}/{name}": value for name, value in place.items()}
         entry |= {f"{prefix}/from_timestamp": first_s, f"{prefix}/to_timestamp": first_s + length / FPS}
     for name in MEASURED:
-        statistics = _statistics(np.stack(table[name].to_numpy()))
+        statistics = statistics_of(np.stack(table[name].to_numpy()))
         entry |= {f"stats/{name}/{key}": value for key, value in statistics.items()}
     return entry
 
@@ -236,7 +236,7 @@ def _write_meta(
     table = pa.table({"task_index": pa.array(list(tasks.values())), "task": pa.array(list(tasks))})
     pandas = {"index_columns": ["task"], "column_indexes": [], "columns": columns, "pandas_version": "2.2.0"}
     pq.write_table(table.replace_schema_metadata({b"pandas": json.dumps(pandas).encode()}), meta / "tasks.parquet")
-    statistics = {name: _statistics(values) for name, values in vectors.items()}
+    statistics = {name: statistics_of(values) for name, values in vectors.items()}
     (meta / "stats.json").write_text(json.dumps(statistics, indent=1))
     cells = vectors["observation.depth_cells"].shape[1]
     info = {

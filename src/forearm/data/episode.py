@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from forearm.errors import DatasetError
 
 FPS = 10  # Hz, policy ticks; one row of an action chunk each
+NO_SEED = -1  # of an episode whose scene cannot be drawn again, because it was not drawn here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,7 +25,7 @@ class Episode:
         positions: (T, J) float32, measured, embodiment order and units.
         actions: (T, J) float32, the target to be reached at the next tick.
         subtasks: T phrases.
-        seed: draws the scene again.
+        seed: draws the scene again; `NO_SEED` for one that was not drawn.
     """
 
     instruction: str

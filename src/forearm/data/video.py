@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -48,3 +48,42 @@ def decode(path: Path) -> Iterator[NDArray[np.uint8]]:
                 yield cast(NDArray[np.uint8], frame.to_ndarray(format="rgb24"))
     except (OSError, FFmpegError, IndexError) as error:
         raise DatasetError(f"video {path}: cannot be decoded ({error}); record that shard again") from error
+
+
+def frames_at(path: Path, seconds: NDArray[np.float64], *, tolerance: float, kind: str) -> Iterator[NDArray[Any]]:
+    """The frames shown at ascending instants, as arrays of pixel format `kind`; seeks, so that a long video is cheap.
+
+    Args:
+        path: of the video.
+        seconds: s, from the video's beginning.
+        tolerance: s, how far from its instant a frame may be; half a frame's time.
+        kind: as PyAV names it: "rgb24" gives (H, W, 3) uint8, "gray12le" (H, W) uint16.
+
+    Raises:
+        DatasetError: when the file is missing or damaged, or has no frame at an instant.
+    """
+    wanted = iter(seconds.tolist())
+    instant = next(wanted, None)
+    if instant is None:
+        return
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.thread_count = 1
+            assert stream.time_base is not None  # every stream of a container has one
+            container.seek(max(0, int((instant - tolerance) / stream.time_base)), stream=stream, backward=True)
+            for frame in container.decode(stream):
+                while instant is not None and frame.time >= instant - tolerance:
+                    if frame.time > instant + tolerance:
+                        break
+                    yield frame.to_ndarray(format=kind)
+                    instant = next(wanted, None)
+                if instant is None:
+                    return
+                if frame.time > instant + tolerance:
+                    break
+    except (OSError, FFmpegError, IndexError) as error:
+        raise DatasetError(f"video {path}: cannot be decoded ({error}); take it from its source again") from error
+    raise DatasetError(
+        f"video {path}: has no frame at {instant:.3f} s, the rows say it has; take it from its source again"
+    )

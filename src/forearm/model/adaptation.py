@@ -1,9 +1,9 @@
-"""What of a released model is trained: everything, the action expert alone, or small matrices beside frozen ones."""
+"""What of a model is trained: everything, the action expert alone, or small matrices beside frozen ones."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forearm.errors import ConfigError, InputError
+from forearm.model.language import PreNormBlock
 from forearm.model.released import MolmoAct2
 
 
@@ -95,33 +96,76 @@ def train_expert_only(model: MolmoAct2) -> None:
             part.requires_grad_(True)
 
 
+def freeze_unread(model: MolmoAct2) -> None:
+    """Freezes what the action expert reads nothing of: all that follows the last layer's keys and values.
+
+    Only what the decoder writes could teach it; where nothing written is learned from, it would take an optimiser's
+    memory for nothing.
+    """
+    last, text = cast(PreNormBlock, model.transformer.blocks[-1]), model.config.text
+    unread = [last.self_attn.attn_out, last.mlp, last.ff_norm, model.transformer.ln_f, model.lm_head]
+    if text.qk_norm is not None:
+        unread.append(last.self_attn.q_norm)
+    if text.norm_after:
+        unread.append(last.attn_norm)
+    for module in unread:
+        module.requires_grad_(False)
+
+
 def adapt(model: MolmoAct2, config: LowRank) -> int:
     """Puts low-rank additions beside the decoder's and the vision tower's matrices and freezes the rest; how many.
 
     Raises:
         InputError: when the model is adapted already.
     """
-    if any(isinstance(module, AdaptedLinear) for module in model.modules()):
-        raise InputError("adaptation: got a model that is adapted already, allowed is one that is not; merge it first")
     train_expert_only(model)
-    names = [name for name, module in _named(model) if isinstance(module, nn.Linear) and _adapted(name, config)]
-    for name in names:
-        _replace(model, name, AdaptedLinear(cast(nn.Linear, model.get_submodule(name)), config))
-    return len(names)
+    return adapt_layers(model, lambda name: _adapted(name, config), config)
 
 
 def _adapted(name: str, config: LowRank) -> bool:
     return _LANGUAGE.match(name) is not None or (config.expert and _EXPERT.match(name) is not None)
 
 
+def adapt_layers(model: nn.Module, wanted: Callable[[str], bool], config: LowRank) -> int:
+    """Puts low-rank additions beside the linear layers whose names are `wanted`; how many. Freezes those layers alone.
+
+    Raises:
+        InputError: when the model is adapted already.
+    """
+    if any(isinstance(module, AdaptedLinear) for module in model.modules()):
+        raise InputError("adaptation: got a model that is adapted already, allowed is one that is not; merge it first")
+    names = [name for name, module in _named(model) if isinstance(module, nn.Linear) and wanted(name)]
+    for name in names:
+        _replace(model, name, AdaptedLinear(cast(nn.Linear, model.get_submodule(name)), config))
+    return len(names)
+
+
 @torch.no_grad()
-def merge(model: MolmoAct2) -> None:
+def merge(model: nn.Module) -> None:
     """Adds every low-rank addition to its matrix, so that the model is saved under the published names again."""
     for name, module in list(_named(model)):
         if isinstance(module, AdaptedLinear):
             base = module.base
             base.weight.copy_(module.weight)
             _replace(model, name, base)
+
+
+@torch.no_grad()
+def merged(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`state` as the model would hold it once `merge` had run; the model itself trains on.
+
+    Args:
+        model: adapted or not.
+        state: its own state, or a copy of it, wherever that lies.
+    """
+    plain = dict(state)
+    for name, module in _named(model):
+        if isinstance(module, AdaptedLinear):
+            down, up = plain.pop(f"{name}.down"), plain.pop(f"{name}.up")
+            plain[f"{name}.weight"] = plain.pop(f"{name}.base.weight") + module.scale * (up @ down)
+            if f"{name}.base.bias" in plain:
+                plain[f"{name}.bias"] = plain.pop(f"{name}.base.bias")
+    return plain
 
 
 def parameter_groups(model: MolmoAct2, rates: Rates) -> list[dict[str, Any]]:

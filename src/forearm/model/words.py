@@ -24,7 +24,7 @@ class Words:
         instructions: every sentence taught.
         subtasks: every phrase the model may say of itself.
         places: words of the longest sentence.
-        vocabulary: words in alphabetical order; word k has id k + 1.
+        vocabulary: words, those taught together in alphabetical order; word k has id k + 1.
     """
 
     instructions: tuple[str, ...]
@@ -49,6 +49,15 @@ class Words:
             subtasks=tuple(sorted(set(subtasks))),
             places=max(len(words) for words in spelt),
             vocabulary=tuple(sorted({word for words in spelt for word in words})),
+        )
+
+    def extended(self, others: Words) -> Words:
+        """These and others: what is known here keeps its id, words and phrases that are not follow in their order."""
+        return Words(
+            instructions=tuple(sorted({*self.instructions, *others.instructions})),
+            subtasks=(*self.subtasks, *(each for each in others.subtasks if each not in self.subtasks)),
+            places=max(self.places, others.places),
+            vocabulary=(*self.vocabulary, *(each for each in others.vocabulary if each not in self.vocabulary)),
         )
 
     def encode(self, sentence: str) -> NDArray[np.int64]:

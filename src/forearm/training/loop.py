@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,14 @@ from torch import Tensor
 from forearm.data.dataset import load
 from forearm.errors import ForearmError
 from forearm.model import checkpoint
+from forearm.model.adaptation import merged
 from forearm.model.reasoner import ReasonerConfig
 from forearm.model.sizes import Sizes
 from forearm.training.batch import Batch, Lessons
 from forearm.training.captured import CapturedStep
 from forearm.training.checkpoint import load_state, save_state
 from forearm.training.feed import Feed
-from forearm.training.learners import learner_named
+from forearm.training.learners import Model, learner_named
 from forearm.training.recipe import Recipe
 
 SAVE_EVERY = 250  # steps between resumable states: a few minutes of work
@@ -37,6 +38,8 @@ METRICS = "metrics.jsonl"
 CPU = torch.device("cpu")
 BETAS = (0.9, 0.95)
 HORIZON = 16  # rows of a chunk: 1.6 s
+
+Beginning = Callable[[Lessons, Recipe], Model]  # what a run starts from: the same in each of its processes
 
 
 def rate_at(recipe: Recipe, step: int) -> float:
@@ -49,6 +52,11 @@ def config_for(lessons: Lessons, sizes: Sizes) -> ReasonerConfig:
     """A reasoner of these sizes for what a dataset's sentences need."""
     words = lessons.words
     return sizes.config(vocabulary=len(words.vocabulary), places=words.places, subtasks=len(words.subtasks))
+
+
+def fresh(lessons: Lessons, recipe: Recipe) -> Model:
+    """A beginning from nothing: new weights, decided by the recipe's seed."""
+    return learner_named(recipe.learner).build(config_for(lessons, recipe.sizes), recipe.seed)
 
 
 def train(dataset: Path, out: Path, recipe: Recipe, *, provenance: Mapping[str, Any]) -> None:
@@ -64,23 +72,37 @@ def train(dataset: Path, out: Path, recipe: Recipe, *, provenance: Mapping[str, 
         DatasetError: when the recording is not whole.
         ForearmError: when a process died.
     """
-    out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # before the fork: the processes must not inherit a thread pool
-    lessons = Lessons.of(load(dataset), horizon=HORIZON, asking=recipe.asking)
+    learn(Lessons.of(load(dataset), horizon=HORIZON, asking=recipe.asking), out, recipe, provenance=provenance)
+
+
+def learn(
+    lessons: Lessons, out: Path, recipe: Recipe, *, provenance: Mapping[str, Any], beginning: Beginning = fresh
+) -> None:
+    """`train` on lessons that were made before, from any beginning. To be called with one thread, because it forks.
+
+    Raises:
+        ForearmError: when a process died.
+    """
+    out.mkdir(parents=True, exist_ok=True)
     work = on_accelerator if torch.cuda.is_available() else on_cores
-    work(lessons, out, recipe, dict(provenance))
+    work(lessons, out, recipe, dict(provenance), beginning)
 
 
-def on_accelerator(lessons: Lessons, out: Path, recipe: Recipe, provenance: dict[str, Any]) -> None:
-    """Learns in this process on the first CUDA device; `train` says what comes of it."""
+def on_accelerator(
+    lessons: Lessons, out: Path, recipe: Recipe, provenance: dict[str, Any], beginning: Beginning = fresh
+) -> None:
+    """Learns in this process on the first CUDA device; `learn` says what comes of it."""
     torch.set_float32_matmul_precision("high")
     device = torch.device("cuda")
     made = {**provenance, "device": torch.cuda.get_device_name(device)}
-    _work(0, lessons, out, replace(recipe, processes=1), made, out / "rendezvous", device)
+    _work(0, lessons, out, replace(recipe, processes=1), made, beginning, out / "rendezvous", device)
 
 
-def on_cores(lessons: Lessons, out: Path, recipe: Recipe, provenance: dict[str, Any]) -> None:
-    """Learns in forked processes, one a core; `train` says what comes of it.
+def on_cores(
+    lessons: Lessons, out: Path, recipe: Recipe, provenance: dict[str, Any], beginning: Beginning = fresh
+) -> None:
+    """Learns in forked processes, one a core; `learn` says what comes of it.
 
     Raises:
         ForearmError: when one of them died.
@@ -89,7 +111,7 @@ def on_cores(lessons: Lessons, out: Path, recipe: Recipe, provenance: dict[str, 
     rendezvous.unlink(missing_ok=True)
     context = multiprocessing.get_context("fork")
     ranks = [
-        context.Process(target=_work, args=(rank, lessons, out, recipe, provenance, rendezvous), daemon=True)
+        context.Process(target=_work, args=(rank, lessons, out, recipe, provenance, beginning, rendezvous), daemon=True)
         for rank in range(recipe.processes)
     ]
     for process in ranks:
@@ -108,13 +130,14 @@ def _work(
     out: Path,
     recipe: Recipe,
     provenance: dict[str, Any],
+    beginning: Beginning,
     rendezvous: Path,
     device: torch.device = CPU,
 ) -> None:
     torch.set_num_threads(1)
     if recipe.processes > 1:
         dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=recipe.processes)
-    trainer = Trainer(lessons, recipe, rank, device)
+    trainer = Trainer(lessons, recipe, rank, device, beginning)
     state = load_state(out, device)
     if state is not None:
         trainer.restore(state)
@@ -158,16 +181,24 @@ def _shown(trainer: Trainer, rank: int) -> Iterator[tuple[int, dict[str, Tensor]
 class Trainer:
     """One process's share of a run: weights, optimiser and running average. Deterministic in (recipe, step, rank)."""
 
-    def __init__(self, lessons: Lessons, recipe: Recipe, rank: int, device: torch.device = CPU) -> None:
+    def __init__(
+        self,
+        lessons: Lessons,
+        recipe: Recipe,
+        rank: int,
+        device: torch.device = CPU,
+        beginning: Beginning = fresh,
+    ) -> None:
         self.recipe, self.step, self._rank, self._device = recipe, 0, rank, device
         self._feed = Feed(lessons, recipe, rank)
         self.learner = learner_named(recipe.learner)
-        self.model = self.learner.build(config_for(lessons, recipe.sizes), recipe.seed).to(device)
-        matrices = [parameter for parameter in self.model.parameters() if parameter.ndim > 1]
-        vectors = [parameter for parameter in self.model.parameters() if parameter.ndim <= 1]
+        self.model = beginning(lessons, recipe).to(device)
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        matrices = [parameter for parameter in trained if parameter.ndim > 1]
+        vectors = [parameter for parameter in trained if parameter.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         self._optimizer = torch.optim.AdamW(groups, lr=recipe.rate, betas=BETAS, fused=True)
-        self.average = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        self.average = {name: tensor.detach().clone() for name, tensor in self._weights().items()}
         self._generator = torch.Generator(device)
         self._begin()
 
@@ -213,8 +244,13 @@ class Trainer:
     @torch.no_grad()
     def _move_average(self) -> None:
         keep = min(self.recipe.average, self.step / (self.step + 10))  # short at first, so that it forgets the start
-        averages, weights = list(self.average.values()), list(self.model.state_dict().values())
+        weights = self._weights()
+        averages, weights = list(self.average.values()), [weights[name] for name in self.average]
         torch._foreach_lerp_(averages, weights, 1 - keep)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+
+    def _weights(self) -> dict[str, Tensor]:
+        """The weights as they are shipped: low-rank additions, where there are any, are part of their matrices."""
+        return merged(self.model, self.model.state_dict())
 
     def state(self) -> dict[str, Any]:
         """Everything `restore` needs."""

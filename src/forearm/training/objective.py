@@ -117,7 +117,7 @@ def act_losses(model: ACT, batch: Batch, generator: torch.Generator) -> dict[str
 def _reading_losses(model: Reasoner, reading: Reading, batch: Batch) -> dict[str, Tensor]:
     side = model.point_head.cells_side
     truth = cells_of(batch.asked, side)
-    depth = F.cross_entropy(reading.depth.float().flatten(0, 1), batch.codes.flatten(), ignore_index=-1)
+    depth = _mean_known(reading.depth.float().flatten(0, 1), batch.codes.flatten())
     point = F.cross_entropy(reading.points.float().flatten(0, 1), truth.flatten())
     # The offset is learned from the cell that would be chosen when that is the right one or its neighbour.
     chosen = reading.points[..., :-1].argmax(-1)
@@ -127,8 +127,13 @@ def _reading_losses(model: Reasoner, reading: Reading, batch: Batch) -> dict[str
     places = model.point_head.place(reading.questions, reading.keys, asked)
     apart = ((places - batch.asked.nan_to_num()) * side).abs().sum(-1)
     offset = (apart * exists).sum() / exists.sum().clamp(min=1)
-    subtask = F.cross_entropy(reading.subtask.float(), batch.subtask, ignore_index=-1)
+    subtask = _mean_known(reading.subtask.float(), batch.subtask)
     return {"depth": depth, "point": point, "offset": offset, "subtask": subtask}
+
+
+def _mean_known(logits: Float[Tensor, "N C"], labels: Int[Tensor, " N"]) -> Float[Tensor, ""]:
+    """Mean cross-entropy over the labels that are not -1; zero, not NaN, where there are none."""
+    return F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum") / (labels >= 0).sum().clamp(min=1)
 
 
 @torch.no_grad()

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from forearm.cell.tasks import find_task, taught_phrasings
 from forearm.data.dataset import Dataset
+from forearm.data.episode import NO_SEED
 from forearm.model.words import Words
 from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.training.alternatives import alternatives
+from forearm.training.alternatives import Alternatives, alternatives
 
 Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -69,18 +70,29 @@ class Questions:
     absent: Index
 
     @classmethod
-    def about(cls, dataset: Dataset, subtasks: tuple[str, ...], asking: Asking) -> tuple[Questions, Words]:
-        """The questions for a dataset's episodes, and the vocabulary that these and `subtasks` need."""
-        tasks = {(task := find_task(each)).name: task for each in sorted(set(dataset.instructions))}.values()
-        found = [alternatives(*each, tasks) for each in zip(dataset.instructions, dataset.seeds.tolist(), strict=True)]
+    def about(
+        cls, dataset: Dataset, subtasks: tuple[str, ...], asking: Asking, known: Words | None = None
+    ) -> tuple[Questions, Words]:
+        """The questions for a dataset's episodes, and the vocabulary that these and `subtasks` need beside `known`.
+
+        Episodes whose scenes were not drawn here are asked their own sentence alone.
+        """
+        episodes = list(zip(dataset.instructions, dataset.seeds.tolist(), strict=True))
+        foreign = {sentence for sentence, seed in episodes if seed == NO_SEED}
+        drawn = sorted({sentence for sentence, seed in episodes if seed != NO_SEED})
+        tasks = {(task := find_task(each)).name: task for each in drawn}.values()
+        found = [Alternatives() if each[1] == NO_SEED else alternatives(*each, tasks) for each in episodes]
         absent = [each.absent if asking.absent else () for each in found]
         others = [each.others if asking.other else () for each in found]
         sentences = {*dataset.instructions, *(each for some in absent for each in some)}
         sentences |= {each.instruction for some in others for each in some}
         numbers = {sentence: number for number, sentence in enumerate(sorted(sentences))}
-        phrasings = [taught_phrasings(each) if asking.rephrased else (each,) for each in numbers]
+        phrasings = [
+            taught_phrasings(each) if asking.rephrased and each not in foreign else (each,) for each in numbers
+        ]
         said = tuple(each for some in phrasings for each in some)
         words = Words.taught_by(said + tuple(swap_sides(each) for each in said), subtasks)
+        words = words if known is None else known.extended(words)
         most = max(len(some) for some in phrasings)
         points = np.full((len(others), max(1, *map(len, others)), len(BIMANUAL_YAM.arms), 2), np.nan, np.float32)
         for episode, some in enumerate(others):

@@ -1,0 +1,236 @@
+"""A checkpoint that learns from further demonstrations: all of it, its action expert, or low-rank additions to it.
+
+What comes out is a checkpoint like any other: low-rank additions are part of their matrices, old words keep their rows,
+scales are the parent's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from forearm.data.dataset import load
+from forearm.errors import CheckpointError, InputError, listing, unknown
+from forearm.model import checkpoint
+from forearm.model.adaptation import LowRank, adapt_layers
+from forearm.model.checkpoint import Checkpoint
+from forearm.model.reasoner import Reasoner, ReasonerConfig
+from forearm.model.sizes import Sizes
+from forearm.model.vocabulary import with_words
+from forearm.training.batch import Lessons
+from forearm.training.feed import split
+from forearm.training.held_out import open_loop
+from forearm.training.loop import METRICS, learn
+from forearm.training.recipe import Recipe, Recording
+from forearm.training.report import write_report
+
+Tune = Literal["full", "lora", "expert"]
+PLAN = "finetune.json"  # what a folder is being made into; a resumed run must match it
+HELD_OUT_TICKS = 256  # measured open loop before and after, spread evenly over the held-out episodes
+LOW_RANK = LowRank(rank=16, alpha=16.0, dropout=0.0)  # of matrices 128 wide; an eighth of their directions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """One way to go on learning.
+
+    Attributes:
+        name: as a person asks for it.
+        rate: peak learning rate.
+        learns_words: whether it can learn sentences that the parent was not taught.
+        choose: makes what is to be trained trainable and the rest not, given the parameters that grew.
+    """
+
+    name: Tune
+    rate: float
+    learns_words: bool
+    choose: Callable[[Reasoner, frozenset[str]], None]
+
+
+def _everything(model: Reasoner, grown: frozenset[str]) -> None:
+    model.requires_grad_(True)
+
+
+def _expert(model: Reasoner, grown: frozenset[str]) -> None:
+    model.requires_grad_(False)
+    model.expert.requires_grad_(True)
+
+
+def _low_rank(model: Reasoner, grown: frozenset[str]) -> None:
+    """Additions beside every matrix of what sees and reasons; the action expert and tables that grew are trained."""
+    owners = {name.rpartition(".")[0] for name in grown}
+    trained = [model.get_parameter(name) for name in grown]
+    model.requires_grad_(False)
+    adapt_layers(model, lambda name: not name.startswith("expert.") and name not in owners, LOW_RANK)
+    model.expert.requires_grad_(True)
+    for parameter in trained:
+        parameter.requires_grad_(True)
+
+
+TUNINGS = (
+    Tuning(name="full", rate=3e-4, learns_words=True, choose=_everything),
+    Tuning(name="lora", rate=1e-3, learns_words=True, choose=_low_rank),
+    Tuning(name="expert", rate=3e-4, learns_words=False, choose=_expert),
+)
+
+
+def tuning_named(name: str) -> Tuning:
+    """The way of that name.
+
+    Raises:
+        InputError: for a name that is none of theirs.
+    """
+    for tuning in TUNINGS:
+        if tuning.name == name:
+            return tuning
+    raise InputError(unknown("tune", name, [tuning.name for tuning in TUNINGS]))
+
+
+def recipe_for(tuning: Tuning, *, steps: int, batch: int = 48, processes: int = 2, seed: int = 0) -> Recipe:
+    """How a checkpoint goes on learning: gently up, level, down to zero. Records nothing."""
+    return Recipe(
+        name=f"finetune-{tuning.name}",
+        recording=Recording(counts={}),
+        steps=steps,
+        batch=batch,
+        processes=processes,
+        rate=tuning.rate,
+        warmup=max(1, min(100, steps // 10)),
+        seed=seed,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What fine-tuning came to.
+
+    Attributes:
+        digest: SHA-256 of the new weights.
+        new_words: words that the parent did not know.
+        new_sentences: sentences that it was not taught.
+        before, after: open-loop figures on held-out episodes, empty where the dataset is too small to hold any out.
+    """
+
+    digest: str
+    new_words: tuple[str, ...]
+    new_sentences: tuple[str, ...]
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+
+
+def finetune(
+    parent: Path, data: Path, out: Path, tuning: Tuning, recipe: Recipe, *, provenance: Mapping[str, Any]
+) -> Tuned:
+    """Goes on learning from `data` where `parent` ended; writes the checkpoint, its metrics and training.html to `out`.
+
+    Run again to resume.
+
+    Args:
+        parent: a reasoner's folder; it stays as it is.
+        data: a dataset in our layout, recorded or imported.
+        out: another folder.
+        tuning: what is trained.
+        recipe: for how long, and how.
+        provenance: written into the checkpoint: commit, command and the like.
+
+    Raises:
+        CheckpointError: when `parent` is damaged or not a reasoner.
+        DatasetError: when `data` is not whole.
+        InputError: when `out` is the parent, or being made into something else; when the sentences are new and only
+            the action expert, which reads none, is to be trained.
+        ForearmError: when a process died.
+    """
+    torch.set_num_threads(1)  # before the fork: the processes must not inherit a thread pool
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise InputError(
+            f"processes: got {os.environ['WORLD_SIZE']} of torchrun, allowed is one for a model of ours, which makes "
+            "its own; start it without torchrun"
+        )
+    if out.resolve() == parent.resolve():
+        raise InputError(f"fine-tuning: got {out} as parent and result, allowed are two folders; name another --out")
+    start = _reasoner(parent)
+    horizon = start.model.config.expert.horizon
+    lessons = Lessons.of(load(data), horizon=horizon, asking=recipe.asking, known=start.words)
+    lessons = replace(lessons, scales=start.scales)
+    new_words = lessons.words.vocabulary[len(start.words.vocabulary) :]
+    new_sentences = tuple(sorted(set(lessons.words.instructions) - set(start.words.instructions)))
+    if new_sentences and not tuning.learns_words:
+        raise InputError(
+            f"tune {tuning.name}: got {len(new_sentences)} sentences that the checkpoint was not taught, such as "
+            f"{new_sentences[0]!r}, allowed are those that it was: the action expert reads none; "
+            f"use {listing(each.name for each in TUNINGS if each.learns_words)}"
+        )
+    recipe = replace(recipe, sizes=_sizes(start.model.config))
+    made = {
+        **provenance,
+        "parent": start.digest,
+        "tune": tuning.name,
+        "data": str(data),
+        "new_words": list(new_words),
+    }
+    claim(out, {"parent": start.digest, "tune": tuning.name, "data": str(data.resolve()), "recipe": asdict(recipe)})
+    learn(lessons, out, recipe, provenance=made, beginning=partial(begin, start, tuning))
+    before, after = _measured(start, lessons, recipe, out)
+    (out / "held_out.json").write_text(json.dumps({"before": before, "after": after}, indent=1) + "\n")
+    write_report(out, out / METRICS, {**made, **asdict(recipe)}, {"before": before, "after": after})
+    digest = checkpoint.read(out).digest
+    return Tuned(digest=digest, new_words=new_words, new_sentences=new_sentences, before=before, after=after)
+
+
+def _reasoner(folder: Path) -> Checkpoint[Reasoner]:
+    kind = checkpoint.kind_of(folder)
+    if kind is not Reasoner:
+        raise CheckpointError(
+            f"fine-tuning {folder}: got {'no model of ours' if kind is None else kind.__name__.lower()}, allowed is a "
+            "reasoner or a released checkpoint; train the other from its recipe"
+        )
+    return checkpoint.read(folder)
+
+
+def _sizes(config: ReasonerConfig) -> Sizes:
+    decoder = config.decoder
+    return Sizes(width=decoder.width, layers=decoder.layers, hidden=decoder.hidden, cell_channels=config.cell_channels)
+
+
+def begin(start: Checkpoint[Reasoner], tuning: Tuning, lessons: Lessons, recipe: Recipe) -> Reasoner:
+    """What a run starts from: the parent with the lessons' words, ready to be trained as asked."""
+    model, grown = with_words(start, lessons.words, recipe.seed)
+    tuning.choose(model, grown)
+    return model
+
+
+def claim(out: Path, plan: Mapping[str, Any]) -> None:
+    """Says in `out` what it is being made into.
+
+    Raises:
+        InputError: when it says something else already.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    path, wanted = out / PLAN, json.dumps(plan, indent=1)
+    if path.is_file() and path.read_text() != wanted:
+        raise InputError(
+            f"fine-tuning {out}: got another plan than {path} holds; name a new folder or repeat that plan"
+        )
+    if not path.is_file() and (out / checkpoint.WEIGHTS).is_file():
+        raise InputError(f"fine-tuning: got {out}, which holds another checkpoint, allowed is a new folder; name one")
+    path.write_text(wanted)
+
+
+def _measured(
+    start: Checkpoint[Reasoner], lessons: Lessons, recipe: Recipe, out: Path
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Open-loop figures of the parent and of what became of it; nothing where no episode was held out."""
+    _, held_out = split(lessons.dataset)
+    if len(held_out) == 0:
+        return {}, {}
+    ticks = held_out[:: max(1, len(held_out) // HELD_OUT_TICKS)]
+    model, _ = with_words(start, lessons.words, recipe.seed)
+    first = replace(start, model=model.eval(), words=lessons.words)
+    return asdict(open_loop(first, lessons, ticks)), asdict(open_loop(checkpoint.read(out), lessons, ticks))

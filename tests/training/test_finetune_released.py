@@ -1,0 +1,281 @@
+"""A released checkpoint goes on learning: tiny ones of the released layout, on a dataset that others wrote."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from forearm.data.lerobot import Source
+from forearm.data.mapping import FeatureMapping, Robot, Vector, View
+from forearm.errors import ConfigError, DatasetError, InputError
+from forearm.model import weights
+from forearm.model.adaptation import LowRank, Rates, adapt, freeze_unread, train_everything
+from forearm.model.inputs import batch
+from forearm.model.losses import Lesson, learn
+from forearm.model.statistics import read_tags
+from forearm.training.examples import Examples, prompter_for, statistics_with
+from forearm.training.finetune_released import digest, finetune_released, released_tuning_named
+from forearm.training.processes import Processes
+from forearm.training.released_trainer import ReleasedRecipe, ReleasedTrainer, saved
+
+sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("data", "model")]
+import foreign  # noqa: E402
+from released import loaded, sampled  # noqa: E402
+
+BASE = Path(__file__).parents[1] / "parity" / "references" / "base"
+ALONE = Processes(count=1, rank=0, device=torch.device("cpu"))
+SHORT = ReleasedRecipe(
+    steps=5,
+    batch=4,
+    micro=2,
+    noises=2,
+    warmup=1,
+    rates=Rates(language=1e-3, vision=1e-3, connector=1e-3, expert=1e-3),
+)
+
+
+def one_arm(**robot: str) -> FeatureMapping:
+    """The left arm's six joints and two of the cameras, which is what the tiny checkpoint takes."""
+    channels = tuple(f"left_{joint}.pos" for joint in foreign.JOINTS[:6])
+    return FeatureMapping(
+        cameras={
+            "top": View(feature="observation.images.cam_high"),
+            "left": View(feature="observation.images.cam_left_wrist"),
+        },
+        state=Vector(feature="observation.state", channels=channels, unit="deg"),
+        action=Vector(feature="action", channels=channels, unit="deg"),
+        robot=Robot(**robot) if robot else None,
+    )
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return foreign.write(tmp_path_factory.mktemp("theirs"), depth=False, lengths=(20, 12)).root
+
+
+def examples_of(theirs: Path) -> Examples:
+    mapping = one_arm()
+    prompter = prompter_for(BASE, BASE / "norm_stats.json", mapping)
+    return Examples(Source(theirs), mapping, prompter, weights.load(BASE).model.expert.config)
+
+
+def test_an_example_is_the_prompt_and_the_chunk_of_its_tick(theirs: Path) -> None:
+    examples = examples_of(theirs)
+    assert len(examples) == 32
+    last = examples[19]  # of the first episode
+    assert last.rows.tolist() == [True] + [False] * 5
+    assert last.channels.tolist() == [True] * 6 + [False] * 2
+    assert "put the red block in the box" in last.sample.text
+    assert "fold the towel" in examples[20].sample.text
+    assert len(last.sample.crops) == 2
+    scaling = read_tags(BASE / "norm_stats.json")["tiny_dual"].action
+    assert scaling is not None
+    wanted = scaling.normalise(foreign.motion(20, 30)[3:9, :6].astype(np.float32))
+    np.testing.assert_allclose(examples[3].actions[:, :6], wanted, atol=1e-5)
+
+
+def test_a_new_robot_gets_the_quantiles_of_its_own_data(theirs: Path, tmp_path: Path) -> None:
+    mapping = one_arm(tag="aloha_left", setup="a left arm")
+    stored = statistics_with(BASE, Source(theirs), mapping)
+    (tmp_path / "norm_stats.json").write_text(json.dumps(stored))
+    tags = read_tags(tmp_path / "norm_stats.json")
+    assert set(tags) == {"tiny_dual", "aloha_left"}
+    action = tags["aloha_left"].action
+    assert action is not None
+    waist = np.concatenate([foreign.motion(length, 30)[:, 0] for length in (20, 12)])
+    np.testing.assert_allclose(action.offset[0], np.quantile(waist, 0.01), atol=1e-5)
+    np.testing.assert_allclose(action.offset[0] + action.span[0], np.quantile(waist, 0.99), atol=1e-5)
+    with pytest.raises(InputError, match="say its setup"):
+        statistics_with(BASE, Source(theirs), one_arm(tag="aloha_left"))
+
+
+def test_a_robot_of_other_joints_or_cameras_is_refused(theirs: Path, tmp_path: Path) -> None:
+    mapping = one_arm()
+    prompter = prompter_for(BASE, BASE / "norm_stats.json", mapping)
+    expert = weights.load(BASE).model.expert.config
+    wide = replace(mapping.action, channels=())
+    with pytest.raises(DatasetError, match="got 14 channels, allowed are the 6 of tiny_dual"):
+        Examples(Source(theirs), replace(mapping, action=wide), prompter, expert)
+    raw = json.loads((BASE / "norm_stats.json").read_text())
+    raw["metadata_by_tag"]["tiny_dual"]["camera_keys"] = ["observation.images.left", "observation.images.top"]
+    (tmp_path / "norm_stats.json").write_text(json.dumps(raw))
+    with pytest.raises(InputError, match=r"got top, left, allowed for tiny_dual are left, top"):
+        prompter_for(BASE, tmp_path / "norm_stats.json", mapping)
+
+
+@pytest.mark.parametrize("name", ["base", "postnorm_olmo", "noqknorm_causal", "think_gate_layer"])
+def test_every_parameter_that_is_trained_is_reached_by_the_flow_loss(name: str) -> None:
+    model, prompter = loaded(name)
+    train_everything(model)
+    freeze_unread(model)
+    width = model.expert.config.action_dim
+    generator = torch.Generator().manual_seed(0)
+    chunks = torch.randn(1, 2, model.expert.config.horizon, width, generator=generator)
+    lesson = Lesson(actions=chunks[:, 0], noise=chunks, t=torch.tensor([[0.2, 0.7]]))
+    learn(model, batch([sampled(prompter, 1)], 256), lesson).total.backward()
+    assert not [key for key, each in model.named_parameters() if each.requires_grad and each.grad is None]
+
+
+def curve(trainer: ReleasedTrainer, steps: int) -> list[float]:
+    return [trainer.advance()["total"] for _ in range(steps)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["full", "lora", "expert"])
+def test_twenty_steps_lower_the_loss_and_leave_a_released_folder(name: str, theirs: Path, tmp_path: Path) -> None:
+    tuning = replace(released_tuning_named(name), rates=SHORT.rates)
+    finetune_released(BASE, theirs, one_arm(), tmp_path, tuning, replace(SHORT, steps=20), provenance={"commit": "abc"})
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert len(rows) == 20
+    assert loss(tmp_path, theirs) < 0.9 * loss(BASE, theirs)
+    recipe = json.loads((tmp_path / "recipe.json").read_text())
+    assert (recipe["parent"], recipe["tune"], recipe["step"]) == (digest(BASE), name, 20)
+    before, after = (weights.load(folder).model.state_dict() for folder in (BASE, tmp_path))
+    moved = {key.split(".")[0] for key in after if not torch.equal(after[key], before[key])}
+    assert moved == ({"action_expert"} if name == "expert" else {"action_expert", "transformer", "vision_backbone"})
+    assert not list(tmp_path.glob("*.partial"))
+
+
+@torch.no_grad()
+def loss(folder: Path, theirs: Path) -> float:
+    """Of sixteen fixed samples with fixed noise."""
+    model = weights.load(folder).model
+    train_everything(model)
+    trainer = ReleasedTrainer(model, examples_of(theirs), replace(SHORT, batch=16, micro=16, seed=9), ALONE)
+    model.eval()
+    return sum(share * float(trainer._lecture(prompt, lesson)) for share, prompt, lesson in trainer._lessons())
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_goes_on_and_batches_may_be_computed_in_parts(theirs: Path, tmp_path: Path) -> None:
+    def trainer(micro: int = 2) -> ReleasedTrainer:
+        model = weights.load(BASE).model
+        torch.manual_seed(0)
+        adapt(model, LowRank(rank=4, dropout=0.0))
+        return ReleasedTrainer(model, examples_of(theirs), replace(SHORT, micro=micro), ALONE)
+
+    straight = curve(trainer(), 5)
+    stopped = trainer()
+    curve(stopped, 3)
+    stopped.save(tmp_path)
+    resumed = trainer()
+    state = saved(tmp_path)
+    assert state is not None
+    resumed.restore(state)
+    assert resumed.step == 3
+    assert curve(resumed, 2) == pytest.approx(straight[3:], rel=1e-6)
+    assert curve(trainer(micro=4), 5) == pytest.approx(straight, rel=1e-4)
+
+
+def test_the_rates_rise_and_fall_by_a_cosine_to_a_tenth() -> None:
+    recipe = ReleasedRecipe(steps=1000, warmup=200)
+    assert recipe.share(0) == pytest.approx(1 / 200)
+    assert recipe.share(200) == pytest.approx(1.0)
+    assert recipe.share(600) == pytest.approx(0.55)
+    assert recipe.share(1000) == pytest.approx(0.1)
+    with pytest.raises(ConfigError, match="counts"):
+        ReleasedRecipe(steps=0)
+
+
+PROGRAM = """
+import json, sys
+from dataclasses import replace
+from pathlib import Path
+sys.path[:0] = {tests!r}
+import torch
+import test_finetune_released as t
+from forearm.model import weights
+from forearm.model.adaptation import LowRank, adapt, train_everything
+from forearm.training.processes import joined
+from forearm.training.released_trainer import ReleasedTrainer, saved
+theirs, out, steps, kind = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+torch.set_num_threads(1)
+torch.manual_seed(0)
+with joined() as processes:
+    model = weights.load(t.BASE).model
+    train_everything(model) if kind == "full" else adapt(model, LowRank(rank=4, dropout=0.0))
+    trainer = ReleasedTrainer(model, t.examples_of(theirs), t.SHORT, processes)
+    state = saved(out)
+    if state is not None:
+        trainer.restore(state)
+    losses = [trainer.advance() for _ in range(steps)]
+    trainer.save(out)
+    whole = trainer.weights()
+    if processes.first:
+        torch.save(whole, out / "whole.pt")
+        (out / "losses.json").write_text(json.dumps(losses))
+"""
+
+
+def launched(theirs: Path, out: Path, *, processes: int, steps: int, kind: str) -> list[dict[str, float]]:
+    """What real processes, started by torchrun, say of their steps."""
+    out.mkdir(exist_ok=True)
+    program = out / "program.py"
+    program.write_text(PROGRAM.format(tests=[str(Path(__file__).parent)]))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    done = subprocess.run(
+        [*command, str(program), str(theirs), str(out), str(steps), kind],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads((out / "losses.json").read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["full", "lora"])
+def test_two_processes_lose_what_one_does_and_a_run_resumes_with_another_number_of_them(
+    kind: str, theirs: Path, tmp_path: Path
+) -> None:
+    alone = launched(theirs, tmp_path / "one", processes=1, steps=5, kind=kind)
+    both = launched(theirs, tmp_path / "two", processes=2, steps=5, kind=kind)
+    for name in ("total", "gradient"):
+        assert [row[name] for row in both] == pytest.approx([row[name] for row in alone], rel=1e-4), name
+    first, second = (torch.load(tmp_path / each / "whole.pt") for each in ("one", "two"))
+    assert set(first) == set(second)
+    for name, tensor in first.items():
+        torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+    assert launched(theirs, tmp_path / "mixed", processes=2, steps=3, kind=kind)[0] == pytest.approx(both[0], rel=1e-5)
+    rest = launched(theirs, tmp_path / "mixed", processes=1, steps=2, kind=kind)
+    assert [row["total"] for row in rest] == pytest.approx([row["total"] for row in alone[3:]], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_the_command_line_does_it_with_the_processes_of_torchrun(theirs: Path, tmp_path: Path) -> None:
+    mapping, out = tmp_path / "mapping.toml", tmp_path / "out"
+    vector = 'channels = [7, 8, 9, 10, 11, 12]\nunit = "deg"\n'  # theirs has the right arm first
+    mapping.write_text(
+        '[cameras]\ntop = { feature = "observation.images.cam_high" }\n'
+        'left = { feature = "observation.images.cam_left_wrist" }\n'
+        f'[state]\nfeature = "observation.state"\n{vector}[action]\nfeature = "action"\n{vector}'
+        '[robot]\ntag = "aloha_left"\nsetup = "a left arm"\n'
+    )
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "forearm"]
+    said = ["--from", str(BASE), "--data", str(theirs), "--out", str(out), "--mapping", str(mapping)]
+    done = subprocess.run(
+        [*torchrun, "train", *said, "--tune", "lora", "--steps", "2", "--batch", "4"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines() == [str(out)]
+    assert set(read_tags(out / "norm_stats.json")) == {"tiny_dual", "aloha_left"}
+    before, after = (weights.load(folder).model.state_dict() for folder in (BASE, out))
+    assert any(not torch.equal(after[name], before[name]) for name in after)
+    assert set(after) == set(before)
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused(theirs: Path) -> None:
+    three = Processes(count=3, rank=0, device=torch.device("cpu"))
+    with pytest.raises(ConfigError, match="got 4 for 3 processes"):
+        ReleasedTrainer(weights.load(BASE).model, examples_of(theirs), SHORT, three)
