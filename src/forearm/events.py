@@ -172,6 +172,35 @@ class OperatorActed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LimitsStated:
+    """What is known of this model's limits: whether its monitors are calibrated, whether it has a card; in words."""
+
+    kind: Literal["limits_stated"] = "limits_stated"
+    stamp_ns: int
+    calibrated: bool
+    monitors: str
+    carded: bool
+    card: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Alarmed:
+    """A decision is not what success looks like: `monitor` measured `value`, and up to `threshold` is usual.
+
+    `sequence` is of the observation decided on, `in_a_row` how many decisions up to this one raised an alarm.
+    """
+
+    kind: Literal["alarmed"] = "alarmed"
+    stamp_ns: int
+    sequence: int
+    monitor: str
+    value: float
+    threshold: float
+    in_a_row: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SessionEnded:
     """The run ended: `outcome` done, failed, refused, stopped or error; `progress` 0..1 of the task."""
 
@@ -198,6 +227,8 @@ Event = (
     | RecoveryBegan
     | RecoveryEnded
     | OperatorActed
+    | LimitsStated
+    | Alarmed
     | SessionEnded
 )
 Emit = Callable[[Event], None]

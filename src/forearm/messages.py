@@ -128,7 +128,11 @@ class ActionChunk(_Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Decision(_Message):
-    """A policy's whole answer to one observation: what it reasons and what it wants done."""
+    """A policy's whole answer to one observation: what it reasons and what it wants done.
+
+    `features` (F,) are what its network made of the observation, in its own units, for telling whether it has seen the
+    like before; empty for a policy that does not say.
+    """
 
     sequence: int
     epoch: int
@@ -137,6 +141,7 @@ class Decision(_Message):
     latency_s: float
     model_digest: str
     timings_s: Mapping[str, float] = field(default_factory=dict[str, float])
+    features: Floats = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -49,7 +49,7 @@ def test_help_teaches_with_examples_and_loads_nothing_heavy() -> None:
     assert shown.strip().endswith("[]")
 
 
-@pytest.mark.parametrize("command", ["run", "eval", "report", "record", "data", "train"])
+@pytest.mark.parametrize("command", ["run", "eval", "calibrate", "card", "report", "record", "data", "train"])
 def test_every_command_has_an_example(command: str) -> None:
     assert f"forearm {command}" in forearm(command, "--help").stdout
 

@@ -97,6 +97,7 @@ class RecoveryBench:
         budget: Budget | None = None,
         operator: Operator | None = None,
         recovers: bool = True,
+        question: Callable[[list[Event]], str] = lambda events: "",
     ) -> None:
         clock, policy = SimulatedClock(), Grasps()
         gates = Gates.of(LIMITS)
@@ -116,6 +117,7 @@ class RecoveryBench:
                 emit,
                 budget=(budget or Budget()) if recovers else None,
                 operator=operator,
+                question=lambda: question(self.events),
             ),
             goal=Elapsed(clock, goal_s),
             clock=clock,

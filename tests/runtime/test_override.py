@@ -9,7 +9,7 @@ from runtime_stubs import HOME, LIMITS
 
 from forearm.cell.tasks import task_named
 from forearm.errors import InputError
-from forearm.events import Commanded, Decided, Event, OperatorActed
+from forearm.events import Commanded, Decided, Event, ModeChanged, OperatorActed
 from forearm.policy.choice import policy_named
 from forearm.policy.reasoning import Intervention
 from forearm.robot.kinematics import tool_poses
@@ -62,6 +62,22 @@ def test_a_hold_stands_for_as_long_as_the_person_wants_and_then_goes_on() -> Non
         (ME, "Hold", True),
         (ME, "Resume", True),
     ]
+
+
+def odd_from_one_second_on(events: list[Event]) -> str:
+    """A monitor that nobody has answered yet."""
+    asked = events[-1].stamp_ns >= 1e9 and not any(isinstance(event, OperatorActed) for event in events)
+    return "The plan is 90 mm off." if asked else ""
+
+
+def test_a_suspicion_holds_the_arms_until_the_person_who_is_there_has_looked() -> None:
+    bench = RecoveryBench(operator=Script([(5.0, Resume(who=ME))]), question=odd_from_one_second_on)
+    assert bench.session.run().outcome == "done"
+    assert np.ptp(sent(bench, 1.6, 5.0), axis=0).max() < 1e-6
+    assert np.ptp(sent(bench, 5.0)[:, 0]) > 0.1
+    assert bench.modes() == ["engaged", "holding", "engaged", "idle"]
+    reasons = [event.reason for event in bench.events if isinstance(event, ModeChanged)]
+    assert reasons[1] == "The plan is 90 mm off."
 
 
 def test_a_step_follows_one_decision_and_stands_again() -> None:

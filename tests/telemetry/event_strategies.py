@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from forearm.events import (
+    Alarmed,
     Commanded,
     Decided,
     Judged,
+    LimitsStated,
     ModeChanged,
     Observed,
     OperatorActed,
@@ -83,6 +85,7 @@ decisions = st.builds(
     latency_s=numbers,
     model_digest=words,
     timings_s=st.dictionaries(words, numbers, max_size=3),
+    features=vectors,
 )
 findings = st.builds(
     Finding,
@@ -166,6 +169,17 @@ events = st.one_of(
         duration_s=numbers,
     ),
     _tagged(OperatorActed, "operator_acted", who=words, act=words, details=words, accepted=st.booleans()),
+    _tagged(LimitsStated, "limits_stated", calibrated=st.booleans(), monitors=words, carded=st.booleans(), card=words),
+    _tagged(
+        Alarmed,
+        "alarmed",
+        sequence=counts,
+        monitor=words,
+        value=numbers,
+        threshold=numbers,
+        in_a_row=counts,
+        text=words,
+    ),
     _tagged(
         SessionEnded,
         "session_ended",

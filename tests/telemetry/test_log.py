@@ -104,7 +104,7 @@ def test_every_kind_of_event_is_covered_by_the_strategy() -> None:
     seen: set[type] = set()
 
     @given(events)
-    @settings(max_examples=200, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=400, deadline=None, database=None, derandomize=True)
     def collect(event: Event) -> None:
         seen.add(type(event))
 

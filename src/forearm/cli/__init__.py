@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import tyro
 
+from forearm.cli.calibrate import calibrate
+from forearm.cli.card import card
 from forearm.cli.data import data
 from forearm.cli.evaluate import evaluate
 from forearm.cli.exits import Exit
@@ -25,6 +27,8 @@ from forearm.errors import ForearmError
 COMMANDS = {
     "run": run,
     "eval": evaluate,
+    "calibrate": calibrate,
+    "card": card,
     "report": report,
     "record": record,
     "data": data,
@@ -39,6 +43,8 @@ vetted, moves two arms, and can explain itself afterwards.
   forearm run "put the red block in the box"                     one sentence becomes a motion, a log and a report
   forearm run "lift the tray with both arms" --seed 7            another scene
   forearm eval --task lift --seeds 1000:1100 --json lift.json    a success rate with its interval
+  forearm calibrate --policy runs/nano                           what its monitors say when all goes well
+  forearm card --results clean.json light.json --out card.json   under which conditions a model was measured to work
   forearm report runs/…                                          rebuilds a run's report from its log alone
   forearm record --out data/nano                                 demonstrations of the scripted solver
   forearm data info data/theirs                                  what a LeRobot v3 dataset is, and what it lacks

@@ -20,6 +20,7 @@ from forearm.evaluation.suites import SUITES, suite_named
 if TYPE_CHECKING:
     from forearm.evaluation.journal import Journal
     from forearm.evaluation.processes import Spread
+    from forearm.evaluation.suite import RunTrial
     from forearm.evaluation.trial import Trial, TrialResult
     from forearm.policy.choice import MakePolicy
 
@@ -129,19 +130,32 @@ def _tried(
     from forearm.evaluation.subject import subject
     from forearm.policy.choice import tasks_for
 
-    (first, end), suite, spread = _seeds(scenes.seeds), suite_named(scenes.suite), _spread(machines.on)
+    (first, end), suite, spread = seeds_of(scenes.seeds), suite_named(scenes.suite), _spread(machines.on)
     tasks = tasks_of(suite, scenes.task, tasks_for(policy))
     trials = planned(suite, tasks, range(first, end), scenes.words, scenes.variation)
     make_policy, about = subject(policy, intervene)
     about |= {"seeds": [first, end], "tasks_asked": tasks, "words": scenes.words}
-    about |= {"suite": suite.name, "only": scenes.variation}
+    run, monitors = _monitored(policy, about["model_digest"])
+    about |= {"suite": suite.name, "only": scenes.variation, "monitors": monitors}
     journal = Journal(path.with_suffix(".unfinished.jsonl"), about)
     missing, began = len(trials) - len(journal.results), time.perf_counter()
-    results = _results(trials, make_policy, machines.workers, spread, journal)
+    results = results_of(trials, make_policy, machines.workers, spread, journal, run)
     wall_s = time.perf_counter() - began  # of this sitting: what an earlier one left is not counted
     speed = {"episodes": missing, "wall_s": wall_s, "episodes_per_minute": 60.0 * missing / wall_s}
     _conclude(path, {**about, "speed": {**speed, **asdict(machines)}}, results)
     journal.discard()
+
+
+def _monitored(policy: str, model_digest: str) -> tuple[RunTrial, str]:
+    """Runs a trial and counts what the policy's monitors say, where they are calibrated; and whether they are."""
+    from forearm.cli.terminal import PEOPLE
+    from forearm.evaluation.subject import calibration_of
+    from forearm.evaluation.trial import run_trial
+    from forearm.runtime.monitors.watch import applying
+
+    calibration, monitors = applying(calibration_of(policy), model_digest)
+    PEOPLE.print(f"monitors {monitors}", highlight=False, soft_wrap=True)
+    return partial(run_trial, calibration=calibration), monitors
 
 
 def _conclude(path: Path, about: dict[str, Any], results: Sequence[TrialResult]) -> None:
@@ -166,8 +180,13 @@ def _conclude(path: Path, about: dict[str, Any], results: Sequence[TrialResult])
     )
 
 
-def _results(
-    trials: Sequence[Trial], make_policy: MakePolicy, workers: int | None, spread: Spread, journal: Journal
+def results_of(
+    trials: Sequence[Trial],
+    make_policy: MakePolicy,
+    workers: int | None,
+    spread: Spread,
+    journal: Journal,
+    run: RunTrial,
 ) -> list[TrialResult]:
     """Every trial's result in the order of the trials, with a bar for people; each is journalled as it comes."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -180,7 +199,7 @@ def _results(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=PEOPLE) as progress:
         bar = progress.add_task("trials", total=len(trials), completed=len(done))
-        for result in run_suite(missing, make_policy, workers=workers, spread=spread):
+        for result in run_suite(missing, make_policy, workers=workers, spread=spread, run=run):
             journal.add(result)
             done[result.trial] = result
             if not result.success:
@@ -211,7 +230,12 @@ def _spread(on: str) -> Spread:
     return partial(on_ray, address=None if on == "ray" else on)
 
 
-def _seeds(text: str) -> tuple[int, int]:
+def seeds_of(text: str) -> tuple[int, int]:
+    """The first seed and the one behind the last of FIRST:END.
+
+    Raises:
+        InputError: for any other text.
+    """
     from forearm.errors import InputError
 
     try:

@@ -16,6 +16,7 @@ from forearm.cli.override import By, operator_by
 if TYPE_CHECKING:
     from forearm.cell.setup import Setup
     from forearm.events import SessionEnded
+    from forearm.runtime.known import Known
     from forearm.runtime.operator import Operator
     from forearm.runtime.simulation import Simulation
 
@@ -35,7 +36,8 @@ def run(
     """Does what the sentence says in the simulated cell, and leaves a log and a report.
 
     Exits 0 when the task is done, 1 when it failed, 2 when the input was bad or refused, 3 when safety stopped it.
-    Prints the run's folder.
+    Prints the run's folder. A limits.json beside the weights refuses what it does not allow; a calibration.json raises
+    alarms, after three of which in a row the arms hold for the person, where there is one (--override).
 
       forearm run "put the red block in the box"
       forearm run "hand the blue bar to the left arm and place it on the pad" --seed 3 --out runs/bar
@@ -60,7 +62,8 @@ def run(
         gamepad: the gamepad's device; the first of /dev/input/js* by default. Linux only.
     """
     from forearm.clock import PacedClock, RealClock, SimulatedClock
-    from forearm.policy.choice import policy_named, scene_for
+    from forearm.policy.choice import policy_named, scene_for, weights_folder
+    from forearm.runtime.known import read_known
     from forearm.runtime.simulation import Simulation
 
     setup = scene_for(policy, instruction, seed)
@@ -68,11 +71,14 @@ def run(
     with operator_by(override, device=gamepad) as operator:
         if operator is not None:
             setup = replace(setup, time_limit_s=WITH_A_PERSON_S)
+        known = read_known(weights_folder(policy))
         if real_time:
-            ended, duration_s, signal = _lived(setup, folder, seed, policy, operator)
+            ended, duration_s, signal = _lived(setup, folder, seed, policy, operator, known)
         else:
             clock = PacedClock(RealClock()) if override in ("keys", "gamepad") else SimulatedClock()
-            simulation = Simulation(setup, policy_named(policy), outside_view=True, operator=operator, clock=clock)
+            simulation = Simulation(
+                setup, policy_named(policy), outside_view=True, operator=operator, clock=clock, known=known
+            )
             ended, duration_s, signal = _simulated(simulation, folder, seed, policy)
     _summarize(ended, duration_s, folder)
     return 128 + signal if signal else BY_OUTCOME[ended.outcome]
@@ -106,7 +112,7 @@ def _simulated(simulation: Simulation, folder: Path, seed: int, policy: str) -> 
 
 
 def _lived(
-    setup: Setup, folder: Path, seed: int, policy: str, operator: Operator | None
+    setup: Setup, folder: Path, seed: int, policy: str, operator: Operator | None, known: Known
 ) -> tuple[SessionEnded, float, int]:
     """The same in real time, with a process for each part that may fail."""
     from forearm.cli.story import Story, StoryLog
@@ -117,7 +123,7 @@ def _lived(
     from forearm.runtime.live.run import Live
     from forearm.telemetry.recorder import Recorder
 
-    live = Live(setup, policy_named(policy), folder, outside_view=True, operator=operator)
+    live = Live(setup, policy_named(policy), folder, outside_view=True, operator=operator, known=known)
     folder.mkdir(parents=True, exist_ok=True)
     with Interruption() as interruption, Story() as story, Recorder(StoryLog(story)) as teller, live:
         started_ns = RealClock().now_ns()

@@ -10,9 +10,11 @@ import numpy as np
 from forearm.cli.terminal import PEOPLE
 from forearm.clock import NANOSECONDS
 from forearm.events import (
+    Alarmed,
     Decided,
     Event,
     Judged,
+    LimitsStated,
     ModeChanged,
     Observed,
     OperatorActed,
@@ -58,6 +60,12 @@ class Story:
                 highlight=False,
                 soft_wrap=True,
             )
+        elif isinstance(event, LimitsStated):
+            PEOPLE.print(
+                f"monitors {event.monitors}\ncard     {event.card}", markup=False, highlight=False, soft_wrap=True
+            )
+        elif isinstance(event, Alarmed):
+            self._line(event.stamp_ns, f"[yellow]monitor {event.monitor}[/]: {event.text}")
         elif isinstance(event, Observed):
             self._tick(event.stamp_ns)
         elif isinstance(event, Decided):

@@ -59,6 +59,7 @@ def report_page(log: RunLog) -> str:
         facts=_facts(log),
         findings=_findings(log),
         modes=_modes(log),
+        alarms=_alarms(log),
         recipe=escape(_indented(log.header.recipe)),
     )
 
@@ -127,6 +128,8 @@ def _facts(log: RunLog) -> str:
         ("Seed", str(header.seed)),
         ("Commit", header.commit or "unknown"),
         ("Session", str(header.epoch)),
+        ("Monitors", log.limits.monitors if log.limits else "unknown"),
+        ("Operating limits", log.limits.card if log.limits else "unknown"),
         (
             "Log",
             f"{log.path.name}, {log.path.stat().st_size / 1e6:.1f} MB, {'complete' if log.complete else 'cut off'}",
@@ -176,6 +179,28 @@ def _modes(log: RunLog) -> str:
         for change in log.mode_changes
     )
     return _table(["time", "mode", "trigger", "reason"], rows)
+
+
+def _alarms(log: RunLog) -> str:
+    """Every alarm of a monitor, in words; and whether there could have been any."""
+    if log.limits is None or not log.limits.calibrated:
+        said = "no calibration is in the log" if log.limits is None else log.limits.monitors
+        return f'<p class="quiet">No alarm could be raised: {escape(said)}.</p>'
+    if not log.alarms:
+        return f'<p class="quiet">No alarm. Monitors {escape(log.limits.monitors)}.</p>'
+    rows = "".join(
+        _row(
+            log.seconds(alarm.stamp_ns),
+            [
+                escape(alarm.monitor),
+                escape(f"{alarm.value:.4g} / {alarm.threshold:.4g}"),
+                str(alarm.in_a_row),
+                escape(alarm.text),
+            ],
+        )
+        for alarm in log.alarms
+    )
+    return _table(["time", "monitor", "measured / usual", "in a row", "alarm"], rows)
 
 
 def _row(time_s: float, cells: Row) -> str:

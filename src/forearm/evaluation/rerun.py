@@ -11,7 +11,7 @@ from typing import Any
 from forearm.errors import InputError
 from forearm.evaluation.comparison import read_results
 from forearm.evaluation.report import write_report
-from forearm.evaluation.subject import differences, subject
+from forearm.evaluation.subject import calibration_of, differences, subject
 from forearm.evaluation.trial import TrialResult, run_trial
 from forearm.telemetry.recorder import LosslessRecorder
 from forearm.telemetry.writer import FILE_NAME, LogWriter
@@ -52,6 +52,7 @@ def rerun(file: Path, number: int, folder: Path) -> Rerun:
             emit=recorder.emit,
             commit=about["commit"],
             recipe=json.dumps(recipe),
+            calibration=calibration_of(heading["policy"]),
         )
     write_report(folder)
     return Rerun(

@@ -11,9 +11,11 @@ from forearm.cell.simulator import CellRobot
 from forearm.errors import CheckpointError
 from forearm.evaluation.interventions import INTERVENTIONS
 from forearm.evaluation.trace_response import probe_named
-from forearm.policy.choice import MakePolicy, about_policy, policy_named
+from forearm.policy.choice import MakePolicy, about_policy, policy_named, weights_folder
 from forearm.policy.interface import Policy
 from forearm.provenance import code_version
+from forearm.runtime.monitors.calibration import Calibration
+from forearm.runtime.monitors.calibration_file import FILE_NAME, read_calibration
 
 SCHEMA = 1  # of the result file; raised when a field changes meaning or goes away
 Intervene = Literal["point", "trace", "stated-point", "erase"]
@@ -60,3 +62,13 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], within: str
             yield from differences(was, now, f"{within}{name}.")
         elif was != now:
             yield f"{within}{name} was {was!r}, is {now!r}"
+
+
+def calibration_of(policy: str) -> Calibration | None:
+    """The calibration beside the weights of the policy called `policy`; None where there is none.
+
+    Raises:
+        CheckpointError: when the file there is none.
+    """
+    folder = weights_folder(policy)
+    return None if folder is None else read_calibration(folder / FILE_NAME)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Protocol
 
 from forearm.evaluation.processes import NoAnswer, Spread, in_processes
 from forearm.evaluation.statistics import wilson_interval
@@ -76,8 +77,21 @@ def _summary(results: Sequence[TrialResult]) -> TaskSummary:
     )
 
 
+class RunTrial(Protocol):
+    """Runs one trial; `run_trial` is one."""
+
+    def __call__(self, trial: Trial, make_policy: MakePolicy) -> TrialResult:
+        """Its result."""
+        ...
+
+
 def run_suite(
-    trials: Sequence[Trial], make_policy: MakePolicy, *, workers: int | None = None, spread: Spread = in_processes
+    trials: Sequence[Trial],
+    make_policy: MakePolicy,
+    *,
+    workers: int | None = None,
+    spread: Spread = in_processes,
+    run: RunTrial = run_trial,
 ) -> Iterator[TrialResult]:
     """Yields each trial's result as it comes, in no fixed order; what has not come when it is closed is abandoned.
 
@@ -89,9 +103,10 @@ def run_suite(
         make_policy: makes the policy for a scene; sent to the workers.
         workers: how many trials at once at the most, ≥ 1; as many as there are cores by default.
         spread: where they run.
+        run: runs a trial; sent to the workers.
 
     Raises:
         InputError: for fewer than one worker.
     """
-    for trial, answer in spread(trials, partial(run_trial, make_policy=make_policy), workers=workers):
+    for trial, answer in spread(trials, partial(run, make_policy=make_policy), workers=workers):
         yield TrialResult(**asdict(trial), reason=answer.reason) if isinstance(answer, NoAnswer) else answer

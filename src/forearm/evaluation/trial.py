@@ -16,12 +16,16 @@ from forearm.cell.setup import Setup
 from forearm.cell.tasks import task_named
 from forearm.cell.tasks.absence import missing
 from forearm.cell.tasks.put_in_box import PutInBox
+from forearm.clock import NANOSECONDS
 from forearm.errors import InputError
 from forearm.evaluation.trace_response import path_shift_mm
-from forearm.events import Emit, Event, Judged
-from forearm.messages import Outcome
+from forearm.events import Alarmed, Decided, Emit, Event, Judged, Observed
+from forearm.messages import Observation, Outcome
 from forearm.policy.choice import MakePolicy
+from forearm.runtime.card import brightness
 from forearm.runtime.chunks import EXECUTION_HORIZON
+from forearm.runtime.known import Known
+from forearm.runtime.monitors.calibration import Calibration
 from forearm.runtime.simulation import LATENCY_S, Simulation
 
 Words = Literal["asked", "swap"]
@@ -78,6 +82,10 @@ class TrialResult:
         path_shift_mm: how far tool paths answered a trace shifted by `trace_response.SHIFT_M`, mean over decisions and
             arms free of contact; None where that was not measured.
         stages: of a task of many parts, whether each was done at the end; empty for a task of one part.
+        alarms: decisions that monitors raised an alarm about; 0 also where none are calibrated.
+        first_alarm_s: s of session time of the first one.
+        darkest, brightest: least and greatest mean of the main camera's picture when a decision came, 0..255; None
+            where none did.
     """
 
     task: str
@@ -97,6 +105,10 @@ class TrialResult:
     path_shift_mm: float | None = None
     variation: str = ""
     stages: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    alarms: int = 0
+    first_alarm_s: float | None = None
+    darkest: float | None = None
+    brightest: float | None = None
 
     @property
     def trial(self) -> Trial:
@@ -114,19 +126,47 @@ class TrialResult:
 
 
 class _Tally:
-    """Counts what a trial's events say."""
+    """Counts what a trial's events say, and passes them on."""
 
-    def __init__(self) -> None:
+    def __init__(self, emit: Emit | None) -> None:
+        self._emit = emit
         self.findings: Counter[str] = Counter()
-        self.decisions = 0
+        self.decisions = self.alarms = 0
         self.followed = 0
         """Decisions that were let through."""
+        self.first_alarm_s: float | None = None
+        self.light: list[float] = []
+        self._seen: Observation | None = None
 
     def note(self, event: Event) -> None:
-        if isinstance(event, Judged):
-            self.findings.update(finding.check for finding in event.findings)
-            self.decisions += event.gate == "vetting"
-            self.followed += event.gate == "vetting" and event.outcome < Outcome.HOLD
+        if self._emit is not None:
+            self._emit(event)
+        match event:
+            case Judged():
+                self.findings.update(finding.check for finding in event.findings)
+                self.decisions += event.gate == "vetting"
+                self.followed += event.gate == "vetting" and event.outcome < Outcome.HOLD
+            case Observed():
+                self._seen = event.observation
+            case Decided() if self._seen is not None:
+                self.light.append(brightness(self._seen))
+            case Alarmed():
+                self.alarms += 1
+                if self.first_alarm_s is None:
+                    self.first_alarm_s = event.stamp_ns / NANOSECONDS
+            case _:
+                pass
+
+    def record(self) -> dict[str, Any]:
+        """The fields of a result that it counts."""
+        return {
+            "decisions": self.decisions,
+            "findings": dict(sorted(self.findings.items())),
+            "alarms": self.alarms,
+            "first_alarm_s": self.first_alarm_s,
+            "darkest": min(self.light, default=None),
+            "brightest": max(self.light, default=None),
+        }
 
 
 def run_trial(
@@ -139,6 +179,7 @@ def run_trial(
     emit: Emit | None = None,
     commit: str = "",
     recipe: str = "{}",
+    calibration: Calibration | None = None,
 ) -> TrialResult:
     """Runs it, at several times real speed; rendering and inference take nearly all of the time.
 
@@ -151,29 +192,26 @@ def run_trial(
         emit: takes every event beside the tally.
         commit: for a log.
         recipe: for a log, JSON text.
+        calibration: by which alarms are raised and counted; they change nothing.
 
     Raises:
         InputError: for a trial that there is none of.
         Exception: whatever the machinery raised; a failed task is a result.
     """
-    setup, tally, began = trial.setup(), _Tally(), time.perf_counter()
-
-    def note(event: Event) -> None:
-        tally.note(event)
-        if emit is not None:
-            emit(event)
-
+    setup, tally, began = trial.setup(), _Tally(emit), time.perf_counter()
     simulation = Simulation(
-        setup, make_policy, latency_s=latency_s, execution_horizon=execution_horizon, outside_view=outside_view
+        setup,
+        make_policy,
+        latency_s=latency_s,
+        execution_horizon=execution_horizon,
+        outside_view=outside_view,
+        known=Known(calibration=calibration),  # no card: what is on it is measured by trying everything
     )
-    run = simulation.run(seed=trial.seed, emit=note, commit=commit, recipe=recipe)
+    run = simulation.run(seed=trial.seed, emit=tally.note, commit=commit, recipe=recipe)
     task, absent = task_named(setup.task), bool(missing(setup))
     refused = run.ended.outcome == "refused" and not tally.followed
     return TrialResult(
-        task=trial.task,
-        seed=trial.seed,
-        words=trial.words,
-        variation=trial.variation,
+        **asdict(trial),
         instruction=setup.spoken,
         outcome=run.ended.outcome,
         success=refused if absent else run.ended.outcome == "done",
@@ -182,9 +220,8 @@ def run_trial(
         taken=run.taken,
         duration_s=run.duration_s,
         wall_s=time.perf_counter() - began,
-        decisions=tally.decisions,
-        findings=dict(sorted(tally.findings.items())),
         reason=run.ended.reason,
         path_shift_mm=path_shift_mm(simulation.policy),
         stages=run.stages,
+        **tally.record(),
     )

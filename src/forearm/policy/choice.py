@@ -83,6 +83,13 @@ def about_policy(name: str) -> dict[str, object]:
     return {"model_digest": "", "recipe": None}
 
 
+def weights_folder(name: str) -> Path | None:
+    """Where the weights of the policy called `name` are, and what is known of them; None for one without any."""
+    if name == MODEL:
+        return SHIPPED
+    return Path(name) if _holds_weights(name) else None
+
+
 def tasks_for(name: str) -> tuple[Task, ...]:
     """What the policy called `name` can be asked to do: a model what it was taught, any other everything.
 
@@ -189,9 +196,8 @@ def _holds_weights(name: str) -> bool:
 
 def _words(name: str) -> Words | None:
     """What the policy of that name was taught to read; None for one that reads nothing."""
-    if name != MODEL and not _holds_weights(name):
-        return None
-    return read_words(SHIPPED if name == MODEL else Path(name))
+    folder = weights_folder(name)
+    return None if folder is None else read_words(folder)
 
 
 def _taught(words: Words, instructions: Iterable[str]) -> list[str]:

@@ -16,9 +16,11 @@ from forearm.data.labels import TRACE_TICKS
 from forearm.errors import ModelError
 from forearm.messages import ActionChunk, Decision, Observation, Plan, Request
 from forearm.model import checkpoint
+from forearm.model.attention import Cache
 from forearm.model.checkpoint import Checkpoint
 from forearm.model.depth_codes import code_metres
 from forearm.model.flow import sample
+from forearm.model.layout import POINT_QUERY, TOP
 from forearm.model.reasoner import Reading, Reasoner
 from forearm.policy.continuation import known_rows
 from forearm.policy.noise import noise_for
@@ -102,6 +104,7 @@ class ReasoningPolicy:
         cache = model.new_cache()
         with _timed(timings, "read"):
             reading = model.read(sight, cache)
+            features = seen_as(model, cache)
             codes, cells = reading.depth.argmax(-1), reading.points.argmax(-1)
             points = model.points(reading, cells)
             if edit.point is not None:
@@ -132,6 +135,7 @@ class ReasoningPolicy:
             latency_s=time.perf_counter() - started,
             model_digest=self.model_digest,
             timings_s=timings,
+            features=features,
         )
 
     def _plan(self, reading: Reading, codes: torch.Tensor, points: torch.Tensor, traces: torch.Tensor) -> Plan:
@@ -148,6 +152,16 @@ class ReasoningPolicy:
             trace_times_s=np.array(TRACE_TICKS) * PERIOD_S,
             confidence=float(chances.mean()),
         )
+
+
+def seen_as(model: Reasoner, cache: Cache) -> Floats:
+    """(F,) what the model has made of the observation once it was read: keys of the decoder's last layer.
+
+    The mean over the image's tokens beside the mean over the point queries: what is there, and what is asked of it.
+    """
+    keys, _ = cache.pairs()[-1]
+    pooled = [keys[0, model.layout.span(group)].mean(0) for group in (TOP, POINT_QUERY)]
+    return torch.cat(pooled).double().numpy()
 
 
 def _edited(edit: Edit, observation: Observation, values: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ set-point goes on from where it stands and the policy is asked anew.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from enum import Enum
 
@@ -58,12 +59,21 @@ class Override:
         chunks: told to brake then.
         emit: takes the events.
         desk: where edits of the trace go; None where the policy has no trace, and edits are not accepted.
+        question: what the operator is to be asked, for which the arms hold; empty while there is nothing.
     """
 
     def __init__(
-        self, *, operator: Operator, helm: Helm, chunks: ChunkBuffer, emit: Emit, desk: TraceDesk | None = None
+        self,
+        *,
+        operator: Operator,
+        helm: Helm,
+        chunks: ChunkBuffer,
+        emit: Emit,
+        desk: TraceDesk | None = None,
+        question: Callable[[], str] = str,
     ) -> None:
         self._operator, self._helm, self._chunks, self._emit, self._desk = operator, helm, chunks, emit, desk
+        self._question = question
         self._stance = _Stance.FREE
         self._told: Floats | None = None
         self._handed_back_ns: int | None = None
@@ -77,6 +87,9 @@ class Override:
         why = "" if act is None else f"{act.who}: {type(act).__name__}"
         if self._stance is _Stance.STEPPING and trigger is None:
             trigger = self._step(tick)
+        if self._stance is _Stance.FREE and mode is Mode.ENGAGED and not _stopped(tick) and (asked := self._question()):
+            trigger = self._take(_Stance.HELD, Trigger.HOLD)
+            return Order(concern=Concern(outcome=Outcome.HOLD, reason=asked), trigger=trigger, reason=asked)
         if self._stance is _Stance.FREE or _stopped(tick):
             return self._freed(tick, concern, trigger, why)
         if self._stance is _Stance.STEPPING and tick.dry:  # the decision is being made

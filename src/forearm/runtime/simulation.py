@@ -17,8 +17,11 @@ from forearm.cell.tasks import refuse_misunderstood, task_named
 from forearm.clock import NANOSECONDS, SimulatedClock
 from forearm.events import Emit, SessionEnded
 from forearm.policy.choice import MakePolicy
+from forearm.runtime.card import refuse_uncarded, within_card
 from forearm.runtime.chunks import EXECUTION_HORIZON
 from forearm.runtime.inference import SimulatedInference
+from forearm.runtime.known import NOTHING, Known
+from forearm.runtime.monitors.watch import Watch
 from forearm.runtime.operator import Operator, TraceDesk
 from forearm.runtime.recovery import Budget
 from forearm.runtime.session import Charge, Session
@@ -60,10 +63,12 @@ class Simulation:
         operator: who may act during the run; None for nobody.
         desk: where the operator's edits of the trace go; the policy must have been made with it.
         clock: the session's time; as fast as the machine allows by default.
+        known: what is known of the model's limits; what is of another model is not held against it.
 
     Raises:
         InstructionError: when what was said does not mean the setup's instruction.
         CheckpointError: when the policy's weights are missing or corrupt.
+        InstructionError: for a sentence that the model's card does not allow.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class Simulation:
         operator: Operator | None = None,
         desk: TraceDesk | None = None,
         clock: SimulatedClock | None = None,
+        known: Known = NOTHING,
     ) -> None:
         refuse_misunderstood(setup)
         self._clock = clock or SimulatedClock()
@@ -86,7 +92,9 @@ class Simulation:
         self._latency_s = latency_s + setup.pace.answer_s
         self._recovers, self._execution_horizon = recovers, execution_horizon
         self._operator, self._desk = operator, desk
+        self._known = known
         self.policy = make_policy(self._robot)
+        refuse_uncarded(known.card, self.policy.model_digest, setup.instruction)
 
     def run(
         self,
@@ -113,7 +121,7 @@ class Simulation:
         Raises:
             Exception: what was not raised on purpose, after the safe end.
         """
-        setup = self._robot.setup
+        setup, watch = self._robot.setup, Watch(emit, self._known)
         charge = Charge(
             instruction=setup.spoken, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
         )
@@ -126,22 +134,22 @@ class Simulation:
             steering=Steering.of(
                 Understanding(self._inference(gates.vetting)),
                 gates,
-                emit,
+                watch.emit,
                 horizon=self._execution_horizon,
                 budget=Budget() if self._recovers else None,
                 operator=self._operator,
                 desk=self._desk,
+                question=watch.question,
             ),
             goal=self._robot,
             clock=self._clock,
-            emit=emit,
+            emit=watch.emit,
             interrupted=interrupted,
             dropped=dropped,
             external_stop=external_stop,
         )
-        ended = session.run()
         return Simulated(
-            ended=ended,
+            ended=session.run(),  # first: the others say how it went
             duration_s=self._clock.now_ns() / NANOSECONDS,
             taken=self._robot.taken() or "",
             faults=self._robot.faults(),
@@ -158,7 +166,8 @@ class Simulation:
 
     def _inference(self, vetting: Vets) -> SimulatedInference:
         setup = self._robot.setup
+        carded = within_card(self._known.card, vetting, self.policy.model_digest, setup.instruction)
         drawn, most_s = np.random.default_rng((setup.seed, 8)), setup.pace.answer_jitter_s
         return SimulatedInference(
-            self.policy, vetting, latency_s=self._latency_s, jitter=lambda: drawn.uniform(0.0, most_s)
+            self.policy, carded, latency_s=self._latency_s, jitter=lambda: drawn.uniform(0.0, most_s)
         )

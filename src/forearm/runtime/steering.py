@@ -5,6 +5,7 @@ Invariant: whoever steers, their chunks go through one of the gates' vettings an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -51,6 +52,7 @@ class Steering:
         budget: Budget | None = None,
         operator: Operator | None = None,
         desk: TraceDesk | None = None,
+        question: Callable[[], str] = str,
     ) -> Self:
         """Steering in these gates.
 
@@ -62,6 +64,7 @@ class Steering:
             budget: how much the ladder may try; without one nothing is tried, and the pair stops as its table says.
             operator: who may act; None for nobody.
             desk: where the operator's edits of the trace go; None where the policy has no trace.
+            question: what the operator is to be asked, for which the arms hold; empty while there is nothing.
         """
         helm, chunks = Helm(thinking, gates.helm_vetting), ChunkBuffer(gates.limits, horizon=horizon)
         recovery = override = trail = None
@@ -71,5 +74,5 @@ class Steering:
             stale_s = STALE * min(gates.ages.images_s.values())
             recovery = Recovery(helm=helm, chunks=chunks, emit=emit, budget=budget, stale_s=stale_s)
         if operator is not None:
-            override = Override(operator=operator, helm=helm, chunks=chunks, emit=emit, desk=desk)
+            override = Override(operator=operator, helm=helm, chunks=chunks, emit=emit, desk=desk, question=question)
         return cls(helm=helm, chunks=chunks, recovery=recovery, override=override, trail=trail)

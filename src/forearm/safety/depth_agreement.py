@@ -45,8 +45,7 @@ def depth_agrees(
 def _compared(
     said: Float64[ndarray, "h w"], metres: Float64[ndarray, "H W"], camera: str, limits: Limits
 ) -> tuple[Finding, ...]:
-    near, middle, far = _measured(metres, said.shape, limits.depth_pixels)
-    gaps = np.maximum(np.maximum(near - said, said - far), 0.0)
+    middle, gaps = depth_gaps(said, metres, limits.depth_pixels)
     known = np.isfinite(gaps)
     share = float(known.mean())
     if not share >= limits.depth_compared:
@@ -69,6 +68,17 @@ def _compared(
     )
     measured = float(off.sum() / known.sum())
     return finding("depth", Outcome.HOLD, camera, measured, limits.depth_cells, "of the cells", text)
+
+
+def depth_gaps(
+    said: Float64[ndarray, "h w"], metres: Float64[ndarray, "H W"], pixels: float
+) -> tuple[Float64[ndarray, "h w"], Float64[ndarray, "h w"]]:
+    """What each cell's pixels measure in the middle, m, and how far outside their middle the cell was said to be, m.
+
+    NaN where fewer than the share `pixels` of a cell's pixels measured anything.
+    """
+    near, middle, far = _measured(metres, said.shape, pixels)
+    return middle, np.maximum(np.maximum(near - said, said - far), 0.0)
 
 
 def _measured(

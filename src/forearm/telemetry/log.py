@@ -22,10 +22,12 @@ from mcap.writer import MCAP0_MAGIC
 from forearm.clock import NANOSECONDS
 from forearm.errors import LogError
 from forearm.events import (
+    Alarmed,
     Commanded,
     Decided,
     Event,
     Judged,
+    LimitsStated,
     ModeChanged,
     Observed,
     OperatorActed,
@@ -62,6 +64,8 @@ class RunLog:
         stops: what was measured of every stop.
         recoveries: every beginning and end of a recovery, in order.
         operator_acts: everything a person did.
+        limits: what was known of the model's limits; None in a log that does not say.
+        alarms: every decision that was not what success looks like.
         images: each colour camera's captures, oldest first, still encoded.
         depths: each depth camera's captures, oldest first.
         end: how the run ended; None when it did not get to say so.
@@ -83,6 +87,8 @@ class RunLog:
     stops: tuple[Stopped, ...]
     recoveries: tuple[RecoveryBegan | RecoveryEnded, ...]
     operator_acts: tuple[OperatorActed, ...]
+    limits: LimitsStated | None
+    alarms: tuple[Alarmed, ...]
     images: Mapping[str, tuple[LoggedImage, ...]]
     depths: Mapping[str, tuple[DepthImage, ...]]
     end: SessionEnded | None
@@ -246,6 +252,8 @@ def read_run(path: Path) -> RunLog:
             sorted(events[RecoveryBegan] + events[RecoveryEnded], key=lambda event: (event.stamp_ns, event.attempt))
         ),
         operator_acts=tuple(events[OperatorActed]),
+        limits=events[LimitsStated][0] if events[LimitsStated] else None,
+        alarms=tuple(events[Alarmed]),
         images={camera: tuple(captures) for camera, captures in images.items()},
         depths={camera: tuple(captures) for camera, captures in depths.items()},
         end=events[SessionEnded][-1] if events[SessionEnded] else None,

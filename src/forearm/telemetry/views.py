@@ -18,10 +18,12 @@ from foxglove_schemas_protobuf.SceneUpdate_pb2 import SceneUpdate
 from google.protobuf.message import Message
 
 from forearm.events import (
+    Alarmed,
     Commanded,
     Decided,
     Event,
     Judged,
+    LimitsStated,
     ModeChanged,
     Observed,
     OperatorActed,
@@ -114,6 +116,11 @@ def _sentences(event: Event) -> Iterator[tuple[str, str, Outcome]]:
             yield "recovery", f"{event.condition}, {event.rung}: {how}. {event.proof}", Outcome.LIMIT
         case OperatorActed():
             yield "operator", f"{event.who}: {event.act}. {event.details}", Outcome.LIMIT
+        case LimitsStated():
+            yield "limits", f"monitors: {event.monitors}", Outcome.ALLOW if event.calibrated else Outcome.LIMIT
+            yield "limits", f"card: {event.card}", Outcome.ALLOW if event.carded else Outcome.LIMIT
+        case Alarmed():
+            yield "monitor", f"{event.monitor}: {event.text}", Outcome.LIMIT
         case SessionEnded():
             yield "session", f"{event.outcome}: {event.reason}", Outcome.ALLOW
         case Observed() | Decided() | Commanded():

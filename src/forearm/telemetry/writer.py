@@ -41,6 +41,8 @@ FLUSH_KINDS = frozenset(  # never lost once appended
         "recovery_began",
         "recovery_ended",
         "operator_acted",
+        "limits_stated",
+        "alarmed",
         "session_ended",
     }
 )

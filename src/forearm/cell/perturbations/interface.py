@@ -7,7 +7,7 @@ be compared between levels.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Protocol
@@ -45,12 +45,14 @@ class Perturbation:
     Attributes:
         name: as people write it.
         levels: what each level makes of a setup, from the least to the most where they are ordered.
+        amounts: how far each level goes, in the unit that its table states; empty where levels are kinds.
         held_out: levels that nothing may ever be trained on.
         applies: whether a scene has what is changed.
     """
 
     name: str
     levels: Mapping[str, Change]
+    amounts: Mapping[str, float] = field(default_factory=dict[str, float])
     held_out: frozenset[str] = frozenset()
     applies: Callable[[Setup], bool] = any_setup
 
@@ -59,5 +61,6 @@ def graded(
     name: str, vary: Vary, amounts: tuple[float, float, float], applies: Callable[[Setup], bool] = any_setup
 ) -> Perturbation:
     """A perturbation whose levels are `SEVERITIES`, one amount each."""
-    levels = {level: partial(vary, amount=amount) for level, amount in zip(SEVERITIES, amounts, strict=True)}
-    return Perturbation(name=name, levels=MappingProxyType(levels), applies=applies)
+    by_level: Mapping[str, float] = MappingProxyType(dict(zip(SEVERITIES, amounts, strict=True)))
+    levels = {level: partial(vary, amount=amount) for level, amount in by_level.items()}
+    return Perturbation(name=name, levels=MappingProxyType(levels), amounts=by_level, applies=applies)

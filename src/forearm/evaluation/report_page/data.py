@@ -33,6 +33,10 @@ def page_data(log: RunLog) -> Json:
             {"time": round(log.seconds(change.stamp_ns), 4), "before": change.before, "after": change.after}
             for change in log.mode_changes
         ],
+        "alarms": [
+            {"time": round(log.seconds(alarm.stamp_ns), 4), "monitor": alarm.monitor, "inARow": alarm.in_a_row}
+            for alarm in log.alarms
+        ],
         "verdicts": [
             {
                 "time": round(log.seconds(verdict.stamp_ns), 4),

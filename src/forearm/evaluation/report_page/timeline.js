@@ -1,10 +1,11 @@
-// Modes, chunks and verdicts over time, on one axis.
+// Modes, chunks, verdicts and alarms over time, on one axis.
 
 const LANES = [
   { name: "mode", at: 10, tall: 16 },
   { name: "chunks", at: 40, tall: 42 },
   { name: "vetting", at: 96, tall: 16 },
   { name: "guard", at: 120, tall: 16 },
+  { name: "alarms", at: 144, tall: 16 },
 ];
 const GUTTER = 66; // px, names of the lanes
 
@@ -30,14 +31,18 @@ function drawLanes(time) {
     if (verdict.gate === "vetting") context.fillRect(x(verdict.time) - 2, lane.at + 2, 4, lane.tall - 4);
     else context.fillRect(x(verdict.time) - 0.75, lane.at + 2, 1.5, lane.tall - 4);
   }
+  for (const alarm of run.alarms) {
+    context.fillStyle = colour(alarm.inARow < 3 ? OUTCOMES.LIMIT : OUTCOMES.HOLD);
+    context.fillRect(x(alarm.time) - 2, LANES[4].at + 2, 4, LANES[4].tall - 4);
+  }
   context.fillStyle = colour("--muted");
   for (const tick of ticksBetween(0, run.duration, width / 110)) {
     context.textAlign = tick === 0 ? "left" : "center";
-    context.fillText(`${tick} s`, x(tick), 156);
-    context.fillRect(x(tick) - 0.5, 142, 1, 5);
+    context.fillText(`${tick} s`, x(tick), 180);
+    context.fillRect(x(tick) - 0.5, 166, 1, 5);
   }
   context.fillStyle = colour("--ink");
-  context.fillRect(x(time) - 0.75, 2, 1.5, 140);
+  context.fillRect(x(time) - 0.75, 2, 1.5, 164);
 }
 
 function drawModes(context, x) {

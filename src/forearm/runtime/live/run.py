@@ -20,7 +20,9 @@ from forearm.clock import RealClock
 from forearm.events import Emit, Event, SessionEnded
 from forearm.policy.choice import MakePolicy
 from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.runtime.card import refuse_uncarded, within_card
 from forearm.runtime.inference import ThreadedInference
+from forearm.runtime.known import NOTHING, Known
 from forearm.runtime.live.board import Board, Part, Phase
 from forearm.runtime.live.inference import RemotePolicy, run_inference
 from forearm.runtime.live.parts import Parts
@@ -29,6 +31,7 @@ from forearm.runtime.live.recording import RemoteLog, run_recorder
 from forearm.runtime.live.robot import RemoteRobot
 from forearm.runtime.live.station import run_station
 from forearm.runtime.live.watchdog import Silence
+from forearm.runtime.monitors.watch import Watch
 from forearm.runtime.operator import Operator
 from forearm.runtime.patience import Patience
 from forearm.runtime.recovery import Budget
@@ -60,11 +63,13 @@ class Live:
         faults: what is to go wrong in the cell on purpose.
         recovers: whether the ladder is climbed when something goes wrong; else the pair is stopped as its table says.
         operator: who may act during the run; None for nobody.
+        known: what is known of the model's limits; what is of another model is not held against it.
 
     Raises:
         InstructionError: when what was said does not mean the setup's instruction.
         LogError: on entering, when the folder has a log already.
         CheckpointError: on entering, when the policy's weights are missing or corrupt.
+        InstructionError: on entering, for a sentence that the model's card does not allow.
         RobotError: on entering, when a part does not start.
     """
 
@@ -81,9 +86,11 @@ class Live:
         faults: Sequence[Fault] = (),
         recovers: bool = True,
         operator: Operator | None = None,
+        known: Known = NOTHING,
     ) -> None:
         refuse_misunderstood(setup)
         self._faults, self._recovers, self._operator = tuple(faults), recovers, operator
+        self._known = known
         self._ages, self._silence, self._patience = ages, silence or Silence(), patience or Patience()
         self._setup, self._make_policy, self._folder, self._outside_view = setup, make_policy, folder, outside_view
         self._clock = RealClock()
@@ -131,12 +138,14 @@ class Live:
             ages=self._ages,
             model_digest=self.policy.model_digest,
         )
-        thinking = Understanding(ThreadedInference(self.policy, gates.vetting, self._clock, abandon_after_s=ABANDON_S))
+        carded = within_card(self._known.card, gates.vetting, self.policy.model_digest, setup.instruction)
+        thinking = Understanding(ThreadedInference(self.policy, carded, self._clock, abandon_after_s=ABANDON_S))
 
         def both(event: Event) -> None:
             recorder.emit(event)
             emit(event)
 
+        watch = Watch(both, self._known)
         session = Session(
             charge=Charge(
                 instruction=setup.spoken, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
@@ -145,11 +154,16 @@ class Live:
             policy=self.policy,
             gates=gates,
             steering=Steering.of(
-                thinking, gates, both, budget=Budget() if self._recovers else None, operator=self._operator
+                thinking,
+                gates,
+                watch.emit,
+                budget=Budget() if self._recovers else None,
+                operator=self._operator,
+                question=watch.question,
             ),
             goal=self._robot,
             clock=self._clock,
-            emit=both,
+            emit=watch.emit,
             patience=self._patience,
             interrupted=lambda: self._robot.held() or interrupted(),
             dropped=lambda: recorder.dropped,
@@ -175,6 +189,7 @@ class Live:
         )
         thoughts = parts.start(Part.INFERENCE, run_inference, self._make_policy, self._setup, self._patience)
         self.policy = RemotePolicy(parts.hear(Part.INFERENCE, thoughts), thoughts)
+        refuse_uncarded(self._known.card, self.policy.model_digest, self._setup.instruction)
         parts.await_beat(Part.STATION)
         parts.await_beat(Part.WATCHDOG)
 

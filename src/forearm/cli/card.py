@@ -1,0 +1,39 @@
+"""`forearm card`: a model's operating limits, from what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def card(
+    results: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FILE")],
+    out: Path,
+    rate: float = 0.8,
+) -> int:
+    """Makes a model's operating-limit card from result files of `forearm eval`, one of them of the clean scenes.
+
+    For each task and each condition it says the worst severity up to which the lower end of the success rate's 95 %
+    interval stays at or above RATE; what was not measured is listed as that. Writes OUT and, for people, OUT's name
+    with .md. As limits.json beside the weights it is held at run time: what it does not allow is refused. Prints both.
+
+      forearm card --results clean.json --results perturbed.json --results latency.json --out card.json
+      forearm card --results all.json --rate 0.9 --out runs/nano/limits.json
+
+    Args:
+        results: a file that `forearm eval --json` wrote; may be given several times, all of one model.
+        out: the card, a .json.
+        rate: success rate that the limits are made for.
+    """
+    from forearm.cli.terminal import say
+    from forearm.evaluation.card import card_of, in_markdown, write_card
+    from forearm.evaluation.comparison import read_results
+
+    document = card_of([read_results(file) for file in results], rate)
+    page = out.with_suffix(".md")
+    write_card(out, document)
+    page.write_text(in_markdown(document), encoding="utf-8")
+    say(f"{out}\n{page}")
+    return 0

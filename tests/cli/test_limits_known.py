@@ -1,0 +1,115 @@
+"""What lies beside the weights counts: a calibration raises alarms, a card refuses, and what is missing is said."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from forearm.model.description import SHIPPED, read_json
+from forearm.runtime.monitors.calibration import Calibration, Usual, cameras_digest
+from forearm.runtime.monitors.calibration_file import read_calibration, write_calibration
+from forearm.telemetry.log import read_run
+
+DIGEST = str(read_json(SHIPPED / "config.json")["sha256"])
+SENTENCE = "lift the tray with both arms"
+
+
+def forearm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "forearm", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """The shipped model with nothing known of it."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", "recipe.json"):
+        shutil.copy(SHIPPED / name, folder)
+    return folder
+
+
+def nervous(model_digest: str) -> Calibration:
+    """One that calls every other chunk suspicious."""
+    return Calibration(
+        model_digest=model_digest, cameras=cameras_digest(), commit="", budget=0.05, episodes=40, tasks=("lift",),
+        usual={"chunk": Usual(middle=0.0, spread=1e-6)}, threshold=1.0, familiar=None,
+    )  # fmt: skip
+
+
+def card(**tasks: str) -> str:
+    """A card with these tasks, each with why it is refused."""
+    listed = {
+        name: {"instructions": [SENTENCE] if name == "lift" else [name], "refusal": refusal, "latency_s": None}
+        for name, refusal in tasks.items()
+    }
+    return json.dumps(
+        {"format": "forearm.card.v1", "model_digest": DIGEST, "rate": 0.8, "light": None, "tasks": listed}
+    )
+
+
+@pytest.mark.slow
+def test_alarms_of_a_calibrated_model_are_told_logged_and_reported_and_change_nothing(weights: Path) -> None:
+    plain, watched = weights.parent / "plain", weights.parent / "watched"
+    said = forearm("run", SENTENCE, "--seed", "5", "--policy", str(weights), "--out", str(plain))
+    assert "monitors not calibrated for this model" in said.stderr
+    assert "card     none: nothing is known" in said.stderr
+    write_calibration(weights / "calibration.json", nervous(DIGEST))
+    told = forearm("run", SENTENCE, "--seed", "5", "--policy", str(weights), "--out", str(watched))
+    assert "monitors calibrated on 40 successful runs of lift" in told.stderr
+    assert "monitor chunk: The new chunk is" in told.stderr
+    before, after = (read_run(folder / "run.mcap") for folder in (plain, watched))
+    assert before.alarms == ()
+    assert after.alarms
+    assert after.commands.tolist() == before.commands.tolist()
+    assert after.alarms[0].text in (watched / "report.html").read_text()
+    assert "No alarm could be raised: not calibrated for this model." in (plain / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_the_calibration_of_another_model_is_said_and_raises_no_alarm(weights: Path) -> None:
+    write_calibration(weights / "calibration.json", nervous("0" * 64))
+    folder = weights.parent / "run"
+    said = forearm("run", SENTENCE, "--seed", "5", "--policy", str(weights), "--out", str(folder))
+    assert "not calibrated for this model: the calibration is of model 000000000000" in said.stderr
+    assert read_run(folder / "run.mcap").alarms == ()
+
+
+@pytest.mark.slow
+def test_what_the_card_does_not_allow_is_refused_before_anything_moves(weights: Path) -> None:
+    (weights / "limits.json").write_text(card(lift="the card has lift at 2 of 20"))
+    out = ("--policy", str(weights), "--out", str(weights.parent / "run"))
+    poor, unknown = (forearm("run", sentence, *out) for sentence in (SENTENCE, "put the red block in the box"))
+    assert (poor.returncode, unknown.returncode) == (2, 2)
+    assert "the card has lift at 2 of 20" in poor.stderr
+    assert "operating limits: got 'put the red block in the box'" in unknown.stderr
+    assert not (weights.parent / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_calibration_is_made_of_runs_that_went_well_and_found_beside_the_weights(weights: Path) -> None:
+    arguments = ("--policy", str(weights), "--task", "lift", "--budget", "0.5", "--workers", "2")
+    few = forearm("calibrate", *arguments, "--seeds", "5:7")
+    assert few.returncode == 2
+    assert "at least 4 for a budget of 0.5" in few.stderr
+    done = forearm("calibrate", *arguments, "--seeds", "5:13")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(weights / "calibration.json")
+    made = read_calibration(weights / "calibration.json")
+    assert made is not None
+    assert (made.model_digest, made.tasks) == (DIGEST, ("lift",))
+    assert {"depth", "trace", "chunk", "progress", "features"} == set(made.usual)
+    assert sorted(path.name for path in weights.iterdir()) == [
+        "calibration.json", "config.json", "model.safetensors", "recipe.json",
+    ]  # fmt: skip
+
+
+def test_a_policy_without_weights_cannot_be_calibrated(tmp_path: Path) -> None:
+    ended = forearm("calibrate", "--policy", "hold", "--out", str(tmp_path / "calibration.json"))
+    assert ended.returncode == 2
+    assert "a model is needed" in ended.stderr
