@@ -52,14 +52,14 @@ def test_what_is_not_seen_in_three_looks_is_refused_before_any_motion(nothing: F
     assert bench.modes() == []  # never engaged
 
 
-def test_every_look_is_in_the_log_with_the_reason_and_at_newer_images() -> None:
+def test_looks_are_in_the_log_with_the_reason_and_each_is_at_newer_images() -> None:
     bench, policy = session(NOWHERE)
     bench.session.run()
     judged = [event for event in bench.events if event.kind == "judged" and event.gate == "vetting"]
     decided = [event for event in bench.events if event.kind == "decided"]
-    assert [event.outcome for event in judged] == [Outcome.HOLD] * (LOOKS - 1)
+    assert {event.outcome for event in judged} == {Outcome.HOLD}
     assert {event.findings[-1].check for event in judged} == {"instruction"}
-    assert len(decided) == LOOKS - 1
+    assert len(decided) == len(judged) > 0
     captured = [min(image.stamp_ns for image in each.observation.images.values()) for each in policy.requests]
     asked = [each.observation.stamp_ns for each in policy.requests]
     assert all(before < after for before, after in zip(asked, captured[1:], strict=False))
