@@ -1,8 +1,8 @@
 """A live run as a process of its own: `live_run.py FOLDER STRETCH`, of the demonstrator, for a few seconds.
 
-`live_run.py FOLDER STRETCH FAULT` is one of the model, with that fault in the cell and twice the task's time. Everything
-that ages may be STRETCH times older: 1 on a machine that keeps time. Says "moving" when the arms do, and at the end how
-it went.
+`live_run.py FOLDER STRETCH FAULT` is one of a policy that turns an arm to and fro, with that fault in the cell, for
+longer. Everything that ages may be STRETCH times older: 1 on a machine that keeps time. Says "moving" when the arms do,
+and at the end how it went.
 """
 
 import sys
@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from forearm.cell.faults import drawn
+from forearm.cell.simulator import CellRobot
 from forearm.cell.tasks import task_named
 from forearm.events import Event
+from forearm.messages import ActionChunk, Decision, Request
 from forearm.policy.choice import policy_named
+from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.interruption import Interruption
 from forearm.runtime.live.run import Live
 from forearm.runtime.live.watchdog import Silence
@@ -22,12 +25,34 @@ from forearm.runtime.patience import Patience
 from forearm.safety.freshness import AGES
 
 MOVING_RAD_S = 0.3
-SECONDS = 6.0  # the clean run's length; faults come earlier
+SECONDS = 6.0  # the clean run's length; what is done to it comes earlier
+LONGER = 2.5  # times, a run with a fault: it lasts up to 4 s and begins within 2
 
 
 def say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+class Sways:
+    """Turns the left arm's base to and fro about where it began; looks at nothing but the joints."""
+
+    name, model_digest = "sways", ""
+
+    def __init__(self, robot: CellRobot) -> None:
+        self._middle = float(robot.setup.start[0])
+
+    def reset(self, *, seed: int) -> None: ...
+
+    def decide(self, request: Request) -> Decision:
+        seen = request.observation
+        rows = np.tile(seen.positions, (16, 1))
+        rows[:, 0] = self._middle + 0.3 * np.sin(2.0 * (seen.stamp_ns / 1e9 + 0.1 * np.arange(1, 17)))
+        rows[:, BIMANUAL_YAM.grippers] = 1.0
+        chunk = ActionChunk(stamp_ns=seen.stamp_ns, period_s=0.1, positions=rows)
+        return Decision(
+            sequence=seen.sequence, epoch=seen.epoch, plan=None, chunk=chunk, latency_s=0.0, model_digest=""
+        )
 
 
 class Teller:
@@ -47,10 +72,10 @@ def live(folder: Path, stretch: float, fault: str) -> Live:
     silence = Silence(**{part: seconds * stretch for part, seconds in asdict(Silence()).items()})
     patience = Patience(patience_s=2.0 * stretch, warm_up_s=10.0 * stretch)
     setup = task_named("put-in-box").sample(0)
-    limit_s = 2.0 * setup.time_limit_s if fault else SECONDS * max(1.0, stretch / 4.0)
+    limit_s = LONGER * SECONDS if fault else SECONDS
     return Live(
-        replace(setup, time_limit_s=limit_s),
-        policy_named("model" if fault else "demonstrator"),
+        replace(setup, time_limit_s=limit_s * max(1.0, stretch / 4.0)),
+        Sways if fault else policy_named("demonstrator"),
         folder,
         ages=ages,
         silence=silence,
