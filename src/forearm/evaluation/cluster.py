@@ -100,10 +100,10 @@ def _cluster(address: str | None) -> Generator[Any]:
 
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError) as error:
+    except Exception as error:  # Ray has no type of its own for a cluster that does not answer, or not in time
         raise InputError(
-            f"Ray cluster {address or os.environ.get('RAY_ADDRESS', '')}: got {error}, needed is one that answers; "
-            "start it, or name another"
+            f"Ray cluster {address or os.environ.get('RAY_ADDRESS', '')}: got {error} Needed is one that "
+            "answers; start it, name another, or begin when this machine is less busy"
         ) from error
     try:
         yield ray
