@@ -22,7 +22,7 @@ from forearm.robot.embodiment import BIMANUAL_YAM, Camera
 from forearm.runtime.monitors.signals import FEATURES, NAMES
 
 USUAL, HIGH = 0.5, 0.9  # quantiles of the runs' greatest values: what is usual, and what a high one is
-LEAST_SPREAD = 1e-6  # of the usual value: signals that never vary are not blown up to infinity
+LEAST_SPREAD = 0.1  # of the usual value: a signal that hardly varied in a few runs must not drown the others
 AXES = 32  # directions in which features may vary each in its own way; few runs do not tell more of them apart
 LEAST_DEVIATION = 0.01  # of the average one: what never varied is not known to the last bit
 ROUNDING = 1e-9  # of a count: 20 times 0.05 is one
@@ -159,7 +159,6 @@ def calibrated(
     refuse_too_few(len(episodes), budget)
     learned, judged = episodes[0::2], episodes[1::2]
     rank = ceil((len(judged) + 1) * (1.0 - budget) - ROUNDING)
-    features = [row for episode in learned for row in episode.features]
     draft = Calibration(
         model_digest=model_digest,
         cameras=cameras,
@@ -169,11 +168,14 @@ def calibrated(
         tasks=tasks,
         usual={},
         threshold=np.inf,
-        familiar=Familiar.of(np.array(features)) if features and len(features[0]) else None,
+        familiar=_familiar(learned),
     )
-    # Features that taught what is familiar look a little too familiar. That weighs the signals against each other; the
-    # threshold comes from the other half, so the budget holds all the same.
-    greatest = [greatest_values(draft, episode) for episode in learned]
+    # Features that taught what is familiar look far too familiar: what is usual comes from episodes that did not.
+    greatest = [
+        greatest_values(replace(draft, familiar=_familiar(learned[1 - half :: 2])), episode)
+        for half in (0, 1)
+        for episode in learned[half::2]
+    ]
     usual = {name: _usual([each[name] for each in greatest if name in each]) for name in NAMES}
     known = replace(draft, usual={name: each for name, each in usual.items() if each is not None})
     threshold = sorted(greatest_score(known, each) for each in judged)[rank - 1]
@@ -224,11 +226,17 @@ def cameras_digest(cameras: Iterable[Camera] = BIMANUAL_YAM.cameras) -> str:
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
 
+def _familiar(episodes: Sequence[Episode]) -> Familiar | None:
+    """What is familiar from these; None where the model has no features."""
+    features = [row for episode in episodes for row in episode.features]
+    return Familiar.of(np.array(features)) if len(features) > 1 and len(features[0]) else None
+
+
 def _usual(greatest: Sequence[float]) -> Usual | None:
     if not greatest:
         return None
     middle, high = (float(value) for value in np.quantile(greatest, [USUAL, HIGH]))
-    return Usual(middle=middle, spread=max(high - middle, LEAST_SPREAD * max(1.0, abs(middle))))
+    return Usual(middle=middle, spread=max(high - middle, LEAST_SPREAD * abs(middle), 1e-9))
 
 
 def _rounded(values: Floats) -> list[float]:
