@@ -55,7 +55,7 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
     }
 )
-OTHER = ("cell", "sku", "phrasing", "absent")  # perturbations whose levels are kinds, not severities
+OTHER = ("cell", "sku", "phrasing", "absent", "another-task")  # perturbations whose levels are kinds, not severities
 LANGUAGE = "language"  # the other object's word in the sentence, `--words swap`
 Results = tuple[Mapping[str, Any], Sequence[TrialResult]]
 Json = dict[str, Any]
