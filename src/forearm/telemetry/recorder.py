@@ -21,23 +21,8 @@ CAPACITY = 2048  # events; about 10 s of a 100 Hz loop with two events a tick
 IDLE_FLUSH_S = 0.25  # a loop that stalls still has its last events on disk before somebody kills it
 STALL_S = 30.0  # without one more event written, closing gives up; those still waiting then are counted as lost
 
-# The share of the queue up to which an event is taken: what matters most still finds room when the rest is refused.
-_SHARES: Mapping[str, float] = MappingProxyType(
-    {
-        "observed": 0.6,
-        "commanded": 0.6,
-        "decided": 0.8,
-        "judged": 1.0,
-        "mode_changed": 1.0,
-        "stopped_motion": 1.0,
-        "recovery_began": 1.0,
-        "recovery_ended": 1.0,
-        "operator_acted": 1.0,
-        "session_started": 1.0,
-        "self_tested": 1.0,
-        "session_ended": 1.0,
-    }
-)
+# The share of the queue up to which the most frequent events are taken: all the others still find room then.
+_SHARES: Mapping[str, float] = MappingProxyType({"observed": 0.6, "commanded": 0.6, "decided": 0.8})
 _IMAGE_SHARE = 0.3
 IMAGES = "images"  # the name under which observations recorded without their captures are counted
 
@@ -181,7 +166,7 @@ class Recorder:
     def emit(self, event: Event) -> None:
         """Hands `event` over, or counts it as dropped. Never blocks, never raises; 20 µs to wake the writer."""
         taken = self._drain.queue.qsize() / self._capacity
-        if taken >= _SHARES[event.kind] or self._drain.closing:
+        if taken >= _SHARES.get(event.kind, 1.0) or self._drain.closing:
             self._drop(event.kind)
             return
         if taken >= _IMAGE_SHARE and isinstance(event, Observed) and event.observation.images:
