@@ -47,7 +47,7 @@ class Sways:
     def decide(self, request: Request) -> Decision:
         seen = request.observation
         rows = np.tile(seen.positions, (16, 1))
-        rows[:, 0] = self._middle + 0.3 * np.sin(2.0 * (seen.stamp_ns / 1e9 + 0.1 * np.arange(1, 17)))
+        rows[:, 0] = self._middle + 0.4 * np.sin(0.8 * (seen.stamp_ns / 1e9 + 0.1 * np.arange(1, 17)))
         rows[:, BIMANUAL_YAM.grippers] = 1.0
         chunk = ActionChunk(stamp_ns=seen.stamp_ns, period_s=0.1, positions=rows)
         return Decision(
