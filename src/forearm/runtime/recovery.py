@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
@@ -204,7 +203,7 @@ class Recovery:
                 arm=found.arm,
                 rung=rung.value,
                 attempt=number + 1,
-                evidence=MappingProxyType(dict(found.evidence)),
+                evidence=dict(found.evidence),  # an event goes to other processes, which takes a plain mapping
                 reason=found.text,
             )
         )
