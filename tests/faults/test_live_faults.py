@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -121,20 +122,27 @@ class Run:
         assert 0 < after_ms <= allowed_ms + 2.0 * pause_ms
 
 
+@contextmanager
+def begun(folder: Path, factor: float) -> Iterator[Run]:
+    """A run of which nothing is left behind."""
+    made = Run(folder, factor)
+    try:
+        yield made
+    finally:
+        made.pauses.over.set()
+        for pid in made.left():
+            os.kill(pid, signal.SIGKILL)
+        made.process.communicate()
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
     shared, factor = set(Path("/dev/shm").iterdir()), stretch()
     for attempt in range(3):
-        begun = Run(tmp_path / f"run{attempt}", factor)
-        try:
-            if begun.is_moving():
-                yield begun
+        with begun(tmp_path / f"run{attempt}", factor) as made:
+            if made.is_moving():
+                yield made
                 break
-        finally:
-            begun.pauses.over.set()
-            for pid in begun.left():
-                os.kill(pid, signal.SIGKILL)
-            begun.process.communicate()
         factor = max(BUSY, 2.0 * factor)
     else:
         pytest.fail("three runs in a row were held before anything was done to them")
@@ -220,8 +228,15 @@ def test_a_run_that_is_asked_to_end_does_so_without_a_trip(sent: signal.Signals,
     assert log.end is not None
 
 
-def test_a_run_in_which_nothing_fails_ends_without_a_trip(run: Run) -> None:
-    assert "The task" in run.end()
+def test_a_run_in_which_nothing_fails_ends_without_a_trip(tmp_path: Path) -> None:
+    factor = stretch()
+    for attempt in range(3):  # a machine that pauses has a run held, as it must: only what it is given then is longer
+        with begun(tmp_path / f"run{attempt}", factor) as run:
+            said = run.end()
+            if not run.station():
+                break
+        factor = max(BUSY, 2.0 * factor)
+    assert "The task" in said
     assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"]
     assert not run.station()
     assert read_run(run.folder / "run.mcap").complete
