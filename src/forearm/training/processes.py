@@ -47,7 +47,9 @@ def joined() -> Generator[Processes]:
     if count > 1:
         dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
-        yield Processes(count=count, rank=rank, device=device)
+        processes = Processes(count=count, rank=rank, device=device)
+        yield processes
+        processes.wait()  # one that leaves while others still write has them aborted
     finally:
         if count > 1:
             dist.destroy_process_group()
