@@ -8,8 +8,9 @@ from safetensors.torch import load_file, save_file
 
 from forearm.errors import CheckpointError
 from forearm.model import checkpoint
-from forearm.model.reasoner import Reasoner, ReasonerConfig
+from forearm.model.reasoner import Reasoner
 from forearm.model.sight import Scales
+from forearm.model.sizes import NANO
 from forearm.model.words import Words
 
 
@@ -17,7 +18,7 @@ from forearm.model.words import Words
 def folder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     words = Words.taught_by(("lift the tray",), ("lift",))
-    config = ReasonerConfig(vocabulary=3, places=words.places, subtasks=1)
+    config = NANO.config(vocabulary=3, places=words.places, subtasks=1)
     rng = np.random.default_rng(0)
     positions = rng.normal(size=(20, 14)).astype(np.float32)
     scales = Scales.of(positions, rng.normal(size=(20, 16, 14)).astype(np.float32))

@@ -2,14 +2,15 @@ import pytest
 import torch
 
 from forearm.model.flow import sample
-from forearm.model.reasoner import Reasoner, ReasonerConfig, Sight
+from forearm.model.reasoner import Reasoner, Sight
+from forearm.model.sizes import NANO
 from forearm.model.stem import token_order
 
 
 @pytest.fixture(scope="module")
 def model() -> Reasoner:
     torch.manual_seed(0)
-    made = Reasoner(ReasonerConfig(vocabulary=9, places=6, subtasks=4))
+    made = Reasoner(NANO.config(vocabulary=9, places=6, subtasks=4))
     made.initialise(torch.Generator().manual_seed(0))
     for parameter in made.expert.parameters():  # zero at first: every branch must count here
         torch.nn.init.normal_(parameter, std=0.1)

@@ -7,8 +7,9 @@ from forearm.cell.simulator import CellRobot
 from forearm.cell.tasks import task_named
 from forearm.clock import NANOSECONDS, SimulatedClock
 from forearm.messages import ActionChunk, Floats, Observation, Request, VettedChunk
+from forearm.policy.acting import PERIOD_S
 from forearm.policy.continuation import continuation, rows_at
-from forearm.policy.reasoning import PERIOD_S, ReasoningPolicy
+from forearm.policy.reasoning import ReasoningPolicy
 
 SHIFT = 3  # rows, between the observation of one chunk and that of the next
 JOINTS = 14

@@ -13,7 +13,7 @@ from forearm.evaluation.trial import Trial, TrialResult
 from forearm.model import checkpoint
 from forearm.model.act import ACT
 from forearm.model.reactive import Reactive
-from forearm.model.reasoner import ReasonerConfig
+from forearm.model.sizes import NANO
 from forearm.model.words import Words
 from forearm.training.batch import Lessons
 from forearm.training.loop import METRICS
@@ -25,7 +25,7 @@ RECIPE = {"step": 7, "device": "a chip", "recipe": {"name": "untaught"}}
 def folders(lessons: Lessons, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A flow policy and an Action Chunking Transformer that can be asked to lift."""
     words = Words.taught_by(task_named("lift").instructions(), ("lift it",))
-    config = ReasonerConfig(vocabulary=len(words.vocabulary), places=words.places, subtasks=1)
+    config = NANO.config(vocabulary=len(words.vocabulary), places=words.places, subtasks=1)
     folders = tmp_path_factory.mktemp("flow"), tmp_path_factory.mktemp("act")
     for kind, folder in zip((Reactive, ACT), folders, strict=True):
         torch.manual_seed(0)

@@ -111,12 +111,12 @@ def _finetune(
     provenance: Mapping[str, object],
 ) -> None:
     from forearm.cli.terminal import PEOPLE
-    from forearm.model.description import SHIPPED, shipped
+    from forearm.model.description import SHIPPED
     from forearm.training.finetune import finetune, recipe_for, tuning_named
 
     _refuse_mapping(mapping, data)
     tuning = tuning_named(tune)
-    parent = SHIPPED if start == "model" else shipped().get(start) or Path(start)
+    parent = SHIPPED if start == "model" else Path(start)
     recipe = recipe_for(tuning, steps=steps, batch=batch)
     made = finetune(parent, data, out, tuning, recipe, provenance=provenance)
     if made.new_words:

@@ -10,13 +10,7 @@ from forearm.errors import CheckpointError
 from forearm.model.words import Words
 
 CONFIG = "config.json"
-WEIGHTS = Path(__file__).parent.parent / "weights"  # what comes with the package
-SHIPPED = WEIGHTS / "nano"  # what is used unless another is named
-
-
-def shipped() -> dict[str, Path]:
-    """The folders of the weights that come with the package, by name."""
-    return {folder.name: folder for folder in sorted(WEIGHTS.iterdir()) if (folder / CONFIG).is_file()}
+SHIPPED = Path(__file__).parent.parent / "weights" / "nano"  # comes with the package
 
 
 def read_words(folder: Path) -> Words:

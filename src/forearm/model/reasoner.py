@@ -49,28 +49,9 @@ DEPTH_ROWS = 2  # rows of the depth map to a token
 LENGTH_M = 0.25  # m, the unit of positions inside the network: about the reach of one motion
 
 
-def _decoder() -> TextConfig:
-    return TextConfig(
-        width=128,
-        layers=4,
-        heads=4,
-        kv_heads=4,
-        head_dim=32,
-        hidden=256,
-        rope_theta=None,  # every token carries a learned place of its own
-        initializer_range=0.06,
-    )
-
-
-def _expert() -> ExpertConfig:
-    return ExpertConfig(
-        width=128, layers=4, heads=4, hidden=256, context_width=128, action_dim=14, horizon=16, time_channels=64
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonerConfig:
-    """Sizes of the small reasoner.
+    """What a small reasoner is; `sizes.Sizes` makes those of ours.
 
     Attributes:
         decoder, expert, flow: as in the released model, smaller.
@@ -83,12 +64,12 @@ class ReasonerConfig:
         waypoints: of a trace.
     """
 
-    decoder: TextConfig = field(default_factory=_decoder)
-    expert: ExpertConfig = field(default_factory=_expert)
+    decoder: TextConfig
+    expert: ExpertConfig
     flow: FlowConfig = field(default_factory=lambda: FlowConfig(steps=8))
     top_side: int = 120
     wrist_side: int = 72
-    cell_channels: int = 128
+    cell_channels: int
     vocabulary: int
     places: int
     subtasks: int

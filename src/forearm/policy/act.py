@@ -9,11 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from forearm.errors import ModelError
-from forearm.messages import ActionChunk, Decision, Request
+from forearm.messages import Decision, Request
 from forearm.model.act import ACT, LATENT
 from forearm.model.checkpoint import Checkpoint
-from forearm.policy.reasoning import PERIOD_S
+from forearm.policy.acting import chunk_of
 from forearm.policy.seeing import see
 
 
@@ -40,17 +39,12 @@ class ACTPolicy:
         observation, scales = request.observation, self._checkpoint.scales
         started = time.perf_counter()
         sight, positions, _ = see(observation, self._checkpoint.words, scales)
-        actions = self._checkpoint.model.chunk(sight, style_for(request, self._seed)).numpy()
-        chunk = scales.decode(actions, positions)[0].astype(np.float64)
-        if not np.isfinite(chunk).all():
-            raise ModelError(
-                "action chunk: got values that are not finite; the weights are damaged, install them again"
-            )
+        actions = self._checkpoint.model.chunk(sight, style_for(request, self._seed))
         return Decision(
             sequence=observation.sequence,
             epoch=observation.epoch,
             plan=None,
-            chunk=ActionChunk(stamp_ns=observation.stamp_ns, period_s=PERIOD_S, positions=chunk),
+            chunk=chunk_of(actions, observation, positions, scales),
             latency_s=time.perf_counter() - started,
             model_digest=self.model_digest,
         )

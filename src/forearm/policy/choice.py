@@ -16,7 +16,7 @@ from forearm.cell.tasks import TASKS, scene, taught_phrasings
 from forearm.cell.tasks.absence import missing
 from forearm.cell.tasks.interface import Task, canonical
 from forearm.errors import InputError, InstructionError, listing, unknown
-from forearm.model.description import SHIPPED, read_words, shipped
+from forearm.model.description import SHIPPED, read_words
 from forearm.model.words import Words
 from forearm.policy.baselines import Demonstrator, Hold, Refuse, Replay
 from forearm.policy.interface import Policy
@@ -37,16 +37,16 @@ MODEL = "model"  # the weights that come with the package
 
 
 def policy_named(name: str, *, intervene: MakeIntervention | None = None) -> MakePolicy:
-    """What makes the policy called `name`: "model", "demonstrator", "hold", a folder of weights or of a run to replay.
+    """What makes the policy called `name`: "model", "demonstrator", "hold", a checkpoint's folder, a run's to replay.
 
     Args:
-        name: as a person writes it; weights that come with the package go by their own name.
+        name: as a person writes it.
         intervene: changes the model's plan between reasoning and acting; only models have one.
 
     Raises:
         InputError: for any other name, or an intervention on a policy that does not reason.
     """
-    folder = _place(name)
+    folder = Path(name).absolute()  # a worker elsewhere has another current one
     if name == MODEL:
         return partial(reasoning, folder=None, intervene=intervene)
     if (folder / FILE_NAME).is_file():
@@ -60,7 +60,7 @@ def policy_named(name: str, *, intervene: MakeIntervention | None = None) -> Mak
     elif name == "hold":
         made = hold
     else:
-        allowed = [MODEL, *shipped(), "demonstrator", "hold", "a checkpoint's folder", "a run's folder"]
+        allowed = [MODEL, "demonstrator", "hold", "a checkpoint's folder", "a run's folder"]
         raise InputError(unknown("policy", name, allowed))
     if intervene is not None:
         raise InputError(f"intervention: got policy {name!r}, only a model has a plan to change; leave one of them out")
@@ -77,7 +77,7 @@ def about_policy(name: str) -> dict[str, object]:
     if checkpoint is not None:
         return {"model_digest": checkpoint.digest, "recipe": dict(checkpoint.recipe)}
     if _holds_weights(name):
-        folder = _place(name)
+        folder = Path(name).absolute()
         other = _act(folder) if _acting(folder) is act else _reactive(folder)
         return {"model_digest": other.digest, "recipe": dict(other.recipe)}
     return {"model_digest": "", "recipe": None}
@@ -87,7 +87,7 @@ def weights_folder(name: str) -> Path | None:
     """Where the weights of the policy called `name` are, and what is known of them; None for one without any."""
     if name == MODEL:
         return SHIPPED
-    return _place(name) if _holds_weights(name) else None
+    return Path(name) if _holds_weights(name) else None
 
 
 def tasks_for(name: str) -> tuple[Task, ...]:
@@ -130,7 +130,7 @@ def checkpoint_named(name: str) -> Checkpoint[Reasoner] | None:
     """
     if name == MODEL:
         return _checkpoint(None)
-    return None if not _holds_weights(name) or _acting(_place(name)) else _checkpoint(_place(name))
+    return None if not _holds_weights(name) or _acting(Path(name)) else _checkpoint(Path(name).absolute())
 
 
 def reasoning(robot: CellRobot, *, folder: Path | None, intervene: MakeIntervention | None) -> Policy:
@@ -189,13 +189,8 @@ def replay(robot: CellRobot, *, log: Path) -> Policy:
     return Replay([decided.decision for decided in read_run(log).decisions])
 
 
-def _place(name: str) -> Path:
-    """The folder that a policy's name means: weights that come with the package, or a path from here."""
-    return shipped().get(name) or Path(name).absolute()  # absolute: a worker elsewhere has another current folder
-
-
 def _holds_weights(name: str) -> bool:
-    folder = _place(name)
+    folder = Path(name)
     return folder.is_dir() and not (folder / FILE_NAME).is_file()
 
 

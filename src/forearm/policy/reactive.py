@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 import torch
 
-from forearm.errors import ModelError
-from forearm.messages import ActionChunk, Decision, Request
+from forearm.messages import Decision, Request
 from forearm.model.checkpoint import Checkpoint
 from forearm.model.flow import sample
 from forearm.model.reactive import Reactive
+from forearm.policy.acting import PERIOD_S, chunk_of
 from forearm.policy.continuation import known_rows
 from forearm.policy.noise import noise_for
-from forearm.policy.reasoning import PERIOD_S
 from forearm.policy.seeing import see
 
 
@@ -43,17 +41,12 @@ class ReactivePolicy:
         sight, positions, _ = see(observation, self._checkpoint.words, scales)
         noise = noise_for(request, self._seed, model.config.expert)
         known = known_rows(request, scales, positions, period_s=PERIOD_S)
-        actions = sample(model.expert, model.context(sight), noise, model.config.flow.steps, known=known).numpy()
-        chunk = scales.decode(actions, positions)[0].astype(np.float64)
-        if not np.isfinite(chunk).all():
-            raise ModelError(
-                "action chunk: got values that are not finite; the weights are damaged, install them again"
-            )
+        actions = sample(model.expert, model.context(sight), noise, model.config.flow.steps, known=known)
         return Decision(
             sequence=observation.sequence,
             epoch=observation.epoch,
             plan=None,
-            chunk=ActionChunk(stamp_ns=observation.stamp_ns, period_s=PERIOD_S, positions=chunk),
+            chunk=chunk_of(actions, observation, positions, scales),
             latency_s=time.perf_counter() - started,
             model_digest=self.model_digest,
         )

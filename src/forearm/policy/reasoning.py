@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from forearm.data.labels import TRACE_TICKS
-from forearm.errors import ModelError
-from forearm.messages import ActionChunk, Decision, Observation, Plan, Request
+from forearm.messages import Decision, Observation, Plan, Request
 from forearm.model import checkpoint
 from forearm.model.attention import Cache
 from forearm.model.checkpoint import Checkpoint
@@ -22,11 +21,11 @@ from forearm.model.depth_codes import code_metres
 from forearm.model.flow import sample
 from forearm.model.layout import POINT_QUERY, TOP
 from forearm.model.reasoner import Reading, Reasoner
+from forearm.policy.acting import PERIOD_S, chunk_of
 from forearm.policy.continuation import known_rows
 from forearm.policy.noise import noise_for
 from forearm.policy.seeing import see
 
-PERIOD_S = 0.1  # s, between rows of a chunk: what the demonstrations were recorded at
 Floats = NDArray[np.float64]
 Edit = Callable[[Observation, Floats], Floats]
 
@@ -121,17 +120,12 @@ class ReasoningPolicy:
         with _timed(timings, "flow"):
             noise = noise_for(request, self._seed, model.config.expert)
             known = known_rows(request, self._checkpoint.scales, positions, period_s=PERIOD_S)
-            actions = sample(model.expert, context, noise, self._steps, known=known).numpy()
-        chunk = self._checkpoint.scales.decode(actions, positions)[0].astype(np.float64)
-        if not np.isfinite(chunk).all():
-            raise ModelError(
-                "action chunk: got values that are not finite; the weights are damaged, install them again"
-            )
+            actions = sample(model.expert, context, noise, self._steps, known=known)
         return Decision(
             sequence=observation.sequence,
             epoch=observation.epoch,
             plan=self._plan(reading, codes, points, traces),
-            chunk=ActionChunk(stamp_ns=observation.stamp_ns, period_s=PERIOD_S, positions=chunk),
+            chunk=chunk_of(actions, observation, positions, self._checkpoint.scales),
             latency_s=time.perf_counter() - started,
             model_digest=self.model_digest,
             timings_s=timings,

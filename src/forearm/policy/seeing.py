@@ -20,7 +20,7 @@ def see(observation: Observation, words: Words, scales: Scales) -> tuple[Sight, 
 
     Raises:
         InputError: when a camera's image is missing.
-        InstructionError: when the instruction is none that was taught.
+        InstructionError: when the instruction has a word that was not taught, or too many.
     """
     missing = set(VIEWS) - set(observation.images)
     if missing:

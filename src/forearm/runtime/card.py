@@ -19,6 +19,7 @@ from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.safety.checks import finding
 from forearm.safety.gates import Vets
 from forearm.safety.limits import TICK_S
+from forearm.sentence import words_of
 
 FORMAT = "forearm.card.v1"
 FILE_NAME = "limits.json"  # beside the weights
@@ -65,8 +66,9 @@ class Card:
         Raises:
             InstructionError: when the card does not have it, or says that it is not good enough.
         """
-        known = {_plain(sentence): task for task in self.tasks.values() for sentence in task.instructions}
-        found = known.get(_plain(instruction))
+        words = words_of(instruction)
+        known = (task for task in self.tasks.values() for each in task.instructions if words_of(each) == words)
+        found = next(known, None)
         if found is None:
             allowed = [name for name, task in self.tasks.items() if not task.refusal]
             raise InstructionError(
@@ -193,8 +195,3 @@ def read_card(path: Path) -> Card | None:
         raise CheckpointError(
             f"{path}: got {type(error).__name__}: {error}, needed is a {FORMAT}; make it again or delete it"
         ) from error
-
-
-def _plain(sentence: str) -> str:
-    """As sentences are compared: lower case, single spaces, no final stop."""
-    return " ".join(sentence.lower().split()).rstrip(".!").rstrip()
