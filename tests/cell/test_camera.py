@@ -95,6 +95,7 @@ def test_the_sky_has_no_depth() -> None:
     assert np.isnan(seen.metres[0]).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_a_mirrored_scene_renders_as_the_mirrored_image(task) -> None:
     setup = task.sample(7, odd_start=True)

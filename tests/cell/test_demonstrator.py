@@ -13,6 +13,7 @@ EACH = [  # the longest take seconds to play
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", EACH)
 def test_a_noisy_demonstration_succeeds_and_its_arrays_agree(task) -> None:
     setup = task.sample(100_001)

@@ -220,6 +220,7 @@ def test_a_worn_gripper_opens_as_far_as_it_says_and_closes() -> None:
     assert physics.positions[BIMANUAL_YAM.grippers] == pytest.approx([0.0, 0.0], abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_clutter_stands_still_and_clear_of_what_the_task_needs(task) -> None:
     for seed in range(3):

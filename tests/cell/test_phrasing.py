@@ -84,6 +84,7 @@ def test_capitals_spaces_and_punctuation_do_not_matter(
     assert sentence in find_task(spoken).instructions()
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # the first sentence looked up has the table of all of them made
 @given(st.sampled_from(SAID), st.integers(0, 13))
 def test_a_sentence_with_a_word_left_out_is_another_phrasing_or_is_refused(case: tuple[str, str], place: int) -> None:

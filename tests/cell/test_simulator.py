@@ -75,6 +75,7 @@ def test_connecting_again_starts_the_same_scene_afresh() -> None:
     assert observed_bytes(again) == first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", EACH)
 def test_following_the_script_through_the_robot_succeeds_and_says_what_was_taken(task) -> None:
     setup = task.sample(4)

@@ -86,6 +86,7 @@ def test_scenes_repeat_by_seed_start_within_limits_and_begin_unsolved(task: Task
         assert not any(physics.touching(placement.name) for placement in setup.placements)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_no_scene_stands_in_the_way_of_the_proof_that_its_gates_work(task: Task) -> None:
     at_ready = good_command(1, NANOSECONDS).observation

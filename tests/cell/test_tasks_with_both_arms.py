@@ -69,8 +69,9 @@ def with_sides_swapped(phrase: str) -> str:
     return re.sub("left|right", lambda found: OTHER[found[0]], phrase)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", NEW, ids=lambda task: task.name)
-@pytest.mark.parametrize("seed", [3, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [3, 4])
 def test_the_demonstrator_does_it_and_moves_both_arms(task: Task, seed: int) -> None:
     performance = Performance(task.sample(seed), seed=seed, speed=1.0, noise_amplitude=0.0)
     rows = np.stack([tick.target for tick in performance.ticks()])
@@ -79,6 +80,7 @@ def test_the_demonstrator_does_it_and_moves_both_arms(task: Task, seed: int) -> 
     assert (grips >= 1.0 - 1e-6).all()  # each hand closed at least once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", NEW, ids=lambda task: task.name)
 def test_no_sentence_names_a_side_and_a_mirrored_scene_is_done_by_the_mirrored_motion(task: Task) -> None:
     setup = task.sample(2)
@@ -165,6 +167,7 @@ def test_everything_must_be_in_the_box() -> None:
         assert task.progress(setup, but_one) == pytest.approx(0.72)
 
 
+@pytest.mark.slow
 def test_arms_take_turns_over_the_box_and_never_are_over_it_together() -> None:
     setup = PutEverythingInBox().sample(3)
     performance = Performance(setup, seed=3, speed=1.0, noise_amplitude=0.0)

@@ -6,6 +6,7 @@ Invariant: on every way out the arms stand before their station ends, and no pro
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,7 @@ from forearm.telemetry.writer import FILE_NAME
 
 WATCHDOG_FILE, STATION_FILE = "watchdog.jsonl", "station.jsonl"
 ABANDON_S = 1.0  # s, for a decision under way when the session ends; the arms hold by then
+HAND_OVER_S = 0.0005  # s that a thread may keep the interpreter from the tick; CPython's own 5 ms are half a tick
 
 
 class Live:
@@ -206,10 +208,16 @@ class Live:
 
 @contextmanager
 def without_long_pauses() -> Generator[None]:
-    """In here, garbage collection passes over what was there before: going through all of that takes three ticks."""
+    """In here, the tick waits for no other thread's turn and for no collection of garbage that was there before.
+
+    Vetting a chunk and pickling pictures for the log are such turns; going through all objects takes three ticks.
+    """
+    turn_s = sys.getswitchinterval()
     gc.collect()
     gc.freeze()
+    sys.setswitchinterval(HAND_OVER_S)
     try:
         yield
     finally:
+        sys.setswitchinterval(turn_s)
         gc.unfreeze()
