@@ -197,6 +197,7 @@ def test_a_perturbed_evaluation_compares_with_clean_scenes_and_one_trial_of_it_i
         (("--task", "lift", "--variation", "glare"), "name another suite"),
         (("--compare", "no.json", "none.json"), "result file no.json"),
         (("--rerun", "no.json", "--trial", "2"), "result file no.json"),
+        (("--rerun", "no.json", "--html", "no.html"), "name that with --out"),
         (("--task", "lift", "--seeds", "5"), "FIRST:END"),
         (("--task", "lfit", "--seeds", "5:6"), "did you mean 'lift'"),
         (("--task", "lift", "--task", "stack", "--seeds", "5:6"), "allowed are put-in-box, hand-over or lift"),

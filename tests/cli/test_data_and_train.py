@@ -39,6 +39,16 @@ def test_a_survey_is_printed_and_an_import_needs_a_mapping(
     assert f"forearm data import {folder} --mapping {mapping}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("option", "value"), [("--steps", "0"), ("--batch", "0"), ("--steps", "-5")])
+def test_no_steps_at_all_are_not_the_usual_number_of_steps(
+    option: str, value: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert ended("train", "--data", str(tmp_path / "data"), "--out", str(out), option, value) == Exit.BAD_INPUT
+    assert f"{option.removeprefix('--')}: got {value}, allowed is ≥ 1" in capsys.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.slow
 def test_an_imported_dataset_teaches_the_shipped_model_new_words(
     theirs: tuple[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path

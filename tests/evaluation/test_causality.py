@@ -7,7 +7,7 @@ import pytest
 from forearm.evaluation.interventions import INTERVENTIONS
 from forearm.evaluation.suite import TaskSummary, run_suite, summarize
 from forearm.evaluation.trace_response import SHIFT_M, probe_named
-from forearm.evaluation.trial import Trial
+from forearm.evaluation.trial import Trial, Words, run_trial
 from forearm.policy.choice import MakePolicy, policy_named
 
 pytestmark = pytest.mark.slow
@@ -16,9 +16,12 @@ SEEDS = range(7000, 7008)
 MOST = 7  # of eight: these weights choose rightly in 60 of 60 trials
 
 
-def outcome(make_policy: MakePolicy, seeds: range = SEEDS, words: str = "asked") -> TaskSummary:
-    trials = [Trial(task="put-in-box", seed=seed, words=words) for seed in seeds]  # pyright: ignore[reportArgumentType]
-    return summarize(run_suite(trials, make_policy, workers=1))["put-in-box"]
+def outcome(make_policy: MakePolicy, seeds: range = SEEDS, words: Words = "asked") -> TaskSummary:
+    trials, run = (
+        [Trial(task="put-in-box", seed=seed, words=words) for seed in seeds],
+        partial(run_trial, intervened=True),
+    )
+    return summarize(run_suite(trials, make_policy, workers=1, run=run))["put-in-box"]
 
 
 def intervened(name: str) -> MakePolicy:
@@ -27,6 +30,14 @@ def intervened(name: str) -> MakePolicy:
 
 def test_the_colour_word_decides_which_block_is_taken() -> None:
     assert outcome(policy_named("model"), words="swap").took_asked >= MOST
+
+
+def test_without_an_intervention_a_plan_that_points_at_the_other_block_is_not_followed() -> None:
+    trial = Trial(task="put-in-box", seed=SEEDS[0])
+    result = run_trial(trial, intervened("point"))
+    assert result.outcome == "refused"
+    assert "no plan named a place that is" in result.reason
+    assert not result.taken
 
 
 def test_a_point_that_is_only_stated_is_not_followed() -> None:

@@ -8,7 +8,7 @@ from runtime_stubs import HOME, LIMITS, Bench, ObedientRobot, Wave
 
 from forearm.clock import SimulatedClock
 from forearm.errors import InstructionError
-from forearm.messages import Decision, Floats, Observation, Outcome, Plan, Request, VettedChunk
+from forearm.messages import Decision, Floats, Image, Observation, Outcome, Plan, Request, VettedChunk
 from forearm.robot.kinematics import tool_poses
 from forearm.runtime.inference import Answer, SimulatedInference, think
 from forearm.runtime.understanding import LOOKS, Understanding
@@ -76,6 +76,50 @@ def test_a_policy_without_plans_is_followed() -> None:
     policy = Wave()
     bench = Bench(policy, inference=Understanding(SimulatedInference(policy, Vetting(LIMITS))))
     assert bench.session.run().outcome == "done"
+
+
+class Flags(ObedientRobot):
+    """Sees a grey table, what is red on its left and what is blue on its right, and is asked for the red."""
+
+    def read(self) -> Observation:
+        seen = super().read()
+        pixels = np.full((40, 40, 3), 180, dtype=np.uint8)
+        pixels[16:25, 6:15], pixels[16:25, 26:35] = (200, 40, 30), (35, 75, 195)
+        pixels[0, 0] = seen.stamp_ns // 100_000_000 % 251  # never the picture before it
+        image = Image(stamp_ns=seen.images["top"].stamp_ns, pixels=pixels)
+        return replace(seen, images={**seen.images, "top": image}, instruction="wave the red flag")
+
+
+RED: Floats = np.array([[np.nan, np.nan], [0.25, 0.5]])
+BLUE: Floats = np.array([[0.75, 0.5], [np.nan, np.nan]])
+BOTH: Floats = np.array([[0.75, 0.5], [0.25, 0.5]])
+TABLE: Floats = np.array([[0.5, 0.9], [np.nan, np.nan]])
+
+
+def among_flags(*points: Floats, goes_by_colour: bool = True) -> Bench:
+    policy = Wave(lambda number, decision: pointing(decision, points[min(number, len(points)) - 1]))
+    thinking = SimulatedInference(policy, Vetting(LIMITS))
+    return Bench(policy, robot=Flags, inference=Understanding(thinking, goes_by_colour=goes_by_colour))
+
+
+@pytest.mark.parametrize("elsewhere", [BLUE, TABLE])
+def test_a_plan_that_points_at_what_was_not_said_is_refused_before_any_motion(elsewhere: Floats) -> None:
+    bench = among_flags(elsewhere)
+    ended = bench.session.run()
+    assert ended.outcome == "refused"
+    assert "no plan named a place that is red" in ended.reason
+    np.testing.assert_array_equal(bench.robot.positions, HOME)
+
+
+@pytest.mark.parametrize("points", [(RED,), (BOTH,), (BLUE, RED, BLUE)])
+def test_a_plan_that_points_at_what_was_said_is_followed_and_may_point_elsewhere_later(
+    points: tuple[Floats, ...],
+) -> None:
+    assert among_flags(*points).session.run().outcome == "done"
+
+
+def test_a_test_may_point_elsewhere_on_purpose() -> None:
+    assert among_flags(BLUE, goes_by_colour=False).session.run().outcome == "done"
 
 
 class Answers:

@@ -108,6 +108,10 @@ def evaluate(
     if review.compare is not None:
         return compared(*review.compare, html)
     if review.rerun is not None:
+        if html is not None:
+            raise InputError(
+                f"html: got {html} with --rerun, whose report goes into its own folder; name that with --out"
+            )
         return run_again(review.rerun, review.trial, review.folder)
     if json_file is None:
         raise InputError("evaluation: got no file for the result, one is needed; add --json FILE")
@@ -135,7 +139,7 @@ def _tried(
     trials = planned(suite, tasks, range(first, end), scenes.words, scenes.variation)
     make_policy, about = subject(policy, intervene)
     about |= {"seeds": [first, end], "tasks_asked": tasks, "words": scenes.words}
-    run, monitors = _monitored(policy, about["model_digest"])
+    run, monitors = _monitored(policy, about["model_digest"], intervened=intervene is not None)
     about |= {"suite": suite.name, "only": scenes.variation, "monitors": monitors}
     journal = Journal(path.with_suffix(".unfinished.jsonl"), about)
     missing, began = len(trials) - len(journal.results), time.perf_counter()
@@ -146,7 +150,7 @@ def _tried(
     journal.discard()
 
 
-def _monitored(policy: str, model_digest: str) -> tuple[RunTrial, str]:
+def _monitored(policy: str, model_digest: str, *, intervened: bool) -> tuple[RunTrial, str]:
     """Runs a trial and counts what the policy's monitors say, where they are calibrated; and whether they are."""
     from forearm.cli.terminal import PEOPLE
     from forearm.evaluation.subject import calibration_of
@@ -155,7 +159,7 @@ def _monitored(policy: str, model_digest: str) -> tuple[RunTrial, str]:
 
     calibration, monitors = applying(calibration_of(policy), model_digest)
     PEOPLE.print(f"monitors {monitors}", highlight=False, soft_wrap=True)
-    return partial(run_trial, calibration=calibration), monitors
+    return partial(run_trial, calibration=calibration, intervened=intervened), monitors
 
 
 def _conclude(path: Path, about: dict[str, Any], results: Sequence[TrialResult]) -> None:

@@ -53,6 +53,7 @@ def rerun(file: Path, number: int, folder: Path) -> Rerun:
             commit=about["commit"],
             recipe=json.dumps(recipe),
             calibration=calibration_of(heading["policy"]),
+            intervened=heading["intervene"] is not None,
         )
     write_report(folder)
     return Rerun(

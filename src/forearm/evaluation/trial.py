@@ -180,6 +180,7 @@ def run_trial(
     commit: str = "",
     recipe: str = "{}",
     calibration: Calibration | None = None,
+    intervened: bool = False,
 ) -> TrialResult:
     """Runs it, at several times real speed; rendering and inference take nearly all of the time.
 
@@ -193,6 +194,7 @@ def run_trial(
         commit: for a log.
         recipe: for a log, JSON text.
         calibration: by which alarms are raised and counted; they change nothing.
+        intervened: whether the policy's plan is changed on purpose.
 
     Raises:
         InputError: for a trial that there is none of.
@@ -206,6 +208,7 @@ def run_trial(
         execution_horizon=execution_horizon,
         outside_view=outside_view,
         known=Known(calibration=calibration),  # no card: what is on it is measured by trying everything
+        intervened=intervened,
     )
     run = simulation.run(seed=trial.seed, emit=tally.note, commit=commit, recipe=recipe)
     task, absent = task_named(setup.task), bool(missing(setup))

@@ -64,6 +64,7 @@ class Simulation:
         desk: where the operator's edits of the trace go; the policy must have been made with it.
         clock: the session's time; as fast as the machine allows by default.
         known: what is known of the model's limits; what is of another model is not held against it.
+        intervened: whether a test changes the plan on purpose: where it points need not be what was said.
 
     Raises:
         InstructionError: when what was said does not mean the setup's instruction.
@@ -85,6 +86,7 @@ class Simulation:
         desk: TraceDesk | None = None,
         clock: SimulatedClock | None = None,
         known: Known = NOTHING,
+        intervened: bool = False,
     ) -> None:
         refuse_misunderstood(setup)
         self._clock = clock or SimulatedClock()
@@ -92,7 +94,7 @@ class Simulation:
         self._latency_s = latency_s + setup.pace.answer_s
         self._recovers, self._execution_horizon = recovers, execution_horizon
         self._operator, self._desk = operator, desk
-        self._known = known
+        self._known, self._intervened = known, intervened
         self.policy = make_policy(self._robot)
         refuse_uncarded(known.card, self.policy.model_digest, setup.instruction)
 
@@ -132,7 +134,7 @@ class Simulation:
             policy=self.policy,
             gates=gates,
             steering=Steering.of(
-                Understanding(self._inference(gates.vetting)),
+                Understanding(self._inference(gates.vetting), goes_by_colour=not self._intervened),
                 gates,
                 watch.emit,
                 horizon=self._execution_horizon,
