@@ -5,10 +5,7 @@ Invariant: on every way out the arms stand before their station ends, and no pro
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +25,7 @@ from forearm.runtime.live.board import Board, Part, Phase
 from forearm.runtime.live.inference import RemotePolicy, run_inference
 from forearm.runtime.live.parts import Parts
 from forearm.runtime.live.pictures import Frame, Pictures
+from forearm.runtime.live.punctual import punctual
 from forearm.runtime.live.recording import RemoteLog, run_recorder
 from forearm.runtime.live.robot import RemoteRobot
 from forearm.runtime.live.station import run_station
@@ -48,7 +46,6 @@ from forearm.telemetry.writer import FILE_NAME
 
 WATCHDOG_FILE, STATION_FILE = "watchdog.jsonl", "station.jsonl"
 ABANDON_S = 1.0  # s, for a decision under way when the session ends; the arms hold by then
-HAND_OVER_S = 0.0005  # s that a thread may keep the interpreter from the tick; CPython's own 5 ms are half a tick
 
 
 class Live:
@@ -170,7 +167,7 @@ class Live:
             interrupted=lambda: self._robot.held() or interrupted(),
             dropped=lambda: recorder.dropped,
         )
-        with without_long_pauses():
+        with punctual():
             return session.run()
 
     def _start(self) -> None:
@@ -204,20 +201,3 @@ class Live:
         self._parts.end()
         self._board.close()
         self._pictures.close()
-
-
-@contextmanager
-def without_long_pauses() -> Generator[None]:
-    """In here, the tick waits for no other thread's turn and for no collection of garbage that was there before.
-
-    Vetting a chunk and pickling pictures for the log are such turns; going through all objects takes three ticks.
-    """
-    turn_s = sys.getswitchinterval()
-    gc.collect()
-    gc.freeze()
-    sys.setswitchinterval(HAND_OVER_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(turn_s)
-        gc.unfreeze()
