@@ -84,6 +84,10 @@ def test_capitals_spaces_and_punctuation_do_not_matter(
     assert sentence in find_task(spoken).instructions()
 
 
+def test_either_spelling_of_colour_is_understood() -> None:
+    assert understood("Sort the blocks by color.") == "sort the blocks by colour"
+
+
 @pytest.mark.slow
 @settings(deadline=None)  # the first sentence looked up has the table of all of them made
 @given(st.sampled_from(SAID), st.integers(0, 13))
