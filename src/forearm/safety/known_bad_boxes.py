@@ -55,8 +55,6 @@ def lowered(workspace: Workspace, name: str, arm: int) -> tuple[Floats, Floats] 
         return with_tool_at(READY, arm, np.array([*middle, height]))
 
     above, below = high[2] + OVER_M, low[2]
-    if apart(thing, at(above)) < CLEAR_M or apart(thing, at(below)) >= NEAR_M[0]:
-        return None
     for _ in range(HALVINGS):
         height = (above + below) / 2.0
         if apart(thing, at(height)) > sum(NEAR_M) / 2.0:
