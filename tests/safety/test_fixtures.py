@@ -10,7 +10,7 @@ from forearm.messages import Outcome, Verdict
 from forearm.robot.kinematics import tool_poses, with_tool_at
 from forearm.safety.guard import Guard
 from forearm.safety.known_bad import READY
-from forearm.safety.known_bad_boxes import apart
+from forearm.safety.known_bad_boxes import apart, lowered
 from forearm.safety.limits import TICK_S, Limits
 from forearm.safety.surroundings import Surroundings
 from forearm.safety.workspace import Held, Workspace
@@ -125,6 +125,16 @@ def test_of_two_things_that_come_too_near_the_nearer_one_is_named() -> None:
 def test_a_box_as_far_as_the_sky_costs_no_objection() -> None:
     sky = Workspace(fixtures=(Box(name="sky", centre=(0.0, 0.0, 5.0), half=(9.0, 9.0, 0.1)),))
     assert Ride(OVER, sky).glide(ON).outcome is Outcome.ALLOW
+
+
+def test_a_small_thing_that_one_hand_alone_comes_near_to_is_not_missed() -> None:
+    """At arm's length everything else of the arms is farther from it than the spheres round their parts reach."""
+    pin = Box(name="pin", centre=(0.55, -0.35, 0.03), half=(0.02, 0.02, 0.03))
+    away = replace(pin, name="away", centre=(0.55, -0.35, -0.5))  # under the table
+    clear, near = lowered(Workspace(fixtures=(pin,)), "pin", 0) or (np.zeros(14), np.zeros(14))
+    for fixtures in ((pin,), (away, pin), (pin, away)):
+        verdict = Ride(clear, Workspace(fixtures=fixtures)).glide(near)
+        assert [subject for _, subject in checks(verdict)] == ["left fingers and pin"]
 
 
 def test_speeds_are_taken_for_one_tick() -> None:

@@ -78,5 +78,5 @@ def _free(poses: Floats) -> bool:
     """Whether joints (N, J) are in their range, and the arms clear of each other, themselves and the table."""
     bodies = Bodies.at(poses)
     spare = np.stack([bodies.clearance(_EVERY, np.full(len(_EVERY), row)) for row in range(len(poses))])
-    in_range = (poses >= BIMANUAL_YAM.lower).all() and (poses <= BIMANUAL_YAM.upper).all()
+    in_range = (np.clip(poses, BIMANUAL_YAM.lower, BIMANUAL_YAM.upper) == poses).all()
     return bool(in_range and (spare > _FREE_M).all())
