@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fnmatch
 import gc
-import importlib
 import json
 import os
 import resource
@@ -19,6 +18,7 @@ import sys
 import time
 import warnings
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import mutmut.__main__ as mutmut
@@ -68,6 +68,7 @@ class Loop:
         """Watches what every test touches, then tries the changes."""
         warnings.simplefilter("error")  # as in pyproject.toml
         config().track_dependencies = False
+        self._session = session
         self._items = {item.nodeid: item for item in session.items}
         for name in self._items:
             self._watch(name)
@@ -104,20 +105,27 @@ class Loop:
         if (child := os.fork()) == 0:
             set_mutant_under_test("stats")
             state()._stats.clear()
-            self._import_again(list(self._items))
+            self._forget_imports()
+            self._session.perform_collect()
             os.write(write, json.dumps(sorted(state()._stats)).encode())
             os._exit(0)
         os.waitpid(child, 0)
         return set(json.loads(os.read(read, 1 << 16)))
 
-    def _import_again(self, tests: list[str]) -> None:
-        names = {name: self._items[name].module.__name__ for name in tests}
-        package = next(iter(names.values())).split(".")[0]
+    def _forget_imports(self) -> None:
+        package = next(iter(self._items.values())).module.__name__.split(".")[0]
         for name in list(sys.modules):
             if name.startswith("forearm.safety") or name.split(".")[0] == package:
                 del sys.modules[name]
+
+    def _imported_again(self, tests: list[str]) -> Iterator[pytest.Item]:
+        """Those tests, whose files are collected anew as their turn comes: their parameters are of the classes then."""
+        self._forget_imports()
+        again: dict[str, pytest.Item] = {}
         for name in tests:
-            self._items[name].obj = getattr(importlib.import_module(names[name]), self._items[name].originalname)
+            if name not in again:
+                again |= {item.nodeid: item for item in self._session.perform_collect([name.split("::")[0]])}
+            yield again[name]
 
     def _order(self, change: str) -> list[str]:
         """The tests that can notice it, the likely and the quick ones first."""
@@ -153,9 +161,9 @@ class Loop:
         os.dup2(nowhere, 2)
         set_mutant_under_test(change)
         try:
-            if function_of(change) in self._imported:
-                self._import_again(order)
-            killer = next((name for name in order if not passes(self._items[name])), "")
+            again = function_of(change) in self._imported
+            items = self._imported_again(order) if again else (self._items[name] for name in order)
+            killer = next((item.nodeid for item in items if not passes(item)), "")
         except BaseException:  # whatever it is, it was noticed
             os._exit(KILLED)
         os.write(write, killer.encode())

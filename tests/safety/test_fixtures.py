@@ -7,10 +7,12 @@ import pytest
 
 from forearm.geometry import Box
 from forearm.messages import Outcome, Verdict
-from forearm.robot.kinematics import tool_poses
+from forearm.robot.kinematics import tool_poses, with_tool_at
 from forearm.safety.guard import Guard
-from forearm.safety.known_bad_boxes import lowered
+from forearm.safety.known_bad import READY
+from forearm.safety.known_bad_boxes import apart, lowered
 from forearm.safety.limits import TICK_S, Limits
+from forearm.safety.surroundings import Surroundings
 from forearm.safety.workspace import Held, Workspace
 
 from .scenes import NOW_NS, TICK_NS, asked, seen
@@ -18,8 +20,9 @@ from .scenes import NOW_NS, TICK_NS, asked, seen
 LIMITS = Limits.of()
 POST = Box(name="post", centre=(0.3, -0.2, 0.06), half=(0.03, 0.05, 0.06), yaw=0.3)
 STANDS = Workspace(fixtures=(POST,))
-OVER, ON = lowered(STANDS, "post", 0) or (np.zeros(14), np.zeros(14))  # 16 mm and 1 mm from it
-FAR = OVER + (OVER - ON)  # and 31 mm, about
+# The left hand over it, its fingers 1, 14 and 27 mm from it.
+ON, OVER = (with_tool_at(READY, 0, np.array([0.3, -0.2, height])) for height in (0.13583, 0.15083))
+FAR = OVER + (OVER - ON)
 
 
 class Ride:
@@ -56,7 +59,8 @@ def checks(verdict: Verdict) -> list[tuple[str, str]]:
 
 
 def test_the_poses_of_this_file_are_where_they_should_be() -> None:
-    assert tool_poses(OVER)[0][0] - tool_poses(ON)[0][0] == pytest.approx((0, 0, 0.015), abs=1e-3)
+    post = Surroundings(STANDS, LIMITS)
+    assert [apart(post, pose) for pose in (ON, OVER, FAR)] == pytest.approx([0.001, 0.0136, 0.0267], abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["fixture", "keep-out zone"])
@@ -121,6 +125,16 @@ def test_of_two_things_that_come_too_near_the_nearer_one_is_named() -> None:
 def test_a_box_as_far_as_the_sky_costs_no_objection() -> None:
     sky = Workspace(fixtures=(Box(name="sky", centre=(0.0, 0.0, 5.0), half=(9.0, 9.0, 0.1)),))
     assert Ride(OVER, sky).glide(ON).outcome is Outcome.ALLOW
+
+
+def test_a_small_thing_that_one_hand_alone_comes_near_to_is_not_missed() -> None:
+    """At arm's length everything else of the arms is farther from it than the spheres round their parts reach."""
+    pin = Box(name="pin", centre=(0.55, -0.35, 0.03), half=(0.02, 0.02, 0.03))
+    away = replace(pin, name="away", centre=(0.55, -0.35, -0.5))  # under the table
+    clear, near = lowered(Workspace(fixtures=(pin,)), "pin", 0) or (np.zeros(14), np.zeros(14))
+    for fixtures in ((pin,), (away, pin), (pin, away)):
+        verdict = Ride(clear, Workspace(fixtures=fixtures)).glide(near)
+        assert [subject for _, subject in checks(verdict)] == ["left fingers and pin"]
 
 
 def test_speeds_are_taken_for_one_tick() -> None:

@@ -277,6 +277,19 @@ def test_an_arm_on_its_way_out_of_the_table_may_not_turn_round() -> None:
     refused(ride.ask(BOTH_HOME + 0.59995 * shoulder), Outcome.HOLD, "clearance: fingers over table")
 
 
+@pytest.mark.parametrize(("start", "outcome"), [(1.2077, Outcome.ALLOW), (1.2081, Outcome.HOLD)])
+def test_where_an_arm_would_stand_is_compared_with_where_it_was_and_not_with_its_set_point(
+    start: float, outcome: Outcome
+) -> None:
+    """A wrist, too near to a high table, swings over the top of its way; it may stand lower than there, as before."""
+    wrist = np.arange(14) == 3
+    below = np.where(wrist, start, BOTH_HOME)
+    top = below + 0.9 * LIMITS.jerk[3] * TICK_S**3 * wrist
+    verdict = Guard(LIMITS, workspace=Workspace(table_m=0.42)).review(asked(top), seen(below), NOW_NS)
+    assert verdict.outcome is outcome
+    assert [finding.check for finding in verdict.findings] == ["stopping"] * (outcome is Outcome.HOLD)
+
+
 def test_objections_name_what_they_are_about() -> None:
     subjects = [
         (review(asked(np.zeros(13)), seen()), ["command"]),

@@ -168,13 +168,14 @@ def test_a_chunk_that_is_too_fast_is_slowed_to_the_limit() -> None:
     )
 
 
-def test_a_chunk_is_slowed_from_now_on_and_what_is_past_stays_past() -> None:
-    rows, gone_s = ramp(5, 1.5 * LIMITS.velocity[5], 5), 0.25
+@pytest.mark.parametrize(("gone_s", "past"), [(0.15, 1), (0.25, 2)])
+def test_a_chunk_is_slowed_from_now_on_and_what_is_past_stays_past(gone_s: float, past: int) -> None:
+    rows = ramp(5, 1.5 * LIMITS.velocity[5], 5)
     now_ns = NOW_NS + round(gone_s * NANOSECONDS)
     chunk = Vetting(LIMITS).vet(decided(rows), seen(), now_ns).vetted.chunk
-    np.testing.assert_array_equal(chunk.positions, rows[2:])
-    times_s = (chunk.stamp_ns - NOW_NS) / NANOSECONDS + chunk.period_s * np.arange(1, 4)
-    assert times_s == pytest.approx(gone_s + 1.5 * (np.array([0.3, 0.4, 0.5]) - gone_s))
+    np.testing.assert_array_equal(chunk.positions, rows[past:])
+    times_s = (chunk.stamp_ns - NOW_NS) / NANOSECONDS + chunk.period_s * np.arange(1, 6 - past)
+    assert times_s == pytest.approx(gone_s + 1.5 * (0.1 * np.arange(1 + past, 6) - gone_s))
 
 
 @pytest.mark.parametrize("gone_s", [0.0, 0.09])

@@ -38,15 +38,14 @@ class Fixtures:
     """
 
     def __init__(self, workspace: Workspace, limits: Limits) -> None:
-        at_once = replace(limits, fixture_clearance_m=limits.fixture_clearance_now_m)
-        self._surroundings = Surroundings(workspace.standing, at_once)
+        self._surroundings = Surroundings(workspace.standing, limits)
         self._required_m = limits.fixture_clearance_now_m
         boxes = (*workspace.fixtures, *workspace.keep_out)
         self.any = bool(boxes)
         if boxes:
-            extents = np.stack([box.extent for box in boxes])
-            low, high = extents.min(axis=(0, 1)), extents.max(axis=(0, 1))
-            self._centre, self._half = ((high + low) / 2.0)[:, None, None], ((high - low) / 2.0)[:, None, None]
+            corners = np.concatenate([box.extent for box in boxes])
+            self._low = np.minimum.reduce(corners)[:, None, None]
+            self._high = np.maximum.reduce(corners)[:, None, None]
             self._reach = (RADII + HALF_LENGTHS + self._required_m)[:, None]
 
     def review(self, bodies: Bodies, late: str) -> Findings:
@@ -70,13 +69,14 @@ class Fixtures:
 
     def _perhaps_near(self, bodies: Bodies) -> bool:
         """Whether the sphere round any capsule reaches the one box round all boxes, counted along one axis."""
-        beyond = np.abs((bodies.starts + bodies.ends) / 2.0 - self._centre) - self._half
+        middle = (bodies.starts + bodies.ends) / 2.0
+        beyond = np.maximum(self._low - middle, middle - self._high)
         return not bool((beyond.max(axis=0) >= self._reach).all())
 
     def _spare(self, placed: PlacedThings, pairs: ndarray, steps: ndarray) -> tuple[Float64[ndarray, " n"], ndarray]:
         """What each pair has beyond its clearance in its step's pose, m, and whether that is too little and less."""
         rows = np.concatenate([_POSES[steps], _BEFORE[steps]])
-        spare, before = (placed.clearance(np.tile(pairs, 2), rows) - self._required_m).reshape(2, -1)
+        spare, before = np.split(placed.clearance(np.tile(pairs, 2), rows) - self._required_m, 2)
         return spare, ~(spare >= 0.0) & ~(spare >= before - _NEARER_M[steps])
 
     def _nearest(self, pairs: ndarray, spare: ndarray, among: ndarray, where: str) -> Findings:

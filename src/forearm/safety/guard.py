@@ -186,7 +186,7 @@ class Guard:
             poses += [seen.positions, seen.positions + seen.velocities * TICK_S]
         bodies = Bodies.at(np.concatenate(poses).reshape(len(poses), -1))
         late = f"once the arms had stopped, told so {reaction_s * 1e3:.0f} ms late"
-        return self._apart(bodies.rows(slice(0, 3)), late) + self._fixtures.review(bodies, late)
+        return self._apart(bodies.rows(slice(3)), late) + self._fixtures.review(bodies, late)
 
     def _apart(self, bodies: Bodies, late: str) -> Findings:
         """Every pair of the arms' parts, and the table, given the poses sent, commanded, and standing.

@@ -55,8 +55,6 @@ def lowered(workspace: Workspace, name: str, arm: int) -> tuple[Floats, Floats] 
         return with_tool_at(READY, arm, np.array([*middle, height]))
 
     above, below = high[2] + OVER_M, low[2]
-    if apart(thing, at(above)) < CLEAR_M or apart(thing, at(below)) >= NEAR_M[0]:
-        return None
     for _ in range(HALVINGS):
         height = (above + below) / 2.0
         if apart(thing, at(height)) > sum(NEAR_M) / 2.0:
@@ -80,5 +78,5 @@ def _free(poses: Floats) -> bool:
     """Whether joints (N, J) are in their range, and the arms clear of each other, themselves and the table."""
     bodies = Bodies.at(poses)
     spare = np.stack([bodies.clearance(_EVERY, np.full(len(_EVERY), row)) for row in range(len(poses))])
-    in_range = (poses >= BIMANUAL_YAM.lower).all() and (poses <= BIMANUAL_YAM.upper).all()
+    in_range = (np.clip(poses, BIMANUAL_YAM.lower, BIMANUAL_YAM.upper) == poses).all()
     return bool(in_range and (spare > _FREE_M).all())
