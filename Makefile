@@ -41,7 +41,7 @@ setup: $(VENV)/.run graphics  ## the environment of `make run`, without running 
 dev: $(VENV)/.dev graphics  ## the environment of `make test`
 
 $(VENV)/.run: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@sh scripts/environment.sh $(PYTHON) $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 

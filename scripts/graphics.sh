@@ -1,6 +1,7 @@
 #!/bin/sh
 # Off-screen rendering needs libEGL and a driver behind it. Installs them where that is allowed, else says how.
 set -eu
+PATH=$PATH:/usr/sbin:/sbin  # where ldconfig is, which ordinary users do not have on theirs
 packages="libegl1 libgl1-mesa-dri libgl1"
 if ldconfig -p | grep -q 'libEGL\.so\.1' && ls /usr/share/glvnd/egl_vendor.d/*.json >/dev/null 2>&1; then
     exit 0

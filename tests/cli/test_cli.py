@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from forearm.model.description import CONFIG
+from forearm.model.description import CONFIG, SHIPPED
 from forearm.model.words import Words
 from forearm.telemetry.log import read_run
 
@@ -112,6 +113,41 @@ def test_a_run_leaves_a_log_and_a_report_and_says_where(tmp_path: Path) -> None:
     again = forearm("run", "lift the tray with both arms", "--policy", "demonstrator", "--out", str(folder))
     assert again.returncode == 2
     assert "choose another folder" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_log_that_cannot_be_written_to_its_end_is_said_and_is_no_success(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "forearm", "run", "lift the tray with both arms", "--policy", "demonstrator"]
+    limited = ["sh", "-c", 'ulimit -f 600; exec "$@"', "sh", *command, "--out", str(tmp_path / "run")]
+    ended = subprocess.run(limited, capture_output=True, text=True, env=ENVIRONMENT, timeout=300, check=False)
+    assert ended.returncode == 70
+    assert "the log is not whole" in ended.stderr
+    assert "File too large" in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_reader_who_leaves_does_not_end_the_run(tmp_path: Path) -> None:
+    command = (
+        f"{sys.executable} -m forearm run 'lift the tray with both arms' --policy demonstrator --out {tmp_path / 'run'}"
+    )
+    pipe = f"({command}; echo $? > {tmp_path / 'code'}) 2>&1 | head -2"
+    subprocess.run(["sh", "-c", pipe], capture_output=True, env=ENVIRONMENT, timeout=300, check=True)
+    assert (tmp_path / "code").read_text().strip() == "0"
+    log = read_run(tmp_path / "run" / "run.mcap")
+    assert log.end is not None
+    assert log.end.outcome == "done"
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_weights_that_cannot_be_read_leave_no_folder_of_a_live_run(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "model")
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    where = ("--policy", str(tmp_path / "model"), "--out", str(tmp_path / "run"))
+    ended = forearm("run", "lift the tray with both arms", "--real-time", *where)
+    assert ended.returncode == 2
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_report_of_no_run_is_one_clear_line(tmp_path: Path) -> None:

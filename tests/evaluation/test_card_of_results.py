@@ -7,8 +7,9 @@ import pytest
 
 from forearm.cell.perturbations import PERTURBATIONS
 from forearm.errors import InputError, InstructionError
-from forearm.evaluation.card import CONDITIONS, OTHER, card_of, in_markdown, write_card
+from forearm.evaluation.card import CONDITIONS, OTHER, card_of, in_markdown
 from forearm.evaluation.trial import TrialResult
+from forearm.files import write_json
 from forearm.runtime.card import read_card
 
 HEAD: dict[str, Any] = {"model_digest": "e" * 64, "commit": "abc", "intervene": None}
@@ -62,7 +63,7 @@ def test_what_nobody_tried_is_listed_as_not_measured() -> None:
 
 def test_a_task_that_is_not_good_enough_on_clean_scenes_is_refused(tmp_path: Path) -> None:
     document = card(tried(40), tried(12, 8, task="stack"))
-    write_card(tmp_path / "limits.json", document)
+    write_json(tmp_path / "limits.json", document)
     read = read_card(tmp_path / "limits.json")
     assert read is not None
     assert read.task_of("lift the tray with both arms").refusal == ""

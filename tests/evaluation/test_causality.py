@@ -53,7 +53,7 @@ def test_without_its_trace_the_model_does_nothing_useful() -> None:
 
 
 def test_tools_go_as_far_aside_as_their_trace_is_shifted() -> None:
-    trials = [Trial(task=task, seed=seed) for task in ("put-in-box", "hand-over") for seed in SEEDS[:2]]
+    trials = [Trial(task=task, seed=seed) for task in ("put-in-box", "hand-over", "lift") for seed in SEEDS[:2]]
     moved = [result.path_shift_mm for result in run_suite(trials, probe_named("model"), workers=1)]
     mean = sum(each for each in moved if each is not None) / len(trials)
     assert abs(mean - SHIFT_M * 1e3) < 0.1 * SHIFT_M * 1e3

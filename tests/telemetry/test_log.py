@@ -245,6 +245,20 @@ def test_a_file_that_is_no_log_is_refused(content: bytes, tmp_path: Path) -> Non
         read_run(path)
 
 
+@pytest.mark.parametrize("topic", ["imu", "/", "", "/camera/top", "/camera", "/events"])
+def test_a_log_of_another_program_is_refused(topic: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.mcap"
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        schema = writer.register_schema("theirs", "jsonschema", b"{}")
+        channel = writer.register_channel(topic, "json", schema)
+        writer.add_message(channel, log_time=0, publish_time=0, data=b"{}")
+        writer.finish()
+    with pytest.raises(LogError):
+        read_run(path)
+
+
 def test_a_missing_log_is_refused_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(LogError, match=r"nowhere\.mcap.*No such file"):
         read_run(tmp_path / "nowhere.mcap")

@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from forearm.data.dataset import Dataset
+from forearm.errors import InputError
 from forearm.model import checkpoint
 from forearm.training.batch import Lessons
+from forearm.training.checkpoint import claim_run
 from forearm.training.held_out import open_loop
 from forearm.training.loop import Trainer, rate_at
 from forearm.training.objective import Weights, cells_of, losses
 from forearm.training.recipe import Recipe, Recording
-from forearm.training.recording import shards_of
+from forearm.training.recording import record_dataset, shards_of
 from forearm.training.report import write_report
+from forearm.training.run import run
 
 SHORT = Recipe(name="short", recording=Recording(counts={"lift": 1}), steps=6, batch=4, processes=1, warmup=1)
 
@@ -94,6 +98,43 @@ def test_a_checkpoint_is_measured_and_reported(lessons: Lessons, tmp_path: Path)
     page = write_report(tmp_path, metrics, asdict(SHORT), asdict(measured)).read_text()
     assert page.count("<polyline") == 8
     assert "http" not in page
+
+
+def test_a_folder_goes_on_with_its_own_run_alone(tmp_path: Path) -> None:
+    data = {"episodes": 2, "digest": "a" * 64}
+    for _ in range(2):
+        claim_run(tmp_path / "new", {"recipe": asdict(SHORT), "data": data})
+    for recipe, other in ((replace(SHORT, steps=5), data), (SHORT, {**data, "digest": "b" * 64})):
+        with pytest.raises(InputError, match="another plan"):
+            claim_run(tmp_path / "new", {"recipe": asdict(recipe), "data": other})
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(InputError, match="holds another checkpoint"):
+        claim_run(tmp_path, {"recipe": asdict(SHORT), "data": data})
+
+
+def test_what_was_done_makes_a_datasets_digest(lessons: Lessons) -> None:
+    dataset = lessons.dataset
+    assert isinstance(dataset, Dataset)
+    other = dataset.actions.copy()
+    other[3, 2] += 1e-3
+    assert dataset.digest() == replace(dataset, images={}).digest()
+    assert dataset.digest() != replace(dataset, actions=other).digest()
+    assert dataset.digest() != replace(dataset, instructions=("lift the tray with both arms",) * 2).digest()
+
+
+@pytest.mark.slow
+def test_a_recipe_goes_on_only_with_its_data_and_says_what_those_were(tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    recorded = Recording(counts={"lift": 2}, seed=77)
+    record_dataset(data, recorded, workers=1)
+    assert json.loads((data / "failures.json").read_text())["episodes"] == 2
+    assert run(replace(SHORT, steps=2), data=data, out=out, provenance={}) == {}  # too small to hold an episode out
+    made = json.loads((out / "recipe.json").read_text())
+    assert made["recipe"]["recording"] == asdict(recorded)
+    assert made["data"]["episodes"] == 2
+    assert (out / "training.html").is_file()
+    with pytest.raises(InputError, match="another plan"):
+        run(replace(SHORT, steps=3), data=data, out=out, provenance={})
 
 
 @pytest.mark.slow

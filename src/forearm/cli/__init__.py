@@ -15,7 +15,7 @@ from forearm.cli.calibrate import calibrate
 from forearm.cli.card import card
 from forearm.cli.data import data
 from forearm.cli.evaluate import evaluate
-from forearm.cli.exits import Exit
+from forearm.cli.exits import Exit, code_of
 from forearm.cli.model import model
 from forearm.cli.record import record
 from forearm.cli.report import report
@@ -72,7 +72,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         )
     except ForearmError as error:
         print(f"forearm: {error}", file=sys.stderr)  # noqa: T201  # the one line a person needs
-        return Exit.BAD_INPUT
+        return code_of(error)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except Exception:  # not foreseen, so everything known about it is shown

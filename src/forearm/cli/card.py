@@ -28,12 +28,13 @@ def card(
         rate: success rate that the limits are made for.
     """
     from forearm.cli.terminal import say
-    from forearm.evaluation.card import card_of, in_markdown, write_card
+    from forearm.evaluation.card import card_of, in_markdown
     from forearm.evaluation.comparison import read_results
+    from forearm.files import write_json, write_text
 
     document = card_of([read_results(file) for file in results], rate)
     page = out.with_suffix(".md")
-    write_card(out, document)
-    page.write_text(in_markdown(document), encoding="utf-8")
+    write_json(out, document)
+    write_text(page, in_markdown(document))
     say(f"{out}\n{page}")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from forearm.cli.asked import at_least, file_at
 from forearm.cli.exits import Exit
 from forearm.cli.review import NO_REVIEW, Review, compared, run_again, show_page
 from forearm.cli.tables import print_comparisons, print_summaries
@@ -113,9 +113,10 @@ def evaluate(
                 f"html: got {html} with --rerun, whose report goes into its own folder; name that with --out"
             )
         return run_again(review.rerun, review.trial, review.folder)
+    at_least(1, workers=machines.workers)
     if json_file is None:
         raise InputError("evaluation: got no file for the result, one is needed; add --json FILE")
-    _tried(json_file, policy, intervene, scenes, machines)
+    _tried(file_at(json_file), policy, intervene, scenes, machines)
     if html is not None:
         show_page(json_file, html, workers=machines.workers)
     return Exit.DONE
@@ -129,6 +130,7 @@ def _tried(
     machines: Machines,
 ) -> None:
     """Makes the result file, going on from an unfinished one."""
+    from forearm.evaluation.interventions import refuse_unfit
     from forearm.evaluation.journal import Journal
     from forearm.evaluation.plans import planned, tasks_of
     from forearm.evaluation.subject import subject
@@ -138,6 +140,7 @@ def _tried(
     tasks = tasks_of(suite, scenes.task, tasks_for(policy))
     trials = planned(suite, tasks, range(first, end), scenes.words, scenes.variation)
     make_policy, about = subject(policy, intervene)
+    refuse_unfit(intervene, trials)
     about |= {"seeds": [first, end], "tasks_asked": tasks, "words": scenes.words}
     run, monitors = _monitored(policy, about["model_digest"], intervened=intervene is not None)
     about |= {"suite": suite.name, "only": scenes.variation, "monitors": monitors}
@@ -167,12 +170,13 @@ def _conclude(path: Path, about: dict[str, Any], results: Sequence[TrialResult])
     from forearm.cli.terminal import PEOPLE
     from forearm.evaluation.comparison import against_clean
     from forearm.evaluation.suite import summarize
+    from forearm.files import write_json
 
     summaries = summarize(result for result in results if not result.variation)
     compared = against_clean(results)
     document = {**about, "tasks": {name: asdict(each) for name, each in summaries.items()}}
     document["variations"] = [each.record() for each in compared]
-    _write(path, {**document, "trials": [result.record() for result in results]})
+    write_json(path, {**document, "trials": [result.record() for result in results]})
     print_summaries(summaries)
     if compared:
         print_comparisons(compared, ("clean", "varied"))
@@ -249,11 +253,3 @@ def seeds_of(text: str) -> tuple[int, int]:
     if not 0 <= first < end:
         raise InputError(f"seeds: got {text!r}, allowed is FIRST:END with 0 ≤ FIRST < END; write 1000:1100")
     return first, end
-
-
-def _write(path: Path, document: dict[str, Any]) -> None:
-    """The whole file, or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = path.with_suffix(".partial")
-    partial_file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    partial_file.replace(path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from forearm.cli.asked import at_least, folder_at
+
 
 def record(
     out: Path, episodes: int | None = None, seed: int | None = None, workers: int = 2, recipe: str = "nano"
@@ -26,6 +28,9 @@ def record(
     from forearm.training.recipe import recipe_named
     from forearm.training.recording import record_dataset
 
+    at_least(1, episodes=episodes, workers=workers)
+    at_least(0, seed=seed)
+    folder_at(out)
     recording = recipe_named(recipe).recording
     if episodes is not None:
         recording = replace(recording, counts=dict.fromkeys(recording.counts, episodes))

@@ -6,11 +6,12 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import tyro
 
-from forearm.cli.exits import BY_OUTCOME
+from forearm.cli.asked import at_least, folder_at
+from forearm.cli.exits import BY_OUTCOME, Exit
 from forearm.cli.override import By, operator_by
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def run(
     from forearm.runtime.known import read_known
     from forearm.runtime.simulation import Simulation
 
+    at_least(0, seed=seed)
     setup = scene_for(policy, instruction, seed)
     folder = out or _default_folder(setup.instruction)
     with operator_by(override, device=gamepad) as operator:
@@ -73,19 +75,27 @@ def run(
             setup = replace(setup, time_limit_s=WITH_A_PERSON_S)
         known = read_known(weights_folder(policy))
         if real_time:
-            ended, duration_s, signal = _lived(setup, folder, seed, policy, operator, known)
+            told = _lived(setup, folder, seed, policy, operator, known)
         else:
             clock = PacedClock(RealClock()) if override in ("keys", "gamepad") else SimulatedClock()
             simulation = Simulation(
                 setup, policy_named(policy), outside_view=True, operator=operator, clock=clock, known=known
             )
-            ended, duration_s, signal = _simulated(simulation, folder, seed, policy)
-    _summarize(ended, duration_s, folder)
-    return 128 + signal if signal else BY_OUTCOME[ended.outcome]
+            told = _simulated(simulation, folder, seed, policy)
+    return _summarized(told, folder)
 
 
-def _simulated(simulation: Simulation, folder: Path, seed: int, policy: str) -> tuple[SessionEnded, float, int]:
-    """Runs it, logged in `folder` and told on the terminal; how it ended, s of its time, and the signal or 0."""
+class Told(NamedTuple):
+    """How a run ended, after how many s of its time, by which signal or 0, and what its log lacks, in words."""
+
+    ended: SessionEnded
+    duration_s: float
+    signal: int
+    log_fault: str
+
+
+def _simulated(simulation: Simulation, folder: Path, seed: int, policy: str) -> Told:
+    """Runs it, logged in `folder` and told on the terminal."""
     from forearm.cli.story import Story
     from forearm.events import Event
     from forearm.provenance import code_version
@@ -93,8 +103,7 @@ def _simulated(simulation: Simulation, folder: Path, seed: int, policy: str) -> 
     from forearm.telemetry.recorder import LosslessRecorder
     from forearm.telemetry.writer import FILE_NAME, LogWriter
 
-    folder.mkdir(parents=True, exist_ok=True)
-    log = LogWriter.create(folder / FILE_NAME)
+    log = LogWriter.create(folder_at(folder) / FILE_NAME)
     with Interruption() as interruption, LosslessRecorder(log) as recorder, Story() as story:
 
         def emit(event: Event) -> None:
@@ -108,23 +117,22 @@ def _simulated(simulation: Simulation, folder: Path, seed: int, policy: str) -> 
             recipe=_recipe(policy, seed, getattr(simulation.policy, "recipe", None)),
             interrupted=lambda: interruption.reason,
         )
-    return simulated.ended, simulated.duration_s, int(interruption.signal or 0)
+    run = simulated.ended, simulated.duration_s, int(interruption.signal or 0)
+    return Told(*run, log_fault=recorder.close().fault)
 
 
-def _lived(
-    setup: Setup, folder: Path, seed: int, policy: str, operator: Operator | None, known: Known
-) -> tuple[SessionEnded, float, int]:
+def _lived(setup: Setup, folder: Path, seed: int, policy: str, operator: Operator | None, known: Known) -> Told:
     """The same in real time, with a process for each part that may fail."""
     from forearm.cli.story import Story, StoryLog
     from forearm.clock import NANOSECONDS, RealClock
-    from forearm.policy.choice import policy_named
+    from forearm.policy.choice import about_policy, policy_named
     from forearm.provenance import code_version
     from forearm.runtime.interruption import Interruption
     from forearm.runtime.live.run import Live
     from forearm.telemetry.recorder import Recorder
 
-    live = Live(setup, policy_named(policy), folder, outside_view=True, operator=operator, known=known)
-    folder.mkdir(parents=True, exist_ok=True)
+    about_policy(policy)  # weights that cannot be read are refused before there is a folder
+    live = Live(setup, policy_named(policy), folder_at(folder), outside_view=True, operator=operator, known=known)
     with Interruption() as interruption, Story() as story, Recorder(StoryLog(story)) as teller, live:
         started_ns = RealClock().now_ns()
         ended = live.run(
@@ -134,7 +142,8 @@ def _lived(
             recipe=_recipe(policy, seed, live.policy.recipe),
             interrupted=lambda: interruption.reason,
         )
-    return ended, (ended.stamp_ns - started_ns) / NANOSECONDS, int(interruption.signal or 0)
+    duration_s = (ended.stamp_ns - started_ns) / NANOSECONDS
+    return Told(ended, duration_s, int(interruption.signal or 0), log_fault=live.log_fault)
 
 
 def _recipe(policy: str, seed: int, model: object) -> str:
@@ -146,16 +155,25 @@ def _default_folder(instruction: str) -> Path:
     return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{words}"
 
 
-def _summarize(ended: SessionEnded, duration_s: float, folder: Path) -> None:
+def _summarized(told: Told, folder: Path) -> int:
+    """Says how it ended and writes the report; the code to exit with."""
+    from rich.markup import escape
+
     from forearm.cli.terminal import PEOPLE, say
     from forearm.errors import LogError
     from forearm.evaluation.report import write_report
 
+    ended, duration_s = told.ended, told.duration_s
     colour = {"done": "green", "failed": "yellow"}.get(ended.outcome, "red")
-    PEOPLE.print(f"[bold {colour}]{ended.outcome}[/] after {duration_s:.1f} s: {ended.reason}")
+    PEOPLE.print(f"[bold {colour}]{ended.outcome}[/] after {duration_s:.1f} s: {escape(ended.reason)}")
+    if told.log_fault:
+        PEOPLE.print(f"[bold red]the log is not whole[/]: {escape(told.log_fault)}", highlight=False, soft_wrap=True)
     try:
         report = str(write_report(folder))
     except (LogError, OSError) as error:  # what stopped the run may have stopped its log
         report = f"none: {error}"
     PEOPLE.print(f"report  {report}\nlog     {folder / 'run.mcap'}", highlight=False, soft_wrap=True)
     say(str(folder))
+    if told.signal:
+        return 128 + told.signal
+    return Exit.BROKEN if told.log_fault else BY_OUTCOME[ended.outcome]

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from rich.markup import escape
 
 from forearm.cli.terminal import PEOPLE
 from forearm.clock import NANOSECONDS
@@ -56,7 +57,7 @@ class Story:
         if isinstance(event, SessionStarted):
             self._started_ns = event.stamp_ns
             PEOPLE.print(
-                f"[bold]{event.instruction}[/] · policy {event.policy} · seed {event.seed}",
+                f"[bold]{escape(event.instruction)}[/] · policy {escape(event.policy)} · seed {event.seed}",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -65,7 +66,7 @@ class Story:
                 f"monitors {event.monitors}\ncard     {event.card}", markup=False, highlight=False, soft_wrap=True
             )
         elif isinstance(event, Alarmed):
-            self._line(event.stamp_ns, f"[yellow]monitor {event.monitor}[/]: {event.text}")
+            self._line(event.stamp_ns, f"[yellow]monitor {event.monitor}[/]: {escape(event.text)}")
         elif isinstance(event, Observed):
             self._tick(event.stamp_ns)
         elif isinstance(event, Decided):
@@ -74,22 +75,23 @@ class Story:
             self._objections(event)
         elif isinstance(event, ModeChanged):
             self._mode = event.after
-            self._line(event.stamp_ns, f"[bold]{event.before} → {event.after}[/]: {event.reason}")
+            self._line(event.stamp_ns, f"[bold]{event.before} → {event.after}[/]: {escape(event.reason)}")
         elif isinstance(event, Stopped):
-            self._line(event.stamp_ns, event.text)
+            self._line(event.stamp_ns, escape(event.text))
         elif isinstance(event, RecoveryBegan):
             self._line(event.stamp_ns, f"[yellow]{event.condition}[/]: {event.rung}, attempt {event.attempt}")
         elif isinstance(event, RecoveryEnded):
             how = "[green]recovered[/]" if event.recovered else "[yellow]not recovered[/]"
-            self._line(event.stamp_ns, f"{how} by {event.rung}: {event.proof}")
+            self._line(event.stamp_ns, f"{how} by {event.rung}: {escape(event.proof)}")
         elif isinstance(event, OperatorActed):
             refused = "" if event.accepted else "[yellow]refused[/] "
-            self._line(event.stamp_ns, f"[bold magenta]{event.who}[/]: {refused}{event.act} {event.details}".rstrip())
+            what = escape(f"{event.act} {event.details}".rstrip())
+            self._line(event.stamp_ns, f"[bold magenta]{escape(event.who)}[/]: {refused}{what}")
 
     def _objections(self, event: Judged) -> None:
         """A finding that repeats at every tick is told once."""
         for finding in event.findings:
-            text = f"[{COLOURS[finding.outcome]}]{event.gate} {finding.outcome.name.lower()}[/]: {finding.text}"
+            text = f"[{COLOURS[finding.outcome]}]{event.gate} {finding.outcome.name.lower()}[/]: {escape(finding.text)}"
             kind = f"{event.gate} {finding.check} {finding.subject}"
             if kind != self._told:
                 self._told = kind
@@ -133,7 +135,7 @@ def decision_in_words(decision: Decision) -> str:
     plan = decision.plan
     near, far = np.nanquantile(plan.depth_map, [0.02, 0.98])
     arms = [_arm_in_words(arm.name, plan, number) for number, arm in enumerate(BIMANUAL_YAM.arms)]
-    return " · ".join([f"[cyan]{plan.subtask}[/]", f"sees {near:.2f}-{far:.2f} m", *filter(None, arms)])
+    return " · ".join([f"[cyan]{escape(plan.subtask)}[/]", f"sees {near:.2f}-{far:.2f} m", *filter(None, arms)])
 
 
 def _arm_in_words(name: str, plan: Plan, number: int) -> str:

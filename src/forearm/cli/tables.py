@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from forearm.evaluation.comparison import Compared
     from forearm.evaluation.suite import TaskSummary
 
-WIDE = 120  # columns that a comparison is given in a file
+WIDE = 120  # columns that a table is given in a file
 
 
 def print_summaries(summaries: Mapping[str, TaskSummary]) -> None:
     """One row per task."""
     from rich.table import Table
-
-    from forearm.cli.terminal import PEOPLE
 
     table = Table("task", "trials", "successes", "errors", "rate", "95 %", "took the asked object", "path shift, mm")
     for name, each in summaries.items():
@@ -26,16 +26,13 @@ def print_summaries(summaries: Mapping[str, TaskSummary]) -> None:
         counts = (str(each.trials), str(each.successes), str(each.errors))
         shift = "" if each.path_shift_mm is None else f"{each.path_shift_mm:.1f}"
         table.add_row(name, *counts, f"{each.rate:.1%}", f"{lower:.1%} – {upper:.1%}", took, shift)
-    PEOPLE.print(table)
+    _print(table)
 
 
 def print_comparisons(compared: Sequence[Compared], sides: tuple[str, str]) -> None:
     """One row per task and variation: both sides' successes, the second's rate, the difference and its probability."""
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
-
-    from forearm.cli.terminal import PEOPLE
 
     first, second = sides
     left_out = sum(each.left_out for each in compared)
@@ -52,7 +49,15 @@ def print_comparisons(compared: Sequence[Compared], sides: tuple[str, str]) -> N
                 f"{each.difference.p:.2g}",
             ]
         table.add_row(each.variation, each.task, *counts, *figures)
-    # What is no terminal counts as 80 columns wide, in which names would be cut off.
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    """What is no terminal counts as 80 columns wide, in which names would be cut off."""
+    from rich.console import Console
+
+    from forearm.cli.terminal import PEOPLE
+
     (PEOPLE if PEOPLE.is_terminal else Console(stderr=True, width=WIDE)).print(table)
 
 

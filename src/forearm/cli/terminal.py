@@ -1,15 +1,36 @@
-"""The two streams of a command: people read stderr, scripts read stdout."""
+"""The two streams of a command: people read stderr, scripts read stdout. Neither ends a run when nobody reads on."""
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import TextIO
 
 from rich.console import Console
 
-PEOPLE = Console(stderr=True)
+
+class People(Console):
+    """What people read; it falls silent once they have gone."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        _let_go(sys.stderr)
+
+
+PEOPLE = People(stderr=True)
 
 
 def say(line: str) -> None:
     """Writes one line for scripts."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _let_go(sys.stdout)
+
+
+def _let_go(stream: TextIO) -> None:
+    """What is written from here on goes nowhere: the interpreter's last flush would fail once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

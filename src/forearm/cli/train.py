@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from forearm.cli.asked import at_least, folder_at
+
 STEPS, BATCH = 1000, 48  # of a run that goes on from a checkpoint
 
 
@@ -53,8 +55,8 @@ def train(
     from forearm.cli.terminal import say
     from forearm.provenance import code_version
 
-    _refuse_none_at_all("steps", steps)
-    _refuse_none_at_all("batch", batch)
+    at_least(1, steps=steps, batch=batch)
+    folder_at(out)
     provenance = {"commit": code_version(), "command": sys.argv[1:]}
     if start is None:
         _from_scratch(recipe, data, out, steps, batch, mapping, provenance)
@@ -65,13 +67,6 @@ def train(
     if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
         say(str(out))
     return 0
-
-
-def _refuse_none_at_all(name: str, count: int | None) -> None:
-    from forearm.errors import InputError
-
-    if count is not None and count < 1:
-        raise InputError(f"{name}: got {count}, allowed is ≥ 1; leave it out for the usual number")
 
 
 def _from_scratch(

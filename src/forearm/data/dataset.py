@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -48,6 +49,13 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    def digest(self) -> str:
+        """SHA-256 of what was asked for and done, without the pictures."""
+        digest = hashlib.sha256(json.dumps(self.instructions).encode())
+        for array in (self.starts, self.seeds, self.positions, self.actions):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
 
 
 def _matrix(table: pa.Table, column: str) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from forearm.data.episode import FPS, Episode
 from forearm.data.video import encode
 from forearm.errors import DatasetError
+from forearm.files import whole, write_json
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -72,19 +73,17 @@ def write_shard(root: Path, shard: int, episodes: Sequence[Episode], first_episo
     if not episodes or len({tuple(sorted(episode.images)) for episode in episodes}) != 1:
         raise DatasetError(f"shard {shard}: got {len(episodes)} episodes, needs ≥ 1, all with the same cameras")
     for camera in episodes[0].images:
-        path = video_file(root, camera, shard)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.mp4")
-        encode(partial, np.concatenate([episode.images[camera] for episode in episodes]), FPS)
-        partial.replace(path)
-    path = data_file(root, shard)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    tables = [_table(episode, first_episode + offset, 0) for offset, episode in enumerate(episodes)]
-    with pq.ParquetWriter(partial, tables[0].schema, compression="snappy") as writer:
-        for table in tables:
-            writer.write_table(table)  # one row group an episode
-    partial.replace(path)  # last: its presence says that the shard is whole
+        with whole(video_file(root, camera, shard)) as partial:
+            encode(partial, np.concatenate([episode.images[camera] for episode in episodes]), FPS)
+    # Last: its presence says that the shard is whole.
+    _write_table(data_file(root, shard), [_table(each, first_episode + n, 0) for n, each in enumerate(episodes)])
+
+
+def _write_table(path: Path, episodes: Sequence[pa.Table]) -> None:
+    """One row group an episode."""
+    with whole(path) as partial, pq.ParquetWriter(partial, episodes[0].schema, compression="snappy") as writer:
+        for table in episodes:
+            writer.write_table(table)
 
 
 def statistics_of(values: NDArray[Any]) -> dict[str, list[float] | list[int]]:
@@ -171,11 +170,7 @@ def finalize(
             for name in MEASURED:
                 vectors[name].append(np.stack(table[name].to_numpy()))
             rows += table.num_rows
-        partial = path.with_suffix(".partial")
-        with pq.ParquetWriter(partial, tables[0].schema, compression="snappy") as writer:
-            for table in tables:
-                writer.write_table(table)
-        partial.replace(path)
+        _write_table(path, tables)
     measured = {name: np.concatenate(parts) for name, parts in vectors.items()}
     _write_meta(root, entries, tasks, measured, cameras, embodiment)
 
@@ -237,7 +232,7 @@ def _write_meta(
     pandas = {"index_columns": ["task"], "column_indexes": [], "columns": columns, "pandas_version": "2.2.0"}
     pq.write_table(table.replace_schema_metadata({b"pandas": json.dumps(pandas).encode()}), meta / "tasks.parquet")
     statistics = {name: statistics_of(values) for name, values in vectors.items()}
-    (meta / "stats.json").write_text(json.dumps(statistics, indent=1))
+    write_json(meta / "stats.json", statistics)
     cells = vectors["observation.depth_cells"].shape[1]
     info = {
         "codebase_version": "v3.0",
@@ -254,4 +249,4 @@ def _write_meta(
         "splits": {"train": f"0:{len(episodes)}"},
         "features": _features(cameras, cells, embodiment),
     }
-    (meta / "info.json").write_text(json.dumps(info, indent=1))  # last: its presence says that the dataset is whole
+    write_json(meta / "info.json", info)  # last: its presence says that the dataset is whole

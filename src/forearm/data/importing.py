@@ -7,7 +7,6 @@ joints' ranges, and no camera may show less than ours does.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from math import degrees, radians, tan
 from pathlib import Path
@@ -21,6 +20,7 @@ from forearm.data.episode import FPS, NO_SEED, Episode
 from forearm.data.lerobot import Place, Source
 from forearm.data.mapping import FeatureMapping, Vector, View
 from forearm.errors import DatasetError, InputError, listing
+from forearm.files import claim
 from forearm.robot.embodiment import BIMANUAL_YAM, Camera, Embodiment
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, px
@@ -51,15 +51,9 @@ def import_dataset(root: Path, mapping: FeatureMapping, out: Path, *, embodiment
     found = problems(source, mapping, embodiment)
     if found:
         raise DatasetError(f"dataset {root}: " + "; ".join(found))
-    plan = json.dumps({"from": str(root.resolve()), "mapping": asdict(mapping)}, indent=1)
-    if (out / PLAN).is_file() and (out / PLAN).read_text() != plan:
-        raise InputError(
-            f"import {out}: got another plan than {out / PLAN} holds; name a new folder or repeat that plan"
-        )
     if out.exists() and not (out / PLAN).is_file() and any(out.iterdir()):
         raise InputError(f"import: got {out}, which holds something else, allowed is a new folder; name one")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / PLAN).write_text(plan)
+    claim(out, PLAN, {"from": str(root.resolve()), "mapping": asdict(mapping)}, what="import")
     places = [place for place in source.places if _ticks(place.length, source.fps) > 0]
     shards = range(0, len(places), SHARD_EPISODES)
     for number, first in enumerate(shards):

@@ -6,9 +6,7 @@ only where every milder one does, and by the lower end of its interval, so that 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -181,14 +179,6 @@ def _not_measured(tasks: Iterable[Json]) -> list[str]:
     ]
     said = [task for task in tasks if task[LANGUAGE] or any(kind.startswith("phrasing") for kind in task["kinds"])]
     return missing if said else [*missing, LANGUAGE]
-
-
-def write_card(path: Path, document: Json) -> None:
-    """The whole file, or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
 
 
 def in_markdown(document: Json) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import MappingProxyType
 
 import numpy as np
 
 from forearm.cell.simulator import CellRobot
 from forearm.cell.tasks import task_named
+from forearm.cell.tasks.interface import Task
 from forearm.cell.tasks.put_in_box import BLOCKS, PutInBox
 from forearm.errors import InputError
+from forearm.evaluation.trial import Trial
 from forearm.messages import Floats, Observation
 from forearm.policy.reasoning import Edit, Intervention
 from forearm.robot.embodiment import BIMANUAL_YAM
@@ -30,7 +33,24 @@ def erase(robot: CellRobot) -> Intervention:
     return Intervention(erase_plan=True)
 
 
+def refuse_unfit(name: str | None, trials: Iterable[Trial]) -> None:
+    """Refuses an intervention that some of the trials' tasks have nothing for, before anything starts.
+
+    Raises:
+        InputError: that names the task.
+    """
+    for task in dict.fromkeys(trial.task for trial in trials) if name in ON_POINTS else ():
+        _require_two_things(task_named(task))
+
+
+ON_POINTS = ("point", "stated-point")
 INTERVENTIONS = MappingProxyType({"point": point, "stated-point": stated_point, "erase": erase})
+
+
+def _require_two_things(task: Task) -> PutInBox:
+    if not isinstance(task, PutInBox):
+        raise InputError(f"intervention on points: got task {task.name!r}, only {PutInBox.name!r} has two objects")
+    return task
 
 
 def _at_other_block(robot: CellRobot) -> Edit:
@@ -39,9 +59,7 @@ def _at_other_block(robot: CellRobot) -> Edit:
     Raises:
         InputError: for a scene without two blocks.
     """
-    setup, task = robot.setup, task_named(robot.setup.task)
-    if not isinstance(task, PutInBox):
-        raise InputError(f"intervention on points: got task {task.name!r}, only {PutInBox.name!r} has two objects")
+    setup, task = robot.setup, _require_two_things(task_named(robot.setup.task))
     other = next(name for name in BLOCKS if name != task.asked(setup))
     camera = BIMANUAL_YAM.cameras[0]
     assert camera.cell_from_camera is not None  # the main camera does not move

@@ -26,7 +26,9 @@ def tasks_of(suite: Suite, asked: Sequence[str], known: Sequence[Task]) -> tuple
     Raises:
         InputError: for a task that is not known, one that the suite is not for, or a policy that knows none of them.
     """
-    chosen = [task_named(name, known) for name in asked] or [task for task in known if _fits(suite, task)]
+    chosen = [task_named(name, known) for name in dict.fromkeys(asked)] or [
+        task for task in known if _fits(suite, task)
+    ]
     unfit = [task.name for task in chosen if not _fits(suite, task)] if chosen else [task.name for task in known]
     if unfit:
         remedy = "leave it out" if asked else "evaluate a policy that was taught one of them, or the demonstrator"
@@ -51,7 +53,10 @@ def planned(
             anything for.
     """
     trials = [Trial(task=task, seed=seed, words=words) for task in tasks for seed in seeds]
-    trials[0].setup()  # a task or words that there are none of is refused before anything starts
+    for task in tasks:
+        Trial(
+            task=task, seed=seeds[0], words=words
+        ).setup()  # words that it has none of are refused before anything starts
     scenes = {task: task_named(task).sample(seeds[0]) for task in tasks}
     for variation in _variations(suite, only):
         fitting = [task for task in tasks if applies(variation, scenes[task])]

@@ -13,6 +13,7 @@ import numpy as np
 
 from forearm.evaluation.report_page.data import page_data
 from forearm.evaluation.report_page.packing import Json
+from forearm.files import write_text
 from forearm.messages import Outcome
 from forearm.telemetry.log import RunLog, read_run
 from forearm.telemetry.writer import FILE_NAME
@@ -32,12 +33,7 @@ def write_report(run_dir: Path) -> Path:
     """
     log = read_run(run_dir / FILE_NAME)
     path = run_dir / PAGE_NAME
-    partial = path.with_suffix(".partial")  # a page is whole or it is not there
-    try:
-        partial.write_text(report_page(log), encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(path, report_page(log))
     return path
 
 

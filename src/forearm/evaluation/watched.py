@@ -13,6 +13,7 @@ from forearm.errors import LogError
 from forearm.evaluation.suite import RunTrial
 from forearm.evaluation.trial import Trial, TrialResult, run_trial
 from forearm.events import Event
+from forearm.files import whole
 from forearm.messages import Floats
 from forearm.policy.choice import MakePolicy
 from forearm.runtime.monitors.calibration import Episode
@@ -65,11 +66,8 @@ def _watched(trial: Trial, make_policy: MakePolicy, *, folder: Path) -> TrialRes
     arrays = {name: np.array([each.values[name] for each in weighed]) for name in SIGNALS}
     arrays[TIMES] = np.array([each.stamp_ns / NANOSECONDS for each in weighed])
     arrays[FEATURES] = np.array([each.features for each in weighed], dtype=np.float64).reshape(len(weighed), width)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = _path(folder, trial)
-    partial_path = path.with_suffix(".partial.npz")
-    np.savez_compressed(partial_path, allow_pickle=False, **arrays)
-    partial_path.replace(path)
+    with whole(_path(folder, trial)) as partial_path:
+        np.savez_compressed(partial_path, allow_pickle=False, **arrays)
     return result
 
 

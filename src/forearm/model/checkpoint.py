@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from forearm.errors import CheckpointError, ForearmError
+from forearm.files import whole, write_json
 from forearm.model.act import ACT
 from forearm.model.config import ExpertConfig, FlowConfig, TextConfig
 from forearm.model.description import CONFIG, read_json, words_from_json
@@ -56,11 +56,9 @@ def write(
     kind: Kind = Reasoner,
 ) -> str:
     """Writes a checkpoint; each file replaces the old one only when it is whole. Answers the weights' SHA-256."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / (WEIGHTS + ".partial")
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, partial, metadata={"format": "pt"})
-    digest = hashlib.sha256(partial.read_bytes()).hexdigest()
-    partial.replace(folder / WEIGHTS)
+    with whole(folder / WEIGHTS) as partial:
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, partial, metadata={"format": "pt"})
+        digest = hashlib.sha256(partial.read_bytes()).hexdigest()
     model, vocabulary = asdict(config), asdict(words)
     described = {
         "format": FORMATS[kind],
@@ -69,8 +67,8 @@ def write(
         "scales": scales.to_json(),
         "sha256": digest,
     }
-    _write_json(folder / CONFIG, described)
-    _write_json(folder / RECIPE, dict(recipe))
+    write_json(folder / CONFIG, described)
+    write_json(folder / RECIPE, dict(recipe))
     return digest
 
 
@@ -156,9 +154,3 @@ def _read(folder: Path, kind: type[Model]) -> Checkpoint[Model]:
     model.eval().requires_grad_(False)
     recipe = read_json(folder / RECIPE)
     return Checkpoint(model=model, words=vocabulary, scales=scales, recipe=recipe, digest=digest)
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=1) + "\n")
-    partial.replace(path)

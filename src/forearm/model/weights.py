@@ -19,6 +19,7 @@ from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariable
 from torch import Tensor, nn
 
 from forearm.errors import CheckpointError, ConfigError, listing
+from forearm.files import whole
 from forearm.model.config import ModelConfig
 from forearm.model.layers import inverse_frequencies
 from forearm.model.published import read_config, read_json
@@ -104,13 +105,11 @@ def save(checkpoint: Checkpoint, folder: Path, *, source: Path | None = None) ->
     """
     tensors = {published_name(name): each.detach().contiguous() for name, each in checkpoint.model.named_parameters()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"{SINGLE}.partial"
-        save_file({**tensors, **checkpoint.extra}, partial, metadata=dict(checkpoint.metadata) or {"format": "pt"})
-        with partial.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        (folder / SUMS).unlink(missing_ok=True)
-        partial.replace(folder / SINGLE)  # a reader sees the old file or the whole new one
+        with whole(folder / SINGLE) as partial:
+            save_file({**tensors, **checkpoint.extra}, partial, metadata=dict(checkpoint.metadata) or {"format": "pt"})
+            with partial.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            (folder / SUMS).unlink(missing_ok=True)
         (folder / SUMS).write_text(f"{digest}  {SINGLE}\n")
         for each in sorted(source.iterdir()) if source is not None else ():
             if each.suffix in (".json", ".txt", ".md") and each.name != INDEX:

@@ -170,7 +170,8 @@ def _entries(path: Path, tail: _Tail) -> Iterator[_Entry]:
             raise LogError(f"run log: got {path}, which is not an MCAP file, a run.mcap is needed; name a run's folder")
         stream.seek(0)
         for channel, schema, message in _messages(stream, path.stat().st_size, tail):
-            _, room, *rest = channel.topic.split("/", 3)
+            parts = [*channel.topic.split("/", 3), "", "", ""]  # the topics of others may have fewer
+            room, rest = parts[1], parts[2:]
             if room == "events":
                 event, record = _event(schema, message)
                 yield _Entry(event, "", record)

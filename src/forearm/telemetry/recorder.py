@@ -63,6 +63,11 @@ class Recorded:
     lost: int
     failure: str
 
+    @property
+    def fault(self) -> str:
+        """What the log lacks of what was accepted, in words; empty when it is whole. Drops are in the log itself."""
+        return f"{self.lost} events are not in it: {self.failure}" if self.lost or self.failure else ""
+
 
 class _Drain:
     """A queue and the thread that empties it into a log. After the log's first I/O error everything counts as lost.

@@ -1,4 +1,4 @@
-"""What training resumes from: written whole or not at all."""
+"""What training resumes from: written whole or not at all, and only by the run that it belongs to."""
 
 from __future__ import annotations
 
@@ -8,14 +8,28 @@ from typing import Any
 
 import torch
 
-STATE = "state.pt"
+from forearm.errors import InputError
+from forearm.files import claim, whole
+from forearm.model import checkpoint
+
+STATE, PLAN = "state.pt", "training.json"
+
+
+def claim_run(out: Path, plan: Mapping[str, Any]) -> None:
+    """Says in `out` which run it belongs to.
+
+    Raises:
+        InputError: when it is another's, or holds a checkpoint of none.
+    """
+    if not (out / PLAN).is_file() and (out / checkpoint.WEIGHTS).is_file():
+        raise InputError(f"training: got {out}, which holds another checkpoint, allowed is a new folder; name one")
+    claim(out, PLAN, plan, what="training")
 
 
 def save_state(folder: Path, state: Mapping[str, Any]) -> None:
     """What training needs to go on from here: weights, averages, optimiser, step."""
-    partial = folder / (STATE + ".partial")
-    torch.save(dict(state), partial)
-    partial.replace(folder / STATE)
+    with whole(folder / STATE) as partial:
+        torch.save(dict(state), partial)
 
 
 def load_state(folder: Path, device: torch.device) -> dict[str, Any] | None:

@@ -6,7 +6,6 @@ scales are the parent's.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ import torch
 
 from forearm.data.dataset import load
 from forearm.errors import CheckpointError, InputError, listing, unknown
+from forearm.files import write_json
 from forearm.model import checkpoint
 from forearm.model.adaptation import LowRank, adapt_layers
 from forearm.model.checkpoint import Checkpoint
@@ -25,6 +25,7 @@ from forearm.model.reasoner import Reasoner, ReasonerConfig
 from forearm.model.sizes import Sizes
 from forearm.model.vocabulary import with_words
 from forearm.training.batch import Lessons
+from forearm.training.checkpoint import claim_run
 from forearm.training.feed import split
 from forearm.training.held_out import open_loop
 from forearm.training.loop import METRICS, learn
@@ -32,7 +33,6 @@ from forearm.training.recipe import Recipe, Recording
 from forearm.training.report import write_report
 
 Tune = Literal["full", "lora", "expert"]
-PLAN = "finetune.json"  # what a folder is being made into; a resumed run must match it
 HELD_OUT_TICKS = 256  # measured open loop before and after, spread evenly over the held-out episodes
 LOW_RANK = LowRank(rank=16, alpha=16.0, dropout=0.0)  # of matrices 128 wide; an eighth of their directions
 
@@ -175,10 +175,10 @@ def finetune(
         "data": str(data),
         "new_words": list(new_words),
     }
-    claim(out, {"parent": start.digest, "tune": tuning.name, "data": str(data.resolve()), "recipe": asdict(recipe)})
+    claim_run(out, {"parent": start.digest, "tune": tuning.name, "data": str(data.resolve()), "recipe": asdict(recipe)})
     learn(lessons, out, recipe, provenance=made, beginning=partial(begin, start, tuning))
     before, after = _measured(start, lessons, recipe, out)
-    (out / "held_out.json").write_text(json.dumps({"before": before, "after": after}, indent=1) + "\n")
+    write_json(out / "held_out.json", {"before": before, "after": after})
     write_report(out, out / METRICS, {**made, **asdict(recipe)}, {"before": before, "after": after})
     digest = checkpoint.read(out).digest
     return Tuned(digest=digest, new_words=new_words, new_sentences=new_sentences, before=before, after=after)
@@ -204,23 +204,6 @@ def begin(start: Checkpoint[Reasoner], tuning: Tuning, lessons: Lessons, recipe:
     model, grown = with_words(start, lessons.words, recipe.seed)
     tuning.choose(model, grown)
     return model
-
-
-def claim(out: Path, plan: Mapping[str, Any]) -> None:
-    """Says in `out` what it is being made into.
-
-    Raises:
-        InputError: when it says something else already.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    path, wanted = out / PLAN, json.dumps(plan, indent=1)
-    if path.is_file() and path.read_text() != wanted:
-        raise InputError(
-            f"fine-tuning {out}: got another plan than {path} holds; name a new folder or repeat that plan"
-        )
-    if not path.is_file() and (out / checkpoint.WEIGHTS).is_file():
-        raise InputError(f"fine-tuning: got {out}, which holds another checkpoint, allowed is a new folder; name one")
-    path.write_text(wanted)
 
 
 def _measured(

@@ -19,12 +19,13 @@ import torch
 from forearm.data.lerobot import Source
 from forearm.data.mapping import FeatureMapping
 from forearm.errors import InputError, unknown
+from forearm.files import write_json
 from forearm.model import weights
 from forearm.model.adaptation import LowRank, Rates, adapt, train_everything, train_expert_only
 from forearm.model.published import read_config
 from forearm.model.released import MolmoAct2
+from forearm.training.checkpoint import claim_run
 from forearm.training.examples import Examples, prompter_for, statistics_with
-from forearm.training.finetune import claim
 from forearm.training.processes import Processes, joined
 from forearm.training.released_trainer import ReleasedRecipe, ReleasedTrainer, saved
 from forearm.training.report import write_report
@@ -113,8 +114,10 @@ def finetune_released(
         statistics = out / read_config(parent).norm_stats_file
         if processes.first:
             made["parent"] = digest(parent)
-            claim(out, {"parent": made["parent"], "tune": tuning.name, "data": str(data.resolve()), **asdict(recipe)})
-            statistics.write_text(json.dumps(statistics_with(parent, source, mapping)))
+            claim_run(
+                out, {"parent": made["parent"], "tune": tuning.name, "data": str(data.resolve()), **asdict(recipe)}
+            )
+            write_json(statistics, statistics_with(parent, source, mapping))
         processes.wait()
         prompter = prompter_for(parent, statistics, mapping)
         loaded = weights.load(parent, dtype=torch.float32, device=processes.device)
@@ -127,7 +130,7 @@ def finetune_released(
         tensors = trainer.weights()
         if processes.first:
             _write(parent, out, tensors, statistics.read_bytes())
-            (out / RECIPE).write_text(json.dumps({**made, "recipe": asdict(recipe), "step": trainer.step}, indent=1))
+            write_json(out / RECIPE, {**made, "recipe": asdict(recipe), "step": trainer.step})
             write_report(out, out / METRICS, {**made, **asdict(recipe)}, {})
         processes.wait()
 

@@ -24,7 +24,7 @@ class OpenLoop:
 
     Attributes:
         ticks: how many.
-        depth_mm: median error of the predicted depth map, mm.
+        depth_mm: median error of the predicted depth map against the measured depth, mm.
         point_cells: share of points in the right cell (or rightly none).
         point_px: median distance of a point that exists, px of the main image.
         trace_mm: mean distance of a waypoint, mm.
@@ -59,8 +59,9 @@ def open_loop(
         expert = model.config.expert
         noise = torch.from_numpy(rng.standard_normal((len(codes), expert.horizon, expert.action_dim), dtype=np.float32))
         actions = sample(model.expert, model.context(cache), noise, model.config.flow.steps)
+        measured = torch.from_numpy(lessons.dataset.depth_cells[ticks[first : first + BATCH]]).flatten(1)
         known = batch.codes >= 0
-        depth.append((metres[codes] - metres[batch.codes.clamp(min=0)]).abs()[known])
+        depth.append((metres[codes] - measured).abs()[known])
         cells.append((chosen == cells_of(batch.asked, side)).float().flatten())
         apart = ((points - batch.asked) * model.config.top_side).norm(dim=-1)
         pixels.append(apart[apart.isfinite()])

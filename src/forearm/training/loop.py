@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
@@ -27,7 +28,7 @@ from forearm.model.reasoner import ReasonerConfig
 from forearm.model.sizes import Sizes
 from forearm.training.batch import Batch, Lessons
 from forearm.training.captured import CapturedStep
-from forearm.training.checkpoint import load_state, save_state
+from forearm.training.checkpoint import claim_run, load_state, save_state
 from forearm.training.feed import Feed
 from forearm.training.learners import Model, learner_named
 from forearm.training.recipe import Recipe
@@ -70,10 +71,15 @@ def train(dataset: Path, out: Path, recipe: Recipe, *, provenance: Mapping[str, 
 
     Raises:
         DatasetError: when the recording is not whole.
+        InputError: when `out` is another run's, by recipe or data.
         ForearmError: when a process died.
     """
     torch.set_num_threads(1)  # before the fork: the processes must not inherit a thread pool
-    learn(Lessons.of(load(dataset), horizon=HORIZON, asking=recipe.asking), out, recipe, provenance=provenance)
+    recorded = load(dataset)
+    data = {"episodes": len(recorded.instructions), "digest": recorded.digest()}
+    claim_run(out, {"recipe": asdict(recipe), "data": data})
+    lessons = Lessons.of(recorded, horizon=HORIZON, asking=recipe.asking)
+    learn(lessons, out, recipe, provenance={**provenance, "data": data})
 
 
 def learn(
@@ -168,7 +174,7 @@ def _shown(trainer: Trainer, rank: int) -> Iterator[tuple[int, dict[str, Tensor]
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, disable=rank > 0) as progress:
+    with Progress(*columns, console=Console(stderr=True), disable=rank > 0) as progress:
         bar = progress.add_task("", total=trainer.recipe.steps, completed=trainer.step)
         while trainer.step < trainer.recipe.steps:
             figures = trainer.advance()

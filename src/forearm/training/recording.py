@@ -9,11 +9,14 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from forearm.data.dataset_writer import data_file, finalize, write_shard
 from forearm.data.episode import Episode
-from forearm.errors import DatasetError, InputError
+from forearm.errors import DatasetError
+from forearm.files import claim, write_json
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.training.recipe import Recording
 
@@ -44,8 +47,8 @@ def shards_of(recording: Recording) -> Iterator[Shard]:
             number, episode = number + 1, episode + episodes
 
 
-def record_shard(root: Path, shard: Shard, varied: float = 0.0) -> int:
-    """Records one shard and writes it; answers how many attempts failed and were left out.
+def record_shard(root: Path, shard: Shard, varied: float = 0.0) -> None:
+    """Records one shard and writes it; attempts that fail are left out.
 
     A share of `varied` of its scenes has something different about the cell.
 
@@ -54,11 +57,10 @@ def record_shard(root: Path, shard: Shard, varied: float = 0.0) -> int:
     """
     from forearm.cell.demonstrator import demonstrate, sample_demonstration
 
-    episodes, failures = list[Episode](), 0
+    episodes = list[Episode]()
     for seed in range(shard.first_seed, shard.first_seed + SHARD_SEEDS):
         made = demonstrate(sample_demonstration(shard.task, seed, varied), seed=seed)
         if not made.success:
-            failures += 1
             continue
         episodes.append(
             Episode(
@@ -73,7 +75,7 @@ def record_shard(root: Path, shard: Shard, varied: float = 0.0) -> int:
         )
         if len(episodes) == shard.episodes:
             write_shard(root, shard.number, episodes, shard.first_episode)
-            return failures
+            return
     raise DatasetError(f"shard {shard.number}: got {len(episodes)} successes of {SHARD_SEEDS}, needs {shard.episodes}")
 
 
@@ -89,23 +91,30 @@ def record_dataset(root: Path, recording: Recording, *, workers: int) -> None:
         InputError: when the folder holds another recording.
         DatasetError: when demonstrations fail too often.
     """
-    plan = root / PLAN
-    wanted = json.dumps(asdict(recording), indent=1)
-    if plan.is_file() and plan.read_text() != wanted:
-        raise InputError(f"recording {root}: got another plan than {plan} holds; name a new folder or repeat that plan")
-    root.mkdir(parents=True, exist_ok=True)
-    plan.write_text(wanted)
+    claim(root, PLAN, asdict(recording), what="recording")
     shards = list(shards_of(recording))
     missing = [shard for shard in shards if not data_file(root, shard.number).is_file()]
-    total, failures = sum(shard.episodes for shard in shards), 0
+    total = sum(shard.episodes for shard in shards)
     columns = (TextColumn("recording"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=total, completed=total - sum(shard.episodes for shard in missing))
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             jobs = {pool.submit(record_shard, root, shard, recording.varied): shard for shard in missing}
             for job in as_completed(jobs):
-                failures += job.result()
+                job.result()
                 progress.advance(bar, jobs[job].episodes)
     cameras = {camera.name: (camera.height, camera.width) for camera in BIMANUAL_YAM.cameras}
     finalize(root, len(shards), cameras)
-    (root / "failures.json").write_text(json.dumps({"left_out": failures, "episodes": total}))
+    write_json(root / "failures.json", {"left_out": sum(_left_out(root, shard) for shard in shards), "episodes": total})
+
+
+def _left_out(root: Path, shard: Shard) -> int:
+    """How many of a shard's seeds were tried and failed: it takes the first that succeed."""
+    last = int(pq.read_table(data_file(root, shard.number), columns=["seed"])["seed"].to_numpy().max())
+    return last - shard.first_seed + 1 - shard.episodes
+
+
+def recorded_as(root: Path) -> Recording | None:
+    """The plan that a dataset was recorded by; None for one from elsewhere."""
+    path = root / PLAN
+    return Recording(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None

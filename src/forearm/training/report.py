@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from forearm.files import write_text
+
 CURVES = ("total", "flow", "trace_mm", "point", "offset", "depth", "subtask", "l1", "divergence", "gradient")
 WIDTH, HEIGHT = 420, 180  # px of one curve
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>forearm: training of {name}</title>
@@ -36,7 +38,7 @@ def write_report(out: Path, metrics: Path, recipe: Mapping[str, Any], held_out: 
         recipe=html.escape(json.dumps(dict(recipe), indent=1)),
     )
     path = out / "training.html"
-    path.write_text(page)
+    write_text(path, page)
     return path
 
 

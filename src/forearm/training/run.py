@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from forearm.data.dataset import load
+from forearm.files import write_json
 from forearm.training.batch import Lessons
 from forearm.training.feed import split
 from forearm.training.learners import learner_named
 from forearm.training.loop import HORIZON, METRICS, train
 from forearm.training.recipe import Recipe
-from forearm.training.recording import record_dataset
+from forearm.training.recording import record_dataset, recorded_as
 from forearm.training.report import write_report
 
 HELD_OUT_TICKS = 1024  # measured open loop, spread evenly over the held-out episodes
@@ -23,18 +23,21 @@ HELD_OUT_TICKS = 1024  # measured open loop, spread evenly over the held-out epi
 def run(recipe: Recipe, *, data: Path, out: Path, provenance: Mapping[str, Any]) -> Mapping[str, float]:
     """Runs a recipe to its end: `data` gets the demonstrations, `out` the checkpoint, its metrics and `training.html`.
 
+    Answers the held-out figures; none where the dataset is too small to hold an episode out.
+
     Raises:
-        InputError: when `data` holds another recording.
+        InputError: when `data` holds another recording, or `out` another run.
         DatasetError: when demonstrations fail too often, or a file is damaged.
         ForearmError: when a training process died; what it had saved is used by the next run.
     """
     if not (data / "meta/info.json").is_file():
         record_dataset(data, recipe.recording, workers=recipe.processes)
+    recipe = replace(recipe, recording=recorded_as(data) or recipe.recording)
     train(data, out, recipe, provenance=provenance)
     lessons = Lessons.of(load(data), horizon=HORIZON, asking=recipe.asking)
     _, held_out = split(lessons.dataset)
     ticks = held_out[:: max(1, len(held_out) // HELD_OUT_TICKS)]
-    measured = learner_named(recipe.learner).measure(out, lessons, ticks)
-    (out / "held_out.json").write_text(json.dumps(dict(measured), indent=1) + "\n")
+    measured = learner_named(recipe.learner).measure(out, lessons, ticks) if len(ticks) else {}
+    write_json(out / "held_out.json", dict(measured))
     write_report(out, out / METRICS, asdict(recipe), measured)
     return measured

@@ -18,6 +18,7 @@ from forearm.evaluation.result_page.rates import comparison, rates, squares, sta
 from forearm.evaluation.statistics import wilson_interval
 from forearm.evaluation.suite import summarize
 from forearm.evaluation.trial import TrialResult
+from forearm.files import write_text
 
 
 def page_at(html: Path) -> Path:
@@ -56,12 +57,7 @@ def write_result_page(
         facts=_facts(heading),
         recipe=escape(json.dumps(heading.get("recipe"), indent=2, ensure_ascii=False)),
     )
-    partial = page.with_suffix(".partial")  # a page is whole or it is not there
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(page)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(page, text)
     return page
 
 

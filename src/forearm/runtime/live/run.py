@@ -100,6 +100,8 @@ class Live:
         self._robot = RemoteRobot(self._board, self._pictures, setup.spoken, self._clock, self._silence)
         self._parts = Parts(self._board)
         self._recorder: Recorder | None = None
+        self.log_fault = ""
+        """What the log lacks, in words, once the context was left; empty when it is whole."""
 
     def __enter__(self) -> Self:
         try:
@@ -197,7 +199,7 @@ class Live:
         self._robot.close()
         if self._recorder is not None:
             self._parts.kill_if_deaf(Part.RECORDER)
-            self._recorder.close()
+            self.log_fault = self._recorder.close().fault
         self._parts.end()
         self._board.close()
         self._pictures.close()

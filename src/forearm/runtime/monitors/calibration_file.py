@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from forearm.errors import CheckpointError
+from forearm.files import write_json
 from forearm.messages import Floats
 from forearm.runtime.monitors.calibration import Calibration, Familiar, Usual
 
@@ -34,10 +35,7 @@ def write_calibration(path: Path, calibration: Calibration) -> None:
             "rest": familiar.rest,
         },
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(document) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_json(path, document, indent=None)
 
 
 def read_calibration(path: Path) -> Calibration | None:
