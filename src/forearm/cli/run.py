@@ -36,7 +36,8 @@ def run(
 ) -> int:
     """Does what the sentence says in the simulated cell, and leaves a log and a report.
 
-    Exits 0 when the task is done, 1 when it failed, 2 when the input was bad or refused, 3 when safety stopped it.
+    Exits 0 when the task is done, 1 when it failed, 2 when the input was bad or refused, 3 when safety stopped it, 70
+    when something broke, and 128 and the signal when one ended it.
     Prints the run's folder. A limits.json beside the weights refuses what it does not allow; a calibration.json raises
     alarms, after three of which in a row the arms hold for the person, where there is one (--override).
 
