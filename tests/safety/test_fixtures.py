@@ -15,7 +15,7 @@ from forearm.safety.limits import TICK_S, Limits
 from forearm.safety.surroundings import Surroundings
 from forearm.safety.workspace import Held, Workspace
 
-from .scenes import NOW_NS, TICK_NS, asked, seen
+from .scenes import BOTH_HOME, NOW_NS, TICK_NS, asked, seen
 
 LIMITS = Limits.of()
 POST = Box(name="post", centre=(0.3, -0.2, 0.06), half=(0.03, 0.05, 0.06), yaw=0.3)
@@ -135,6 +135,18 @@ def test_a_small_thing_that_one_hand_alone_comes_near_to_is_not_missed() -> None
     for fixtures in ((pin,), (away, pin), (pin, away)):
         verdict = Ride(clear, Workspace(fixtures=fixtures)).glide(near)
         assert [subject for _, subject in checks(verdict)] == ["left fingers and pin"]
+
+
+@pytest.mark.parametrize(("start", "expected"), [(-0.0247, []), (-0.0243, ["stopping"])])
+def test_where_an_arm_would_stand_is_compared_with_where_it_was_and_not_with_its_set_point(
+    start: float, expected: list[str]
+) -> None:
+    """A finger, 2 mm over a pin, rolls over the top of its way; it may stand lower than there, as before."""
+    pin = Box(name="pin", centre=(0.157, 0.11, 0.1305), half=(0.004, 0.004, 0.004))
+    roll = np.arange(14) == 5
+    ride = Ride(BOTH_HOME + start * roll, Workspace(fixtures=(pin,)))
+    verdict = ride.ask(ride.at + 0.9 * LIMITS.jerk[5] * TICK_S**3 * roll)
+    assert [check for check, _ in checks(verdict)] == expected
 
 
 def test_speeds_are_taken_for_one_tick() -> None:
