@@ -11,7 +11,7 @@ from forearm.events import Event, RecoveryBegan, RecoveryEnded
 from forearm.messages import ActionChunk, Decision, Image, Observation, Request, SafeCommand
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.inference import SimulatedInference
-from forearm.runtime.operator import Operator
+from forearm.runtime.operator import Operator, TraceDesk
 from forearm.runtime.recovery import Budget
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.steering import Steering
@@ -96,8 +96,10 @@ class RecoveryBench:
         vetting: Vets | None = None,
         budget: Budget | None = None,
         operator: Operator | None = None,
+        desk: TraceDesk | None = None,
         recovers: bool = True,
         question: Callable[[list[Event]], str] = lambda events: "",
+        external_stop: Callable[[], str] = str,
     ) -> None:
         clock, policy = SimulatedClock(), Grasps()
         gates = Gates.of(LIMITS)
@@ -117,11 +119,13 @@ class RecoveryBench:
                 emit,
                 budget=(budget or Budget()) if recovers else None,
                 operator=operator,
+                desk=desk,
                 question=lambda: question(self.events),
             ),
             goal=Elapsed(clock, goal_s),
             clock=clock,
             emit=emit,
+            external_stop=external_stop,
         )
 
     def modes(self) -> list[str]:

@@ -1,5 +1,8 @@
 import io
+import os
+import pty
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -119,7 +122,8 @@ def test_what_it_is_not_the_time_for_is_refused_and_written_down() -> None:
         goal_s=3.0,
     )
     assert [event.accepted for event in acts(bench)] == [False] * 5
-    assert all("Not now" in event.details for event in acts(bench))
+    assert all("Not now" in event.details for event in acts(bench)[:4])
+    assert "no trace can be edited" in acts(bench)[4].details
     assert bench.modes() == ["engaged", "idle"]
 
 
@@ -147,11 +151,47 @@ def test_keys_are_acts_and_other_keys_are_nothing() -> None:
     assert found == [Hold(who=ME), TakeOver(who=ME), JogTool(who=ME, arm="right", by_m=(0.01, 0.0, 0.0))]
 
 
+def test_a_keyboard_that_ends_says_so_after_what_was_pressed() -> None:
+    keyboard = Keyboard(io.StringIO(" "), keys(ME))
+    until, found = time.monotonic() + 5.0, None
+    while found is None and time.monotonic() < until:
+        found = keyboard.poll(0)
+    assert found == Hold(who=ME)
+    with pytest.raises(InputError, match=r"keyboard: got its end, .*; start again in a terminal"):
+        listen(keyboard)
+    with pytest.raises(InputError, match="keyboard"):  # and it stays so
+        keyboard.poll(0)
+
+
+def test_a_terminal_that_closes_under_its_keyboard_says_so() -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs) as stream:
+        keyboard = Keyboard(stream, keys(ME))
+        assert keyboard.poll(0) is None
+        os.close(ours)
+        with pytest.raises(InputError, match=r"keyboard: got .*has to be there while it is used"):
+            listen(keyboard)
+
+
+def test_a_keyboard_that_is_lost_while_its_person_steers_ends_the_session_in_a_stop() -> None:
+    bench = RecoveryBench(operator=Keyboard(io.StringIO("t"), keys(ME)), goal_s=60.0)
+    ended = bench.session.run()
+    assert ended.outcome == "stopped"
+    assert "keyboard" in ended.reason
+
+
+def listen(keyboard: Keyboard) -> None:
+    for _ in range(1000):
+        keyboard.poll(0)
+        time.sleep(0.005)
+
+
 def test_a_capital_letter_is_the_right_arm_and_its_small_one_the_left() -> None:
     meaning = keys(ME)
-    for letter in "wxadecop":
+    for letter in "wxadecopikjlun":
         small, capital = meaning[letter], meaning[letter.upper()]
-        if isinstance(small, JogTool) and isinstance(capital, JogTool):
+        if isinstance(small, JogTool | EditTrace):
+            assert isinstance(capital, type(small))
             assert (small.arm, capital.arm) == ("left", "right")
             assert small.by_m == capital.by_m
         else:
@@ -161,14 +201,16 @@ def test_a_capital_letter_is_the_right_arm_and_its_small_one_the_left() -> None:
 
 
 def test_a_script_is_parsed_line_by_line() -> None:
-    written = ["# a visit", "1 hold", "2.5 jog right 0 0.01 -0.02  # aside", "3 move left_joint1 0.1", "4 step"]
+    written = ["# a visit", "1 hold", "2.5 jog right 0 0.01 -0.02  # aside", "3 move left_joint1 0.1",
+               "3.5 edit left 0 -0.06 0.08", "4 step"]  # fmt: skip
     parsed = script(written, ME)
-    assert [parsed.poll(round(at * 1e9)) for at in (0.0, 0.9, 1.0, 2.5, 3.0, 4.0, 9.0)] == [
+    assert [parsed.poll(round(at * 1e9)) for at in (0.0, 0.9, 1.0, 2.5, 3.0, 3.5, 4.0, 9.0)] == [
         None,
         None,
         Hold(who=ME),
         JogTool(who=ME, arm="right", by_m=(0.0, 0.01, -0.02)),
         JogJoint(who=ME, joint="left_joint1", by=0.1),
+        EditTrace(who=ME, arm="left", by_m=(0.0, -0.06, 0.08)),
         StepOnce(who=ME),
         None,
     ]
@@ -177,11 +219,60 @@ def test_a_script_is_parsed_line_by_line() -> None:
 @pytest.mark.parametrize(
     "line",
     ["hold", "1", "1 halt", "1 hold fast", "-1 hold", "nan hold", "1 jog middle 0 0 0", "1 jog left 0 0", "1 jog left 0 0 nan",
-     "1 move elbow 1", "0.4 hold"],
+     "1 move elbow 1", "0.4 hold", "1 edit left 0 0", "1 edit left 0 0 inf"],
 )  # fmt: skip
 def test_a_line_that_is_no_act_is_refused_with_what_is_allowed(line: str) -> None:
     with pytest.raises(InputError, match=r"script line 2: got .*, allowed is SECONDS hold"):
         script(["0.5 hold", line], ME)
+
+
+@pytest.mark.parametrize("line", ["1 edit left 0 0 0.2", "1 edit right 0.08 0.08 0"])
+def test_a_line_that_asks_for_too_much_says_how_much_is_allowed(line: str) -> None:
+    with pytest.raises(
+        InputError, match=r"script line 1: edit: got \(0.*\) m, allowed are at most 0.1 m .*; ask for less"
+    ):
+        script([line], ME)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: JogTool(who=ME, arm="left", by_m=(np.nan, 0.0, 0.0)), "jog: got .*nan.*at most 1 m"),
+        (lambda: JogTool(who=ME, arm="left", by_m=(0.0, 1e308, 1e308)), "jog: got .*at most 1 m"),
+        (
+            lambda: JogTool(who=ME, arm="middle", by_m=(0.0, 0.0, 0.0)),
+            "jog: arm: got 'middle', allowed are left or right",
+        ),
+        (lambda: JogJoint(who=ME, joint="left_joint9", by=0.1), "joint: got 'left_joint9', allowed are left_joint1"),
+        (lambda: JogJoint(who=ME, joint="left_joint1", by=np.inf), "left_joint1: got inf, allowed is a finite number"),
+        (lambda: EditTrace(who=ME, arm="left", by_m=(0.0, np.nan, 0.0)), "edit: got .*nan.*at most 0.1 m"),
+        (lambda: EditTrace(who=ME, arm="Left", by_m=(0.0, 0.0, 0.0)), "edit: arm: got 'Left'.*did you mean 'left'"),
+    ],
+)
+def test_an_act_cannot_be_made_of_no_number_no_arm_and_no_joint(make: Callable[[], Act], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        make()
+
+
+def test_edits_that_wait_add_up_to_a_tenth_of_a_metre_and_no_more() -> None:
+    desk, step = TraceDesk(), keys(ME)["u"]
+    assert isinstance(step, EditTrace)
+    for _ in range(10):
+        desk.put(step)
+    with pytest.raises(InputError, match=r"edit, with those that wait: got \(0.0, 0.0, 0.1.*at most 0.1 m"):
+        desk.put(step)
+    desk.put(keys(ME)["U"])  # pyright: ignore[reportArgumentType]  # the other arm has its own tenth
+    edited = desk(ANYTHING, np.zeros((2, 5, 4)))  # pyright: ignore[reportArgumentType]  # it looks at the trace alone
+    assert edited[:, :, 2] == pytest.approx(np.tile([[0.1], [0.01]], 5))
+
+
+def test_an_edit_that_goes_too_far_is_refused_and_written_down() -> None:
+    edit = EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.08))
+    bench = RecoveryBench(operator=Script([(1.0, edit), (1.1, edit)]), desk=TraceDesk(), goal_s=2.0)
+    assert bench.session.run().outcome == "done"
+    first, second = acts(bench)
+    assert (first.who, first.accepted, second.accepted) == (ME, True, False)
+    assert "Not that far: edit, with those that wait: got (0.0, 0.0, 0.16) m" in second.details
 
 
 def test_an_edit_is_made_to_one_trace_alone() -> None:

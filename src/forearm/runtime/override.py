@@ -12,6 +12,7 @@ from enum import Enum
 
 import numpy as np
 
+from forearm.errors import InputError
 from forearm.events import Emit, OperatorActed
 from forearm.messages import Floats, Outcome
 from forearm.robot.embodiment import BIMANUAL_YAM
@@ -107,7 +108,7 @@ class Override:
 
     def _do(self, act: Act, tick: Tick, mode: Mode) -> Trigger | None:
         """Carries it out where it is the time for it, says so, and gives the change of mode it means."""
-        stance, trigger, accepted = self._stance, None, True
+        stance, trigger, refused = self._stance, None, ""
         match act:
             case Hold() if stance is not _Stance.STEERING and mode is not Mode.PROTECTIVE_STOP:
                 trigger = self._take(_Stance.HELD, Trigger.HOLD)
@@ -122,16 +123,25 @@ class Override:
                 trigger = Trigger.HAND_BACK
             case JogTool() | JogJoint() if stance is _Stance.STEERING and self._told is not None:
                 self._helm.steer(_motion(act, self._told))
-            case EditTrace() if self._desk is not None:
-                self._desk.put(act)
+            case EditTrace():
+                refused = self._edit(act)
             case _:
-                accepted = False
+                refused = f"Not now: {stance.value}."
         details = ", ".join(f"{name} {value}" for name, value in asdict(act).items() if name != "who")
-        if not accepted:
-            details = f"Not now: {stance.value}. {details}".strip()
+        details = f"{refused} {details}".strip()
         name = type(act).__name__
-        self._emit(OperatorActed(stamp_ns=tick.stamp_ns, who=act.who, act=name, details=details, accepted=accepted))
+        self._emit(OperatorActed(stamp_ns=tick.stamp_ns, who=act.who, act=name, details=details, accepted=not refused))
         return trigger
+
+    def _edit(self, edit: EditTrace) -> str:
+        """Has the next decision's trace shifted; why not, in words, where it cannot be."""
+        if self._desk is None:
+            return "Not here: no trace can be edited, a model that plans one in simulated time is needed."
+        try:
+            self._desk.put(edit)
+        except InputError as error:
+            return f"Not that far: {error}."
+        return ""
 
     def _take(self, stance: _Stance, trigger: Trigger) -> Trigger:
         self._stance = stance
