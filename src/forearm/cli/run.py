@@ -213,10 +213,6 @@ def _summarized(told: Told, folder: Path) -> int:
     from forearm.errors import LogError
     from forearm.evaluation.report import write_report
 
-    try:
-        report = str(write_report(folder))
-    except (LogError, OSError) as error:  # what stopped the run may have stopped its log
-        report = f"none: {error}"
     ended, duration_s = told.ended, told.duration_s
     colour = {"done": "green", "failed": "yellow"}.get(ended.outcome, "red")
     with suppress(OSError):  # a terminal that closed may be what ended the run
@@ -224,6 +220,11 @@ def _summarized(told: Told, folder: Path) -> int:
         if told.log_fault:
             fault = f"[bold red]the log is not whole[/]: {escape(told.log_fault)}"
             PEOPLE.print(fault, highlight=False, soft_wrap=True)
+    try:
+        report = str(write_report(folder))
+    except (LogError, OSError) as error:  # what stopped the run may have stopped its log
+        report = f"none: {error}"
+    with suppress(OSError):
         PEOPLE.print(f"report  {report}\nlog     {folder / 'run.mcap'}", highlight=False, soft_wrap=True)
         say(str(folder))
     if told.signal:
