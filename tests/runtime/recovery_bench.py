@@ -9,6 +9,7 @@ from runtime_stubs import HOME, LIMITS, Elapsed, J, ObedientRobot, ns
 from forearm.clock import SimulatedClock
 from forearm.events import Event, RecoveryBegan, RecoveryEnded
 from forearm.messages import ActionChunk, Decision, Image, Observation, Request, SafeCommand
+from forearm.policy.interface import Policy
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.inference import SimulatedInference
 from forearm.runtime.operator import Operator, TraceDesk
@@ -100,8 +101,9 @@ class RecoveryBench:
         recovers: bool = True,
         question: Callable[[list[Event]], str] = lambda events: "",
         external_stop: Callable[[], str] = str,
+        policy: Policy | None = None,
     ) -> None:
-        clock, policy = SimulatedClock(), Grasps()
+        clock, policy = SimulatedClock(), policy or Grasps()
         gates = Gates.of(LIMITS)
         if vetting is not None:
             gates = replace(gates, helm_vetting=vetting)

@@ -4,15 +4,17 @@ import pty
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from recovery_bench import RecoveryBench
+from recovery_bench import Grasps, RecoveryBench
 from runtime_stubs import HOME, LIMITS
 
 from forearm.cell.tasks import task_named
 from forearm.errors import InputError
 from forearm.events import Commanded, Decided, Event, ModeChanged, OperatorActed
+from forearm.messages import Decision, Request
 from forearm.policy.choice import policy_named
 from forearm.policy.reasoning import Intervention
 from forearm.robot.kinematics import tool_poses
@@ -36,7 +38,7 @@ from forearm.runtime.simulation import Simulation
 from forearm.safety.limits import TICK_S
 
 ME = "Ada"
-ANYTHING = object()
+ANYTHING = SimpleNamespace(stamp_ns=7)
 
 
 def played(*acts: tuple[float, Act], goal_s: float = 8.0) -> RecoveryBench:
@@ -273,6 +275,67 @@ def test_an_edit_that_goes_too_far_is_refused_and_written_down() -> None:
     first, second = acts(bench)
     assert (first.who, first.accepted, second.accepted) == (ME, True, False)
     assert "Not that far: edit, with those that wait: got (0.0, 0.0, 0.16) m" in second.details
+
+
+class Edited(Grasps):
+    """Has its trace edited at a desk; says so by a latency of a second, and is refused then if `refused`."""
+
+    def __init__(self, desk: TraceDesk, *, refused: bool = False, broken: bool = False) -> None:
+        super().__init__()
+        self._desk, self._refused, self._broken = desk, refused, broken
+
+    def decide(self, request: Request) -> Decision:
+        decision, seen = super().decide(request), request.observation
+        if not self._desk(seen, np.zeros((2, 5, 4))).any():
+            return decision
+        if self._broken:
+            raise RuntimeError("out of memory")
+        return replace(decision, latency_s=1.0, epoch=seen.epoch + self._refused)
+
+
+@pytest.mark.parametrize("how", ["refused", "broken"])
+def test_an_edit_whose_decision_is_refused_holds_the_arms_and_the_person_is_told(how: str) -> None:
+    desk = TraceDesk()
+    edit = EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.08))
+    acting = Script([(1.0, edit), (4.0, edit), (4.1, Resume(who=ME)), (7.0, Resume(who=ME))])
+    bench = RecoveryBench(
+        operator=acting, desk=desk, policy=Edited(desk, refused=how == "refused", broken=how == "broken")
+    )
+    assert bench.session.run().outcome == "done"
+    assert [(event.act, event.accepted) for event in acts(bench)] == [
+        ("EditTrace", True), ("EditTrace", False), ("EditTrace", True), ("Resume", True), ("EditTrace", False), ("Resume", True),
+    ]  # fmt: skip
+    assert acts(bench)[1].who == ME
+    assert "The decision that was made with the edit was refused" in acts(bench)[1].details
+    assert np.ptp(sent(bench, 3.0, 4.1), axis=0).max() < 1e-6
+    assert np.ptp(sent(bench, 7.0)[:, 0]) > 0.01
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.05, 0.3, 0.55, 0.56, 0.58, 0.6, 0.65, 0.7])
+def test_an_edit_is_followed_once_whenever_its_person_holds(late_s: float) -> None:
+    desk = TraceDesk()
+    edit = EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.08))
+    acting = Script([(1.0, edit), (1.0 + late_s, Hold(who=ME)), (3.0, Resume(who=ME))])
+    bench = RecoveryBench(operator=acting, desk=desk, policy=Edited(desk), goal_s=6.0)
+    assert bench.session.run().outcome == "done"
+    edited = [event for event in bench.events if isinstance(event, Decided) and event.decision.latency_s == 1.0]
+    assert len(edited) == 1
+
+
+def test_an_edit_waits_for_the_one_before_it_to_be_settled_and_one_that_nobody_took_is_made_again() -> None:
+    desk, lift = TraceDesk(), EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.03))
+
+    def height() -> float:
+        return float(desk(ANYTHING, np.zeros((2, 5, 4)))[0, 0, 2])  # pyright: ignore[reportArgumentType]
+
+    desk.put(lift)
+    assert (height(), desk.made_ns) == (0.03, 7)
+    desk.put(lift)
+    assert height() == 0.0
+    desk.restore()
+    assert height() == pytest.approx(0.06)
+    desk.settle()
+    assert (height(), desk.made_ns) == (0.0, None)
 
 
 def test_an_edit_is_made_to_one_trace_alone() -> None:

@@ -304,12 +304,18 @@ class Keyboard:
 class TraceDesk:
     """Where edits wait for the next decision; give it to the policy as its intervention on the trace.
 
-    Used by two threads: one puts, the other decides.
+    What a decision was made with is kept until it is settled whether that decision is followed: it is not lost with an
+    answer that nobody took. Used by two threads: one puts and settles, the other decides.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._shifts = np.zeros((len(ARMS), 3))  # m
+        self._waiting = np.zeros((len(ARMS), 3))  # m
+        self._made = np.zeros((len(ARMS), 3))  # m
+        self.made_ns: int | None = None
+        """The stamp of the observation whose decision was made with edits, until that is settled."""
+        self.who = ""
+        """Whose edit the newest is."""
 
     def put(self, edit: EditTrace) -> None:
         """The next decision's trace is to be shifted so, on top of what waits already.
@@ -319,14 +325,27 @@ class TraceDesk:
         """
         arm = ARMS.index(edit.arm)
         with self._lock:
-            x, y, z = (float(each) for each in self._shifts[arm] + edit.by_m)
+            x, y, z = (float(each) for each in self._waiting[arm] + self._made[arm] + edit.by_m)
             _require_way("edit, with those that wait", (x, y, z), MOST_EDIT_M)
-            self._shifts[arm] = x, y, z
+            self._waiting[arm] += edit.by_m
+            self.who = edit.who
+
+    def settle(self) -> None:
+        """The decision that was made with edits has come; whether it is followed or not, they are done."""
+        with self._lock:
+            self._made, self.made_ns = np.zeros_like(self._made), None
+
+    def restore(self) -> None:
+        """The decision that was made with edits is not taken; they wait for the next one."""
+        with self._lock:
+            self._waiting, self._made, self.made_ns = self._waiting + self._made, np.zeros_like(self._made), None
 
     def __call__(self, observation: Observation, traces: Floats) -> Floats:
-        """The waypoints (A, W, 4), m and opening, with every waiting edit made."""
-        with self._lock:
-            shifts, self._shifts = self._shifts, np.zeros_like(self._shifts)
+        """The waypoints (A, W, 4), m and opening, with every waiting edit made, once the ones before are settled."""
         edited: Floats = traces.copy()
-        edited[:, :, :3] += shifts[:, None]
+        with self._lock:
+            if self.made_ns is None and self._waiting.any():
+                edited[:, :, :3] += self._waiting[:, None]
+                self._made, self._waiting = self._waiting, np.zeros_like(self._waiting)
+                self.made_ns = observation.stamp_ns
         return edited
