@@ -17,6 +17,7 @@ from forearm.clock import SimulatedClock
 from forearm.errors import InstructionError, LogError, ModelError, RobotError
 from forearm.events import Commanded, SessionStarted
 from forearm.messages import ActionChunk, Decision, Image, Observation, Request, SafeCommand, VettedChunk
+from forearm.policy.choice import policy_named
 from forearm.runtime.interruption import Interruption
 from forearm.runtime.live.board import Board, J, Part, Phase, Report, State
 from forearm.runtime.live.inference import GRACE_S, About, RemotePolicy, deadline_ns, run_inference
@@ -24,6 +25,7 @@ from forearm.runtime.live.parts import TERMINAL, deaf_to_the_terminal
 from forearm.runtime.live.pictures import Pictures
 from forearm.runtime.live.recording import RemoteLog, run_recorder
 from forearm.runtime.live.robot import RemoteRobot
+from forearm.runtime.live.run import Live
 from forearm.runtime.live.watchdog import Silence, silent
 from forearm.runtime.patience import Patience
 from forearm.telemetry.log import read_run
@@ -156,6 +158,15 @@ def test_messages_are_as_read_only_in_another_process() -> None:
     assert not copied.images["top"].pixels.flags.writeable
     with pytest.raises(TypeError):
         copied.images["top"] = None
+
+
+def test_every_live_session_has_an_epoch_of_its_own_that_json_holds_exactly(tmp_path: Path) -> None:
+    lives = [Live(SETUP, policy_named("hold"), tmp_path) for _ in range(2)]
+    first, second = (live._charge(0, "", "{}").epoch for live in lives)
+    assert first != second
+    assert all(1 < epoch < 2**53 for epoch in (first, second))
+    for live in lives:
+        live.__exit__(None, None, None)
 
 
 def test_what_a_terminal_sends_while_a_part_begins_is_heard_once_it_has() -> None:
