@@ -10,6 +10,7 @@ import termios
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from forearm.robot.kinematics import tool_poses
@@ -19,8 +20,8 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "LOGNAME": "ada"}
 COMMAND = [sys.executable, "-m", "forearm", "run", "lift the tray with both arms"]
 
 
-def scripted(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, "--override", "script", "--out", str(folder)]
+def scripted(folder: Path, script: str, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, "--override", "script", "--out", str(folder), *more]
     return subprocess.run(command, input=script, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
 
 
@@ -67,6 +68,52 @@ def test_keys_pressed_in_a_terminal_hold_take_over_jog_and_hand_back_and_the_ter
     ]
     assert {who for who, _, _ in acts(folder)} == {"ada"}
     assert termios.tcgetattr(theirs) == before
+
+
+@pytest.mark.slow
+def test_a_terminal_that_closes_ends_the_run_safely_with_its_log_and_report(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    folder = tmp_path / "run"
+    begin = "import os, sys; os.open(sys.argv[1], os.O_RDWR); os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+    command = [*COMMAND[1:], "--policy", "hold", "--override", "keys", "--out", str(folder)]
+    process = subprocess.Popen(  # a session leader that opens a terminal has it as its own, and is told when it closes
+        [sys.executable, "-c", begin, os.ttyname(theirs), *command],
+        stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=ENVIRONMENT, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        read_until(ours, "engaged")
+        os.close(ours)
+        told, _ = process.communicate(timeout=240)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGHUP
+    log = read_run(folder / "run.mcap")
+    assert log.complete
+    assert log.end is not None
+    assert log.end.outcome == "stopped"
+    assert "SIGHUP" in log.end.reason or "keyboard" in log.end.reason
+    assert (folder / "report.html").is_file()
+    assert told.decode() in ("", f"{folder}\n")
+
+
+@pytest.mark.slow
+def test_keys_that_end_without_a_hangup_stop_the_run_and_say_so(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    folder = tmp_path / "run"
+    command = [*COMMAND, "--policy", "hold", "--override", "keys", "--out", str(folder)]
+    process = subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT)
+    os.close(theirs)
+    assert process.stderr is not None
+    try:
+        read_until(process.stderr.fileno(), "engaged")
+        os.close(ours)
+        _, told = process.communicate(timeout=240)
+    finally:
+        process.kill()
+    assert process.returncode == 3
+    assert "it has to be there while it is used" in " ".join(told.decode().split())
+    assert acts(folder) == []
 
 
 @pytest.mark.slow
@@ -154,6 +201,51 @@ def test_a_script_acts_at_its_times_of_the_session_and_the_task_is_done(tmp_path
     assert acts(tmp_path / "run") == [("ada", "Hold", True), ("ada", "StepOnce", True), ("ada", "Resume", True)]
     log = read_run(tmp_path / "run" / "run.mcap")
     assert [round(log.seconds(act.stamp_ns), 1) for act in log.operator_acts] == [0.5, 1.5, 4.0]
+
+
+@pytest.mark.slow
+def test_a_stop_file_stops_the_arms_and_the_folder_that_is_to_hold_it_must_be_there(tmp_path: Path) -> None:
+    stop, folder = tmp_path / "stop", tmp_path / "run"
+    command = [*COMMAND, "--policy", "hold", "--stop-file"]
+    refused = subprocess.run(
+        [*command, str(tmp_path / "cell" / "stop"), "--out", str(folder)],
+        capture_output=True, text=True, env=ENVIRONMENT, timeout=300,
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert "stop file: got No such file or directory" in refused.stderr
+    assert not folder.exists()
+    process = subprocess.Popen([*command, str(stop), "--out", str(folder)], stderr=subprocess.PIPE, env=ENVIRONMENT)
+    assert process.stderr is not None
+    try:
+        read_until(process.stderr.fileno(), "engaged")
+        stop.touch()
+        process.communicate(timeout=240)
+    finally:
+        process.kill()
+    assert process.returncode == 3
+    end = read_run(folder / "run.mcap").end
+    assert end is not None
+    assert end.reason == f"External stop: {stop} is there."
+
+
+@pytest.mark.slow
+def test_a_script_shifts_the_path_of_the_next_decision_and_where_there_is_none_it_is_told(tmp_path: Path) -> None:
+    traces: list[np.ndarray] = []
+    for name, edit in (("plain", ""), ("edited", "0.6 edit left 0 0 0.04\n")):
+        ended = scripted(tmp_path / name, f"0.3 hold\n{edit}0.8 step\n3 resume\n")
+        log = read_run(tmp_path / name / "run.mcap")
+        assert log.end is not None, ended.stderr
+        stepped_ns = log.operator_acts[-2].stamp_ns
+        plan = next(each.decision.plan for each in log.decisions if each.stamp_ns > stepped_ns)
+        assert plan is not None
+        traces.append(plan.trace)
+    assert acts(tmp_path / "edited")[1] == ("ada", "EditTrace", True)
+    assert traces[1][0] - traces[0][0] == pytest.approx(np.tile([0.0, 0.0, 0.04], (len(traces[0][0]), 1)), abs=1e-6)
+    assert traces[1][1] == pytest.approx(traces[0][1], abs=1e-6)
+    told = scripted(tmp_path / "demonstrated", "0.5 edit left 0 0 0.04\n", "--policy", "demonstrator")
+    assert told.returncode == 0
+    assert acts(tmp_path / "demonstrated") == [("ada", "EditTrace", False)]
+    assert "no trace can be edited" in " ".join(told.stderr.split())
 
 
 def test_keys_without_a_terminal_are_refused_before_anything_starts(tmp_path: Path) -> None:

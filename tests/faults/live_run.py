@@ -2,7 +2,7 @@
 
 `live_run.py FOLDER STRETCH FAULT` is one of a policy that turns an arm to and fro, with that fault in the cell, for
 longer. Everything that ages may be STRETCH times older: 1 on a machine that keeps time. Says "moving" when the arms do,
-and at the end how it went.
+and at the end how it went. A file "stop" in the folder is its stop input.
 """
 
 import sys
@@ -22,6 +22,7 @@ from forearm.runtime.interruption import Interruption
 from forearm.runtime.live.run import Live
 from forearm.runtime.live.watchdog import Silence
 from forearm.runtime.patience import Patience
+from forearm.runtime.stop_file import StopFile
 from forearm.safety.freshness import AGES
 
 MOVING_RAD_S = 0.3
@@ -85,8 +86,9 @@ def live(folder: Path, stretch: float, fault: str) -> Live:
 
 
 def main(folder: Path, stretch: float, fault: str = "") -> None:
+    stop = StopFile(folder / "stop")
     with Interruption() as interruption, live(folder, stretch, fault) as run:
-        ended = run.run(seed=0, emit=Teller(), interrupted=lambda: interruption.reason)
+        ended = run.run(seed=0, emit=Teller(), interrupted=lambda: interruption.reason, external_stop=stop)
     say(f"{ended.outcome}: {ended.reason}")
 
 

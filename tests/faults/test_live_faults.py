@@ -18,6 +18,7 @@ from punctuality import BUSY, stretch
 
 from forearm.runtime.live.board import Part
 from forearm.runtime.live.diary import read_diary
+from forearm.runtime.live.parts import TERMINAL
 from forearm.runtime.live.watchdog import HOLD_S
 from forearm.telemetry.log import read_run
 
@@ -41,6 +42,13 @@ def processes_of(mark: str) -> list[int]:
             except OSError:  # it ended while we looked, or is not ours
                 continue
     return found
+
+
+def blocked(pid: int) -> set[int]:
+    """The signals that a process does not hear."""
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    mask = int(next(line.split()[1] for line in status if line.startswith("SigBlk:")), 16)
+    return {number for number in range(1, 65) if mask >> (number - 1) & 1}
 
 
 class Pauses(threading.Thread):
@@ -69,7 +77,9 @@ class Run:
         folder.mkdir()
         environment = {**os.environ, MARK: self.mark, "OMP_NUM_THREADS": "1"}
         command = [sys.executable, str(SCRIPT), str(folder), str(self.stretch)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+        self.process = subprocess.Popen(  # a job of its own, as a shell makes it
+            command, stdout=subprocess.PIPE, env=environment, text=True, process_group=0
+        )
         self.pids: dict[str, int] = {}
         self.pauses = Pauses()
 
@@ -190,6 +200,70 @@ def test_a_loop_that_is_killed_or_stopped_leaves_arms_that_stand_and_a_log_that_
     assert log.complete  # its writer outlived the loop
     assert log.end is None
     assert len(log.positions) > 0
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGQUIT, signal.SIGTSTP])
+def test_a_signal_to_the_whole_job_takes_the_loop_alone_and_the_others_hold_the_arms_and_finish_the_log(
+    sent: signal.Signals, run: Run
+) -> None:
+    job = os.getpgid(run.pids["loop"])
+    others = {part: os.getsid(pid) for part, pid in run.pids.items() if part != "loop"}
+    assert len({os.getsid(job), *others.values()}) == len(Part)
+    assert all(blocked(run.pids[part]) >= TERMINAL for part in others)  # since before they had their sessions
+    resource.prlimit(run.pids["loop"], resource.RLIMIT_CORE, (0, 0))
+    signalled_ns = time.monotonic_ns()
+    os.killpg(job, sent)
+    run.until(run.has("standing"))
+    run.assert_held_in_time(signalled_ns)
+    assert "loop" in run.station()[0]["reason"]
+    if sent is signal.SIGTSTP:
+        assert set(run.pids.values()) <= set(run.left())  # it may come back, and is told then that it was held
+        os.killpg(job, signal.SIGKILL)
+    run.end()
+    assert [line["kind"] for line in run.watchdog()] == ["watching", "tripped", "held", "standing", "ended"]
+    log = read_run(run.folder / "run.mcap")
+    assert log.complete
+    assert log.end is None
+
+
+def test_a_loop_that_was_stopped_and_goes_on_is_told_that_the_arms_were_held(run: Run) -> None:
+    os.killpg(run.pids["loop"], signal.SIGTSTP)
+    run.until(run.has("standing"))
+    os.killpg(run.pids["loop"], signal.SIGCONT)
+    assert run.end().startswith("stopped: ")
+    log = read_run(run.folder / "run.mcap")
+    assert log.complete
+    assert log.end is not None
+
+
+def test_thinking_that_was_stopped_does_not_outlive_the_loop(run: Run) -> None:
+    os.kill(run.pids["inference"], signal.SIGSTOP)
+    os.kill(run.pids["loop"], signal.SIGKILL)
+    run.end()
+    assert run.has("standing")()
+
+
+def test_a_terminal_that_hangs_up_ends_the_run_without_a_trip(run: Run) -> None:
+    os.killpg(run.pids["loop"], signal.SIGHUP)
+    assert "SIGHUP" in run.end()
+    assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"]
+    log = read_run(run.folder / "run.mcap")
+    assert log.complete
+    assert log.end is not None
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_stop_input_that_wants_it_or_is_lost_stops_the_arms_without_a_trip(lost: bool, run: Run) -> None:
+    if lost:
+        run.folder = run.folder.rename(run.folder.with_name("away"))
+    else:
+        (run.folder / "stop").touch()
+    said = run.end()
+    assert said.startswith("stopped: The external stop input failed: " if lost else "stopped: External stop: ")
+    assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"]
+    log = read_run(run.folder / "run.mcap")
+    assert log.end is not None
+    assert abs(log.header.epoch * 1000 - time.time_ns()) < 600e9  # of the hour at which it began, and of no other run
 
 
 @pytest.mark.parametrize("sent", SIGNALS)

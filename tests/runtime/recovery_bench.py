@@ -9,9 +9,10 @@ from runtime_stubs import HOME, LIMITS, Elapsed, J, ObedientRobot, ns
 from forearm.clock import SimulatedClock
 from forearm.events import Event, RecoveryBegan, RecoveryEnded
 from forearm.messages import ActionChunk, Decision, Image, Observation, Request, SafeCommand
+from forearm.policy.interface import Policy
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.inference import SimulatedInference
-from forearm.runtime.operator import Operator
+from forearm.runtime.operator import Operator, TraceDesk
 from forearm.runtime.recovery import Budget
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.steering import Steering
@@ -96,10 +97,13 @@ class RecoveryBench:
         vetting: Vets | None = None,
         budget: Budget | None = None,
         operator: Operator | None = None,
+        desk: TraceDesk | None = None,
         recovers: bool = True,
         question: Callable[[list[Event]], str] = lambda events: "",
+        external_stop: Callable[[], str] = str,
+        policy: Policy | None = None,
     ) -> None:
-        clock, policy = SimulatedClock(), Grasps()
+        clock, policy = SimulatedClock(), policy or Grasps()
         gates = Gates.of(LIMITS)
         if vetting is not None:
             gates = replace(gates, helm_vetting=vetting)
@@ -117,11 +121,13 @@ class RecoveryBench:
                 emit,
                 budget=(budget or Budget()) if recovers else None,
                 operator=operator,
+                desk=desk,
                 question=lambda: question(self.events),
             ),
             goal=Elapsed(clock, goal_s),
             clock=clock,
             emit=emit,
+            external_stop=external_stop,
         )
 
     def modes(self) -> list[str]:

@@ -138,6 +138,20 @@ def test_an_observation_that_waited_too_long_is_not_thought_about() -> None:
     assert think(policy, Vetting(LIMITS), request, lambda: ns(1.0) + ns(AGES.request_s)).verdict.vetted
 
 
+def test_thinking_goes_by_the_ages_of_its_session() -> None:
+    patient = replace(AGES, request_s=3.0, decision_s=3.0)
+    vetting = Vetting(LIMITS, ages=patient)
+    clock = SimulatedClock(ns(3.0))
+    threaded = ThreadedInference(Wave(), vetting, clock, ages=patient)
+    simulated = SimulatedInference(Wave(), vetting, latency_s=2.0, ages=patient)
+    impatient = SimulatedInference(Wave(), vetting, latency_s=2.0)
+    for inference in (threaded, simulated, impatient):
+        inference.offer(seen(1.0), 0)
+    threaded.close()
+    answers = [inference.take(ns(3.0)) for inference in (threaded, simulated, impatient)]
+    assert [answer is not None and answer.decision is not None for answer in answers] == [True, True, False]
+
+
 def test_a_jittery_answer_comes_later_than_anybody_was_told() -> None:
     late = iter([0.03, 0.0])
     inference = SimulatedInference(Wave(), Vetting(LIMITS), latency_s=0.05, jitter=lambda: next(late))

@@ -1,15 +1,20 @@
 import io
+import os
+import pty
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from recovery_bench import RecoveryBench
+from recovery_bench import Grasps, RecoveryBench
 from runtime_stubs import HOME, LIMITS
 
 from forearm.cell.tasks import task_named
 from forearm.errors import InputError
 from forearm.events import Commanded, Decided, Event, ModeChanged, OperatorActed
+from forearm.messages import Decision, Request
 from forearm.policy.choice import policy_named
 from forearm.policy.reasoning import Intervention
 from forearm.robot.kinematics import tool_poses
@@ -33,7 +38,7 @@ from forearm.runtime.simulation import Simulation
 from forearm.safety.limits import TICK_S
 
 ME = "Ada"
-ANYTHING = object()
+ANYTHING = SimpleNamespace(stamp_ns=7)
 
 
 def played(*acts: tuple[float, Act], goal_s: float = 8.0) -> RecoveryBench:
@@ -119,7 +124,8 @@ def test_what_it_is_not_the_time_for_is_refused_and_written_down() -> None:
         goal_s=3.0,
     )
     assert [event.accepted for event in acts(bench)] == [False] * 5
-    assert all("Not now" in event.details for event in acts(bench))
+    assert all("Not now" in event.details for event in acts(bench)[:4])
+    assert "no trace can be edited" in acts(bench)[4].details
     assert bench.modes() == ["engaged", "idle"]
 
 
@@ -147,11 +153,47 @@ def test_keys_are_acts_and_other_keys_are_nothing() -> None:
     assert found == [Hold(who=ME), TakeOver(who=ME), JogTool(who=ME, arm="right", by_m=(0.01, 0.0, 0.0))]
 
 
+def test_a_keyboard_that_ends_says_so_after_what_was_pressed() -> None:
+    keyboard = Keyboard(io.StringIO(" "), keys(ME))
+    until, found = time.monotonic() + 5.0, None
+    while found is None and time.monotonic() < until:
+        found = keyboard.poll(0)
+    assert found == Hold(who=ME)
+    with pytest.raises(InputError, match=r"keyboard: got its end, .*; start again in a terminal"):
+        listen(keyboard)
+    with pytest.raises(InputError, match="keyboard"):  # and it stays so
+        keyboard.poll(0)
+
+
+def test_a_terminal_that_closes_under_its_keyboard_says_so() -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs) as stream:
+        keyboard = Keyboard(stream, keys(ME))
+        assert keyboard.poll(0) is None
+        os.close(ours)
+        with pytest.raises(InputError, match=r"keyboard: got .*has to be there while it is used"):
+            listen(keyboard)
+
+
+def test_a_keyboard_that_is_lost_while_its_person_steers_ends_the_session_in_a_stop() -> None:
+    bench = RecoveryBench(operator=Keyboard(io.StringIO("t"), keys(ME)), goal_s=60.0)
+    ended = bench.session.run()
+    assert ended.outcome == "stopped"
+    assert "keyboard" in ended.reason
+
+
+def listen(keyboard: Keyboard) -> None:
+    for _ in range(1000):
+        keyboard.poll(0)
+        time.sleep(0.005)
+
+
 def test_a_capital_letter_is_the_right_arm_and_its_small_one_the_left() -> None:
     meaning = keys(ME)
-    for letter in "wxadecop":
+    for letter in "wxadecopikjlun":
         small, capital = meaning[letter], meaning[letter.upper()]
-        if isinstance(small, JogTool) and isinstance(capital, JogTool):
+        if isinstance(small, JogTool | EditTrace):
+            assert isinstance(capital, type(small))
             assert (small.arm, capital.arm) == ("left", "right")
             assert small.by_m == capital.by_m
         else:
@@ -161,14 +203,16 @@ def test_a_capital_letter_is_the_right_arm_and_its_small_one_the_left() -> None:
 
 
 def test_a_script_is_parsed_line_by_line() -> None:
-    written = ["# a visit", "1 hold", "2.5 jog right 0 0.01 -0.02  # aside", "3 move left_joint1 0.1", "4 step"]
+    written = ["# a visit", "1 hold", "2.5 jog right 0 0.01 -0.02  # aside", "3 move left_joint1 0.1",
+               "3.5 edit left 0 -0.06 0.08", "4 step"]  # fmt: skip
     parsed = script(written, ME)
-    assert [parsed.poll(round(at * 1e9)) for at in (0.0, 0.9, 1.0, 2.5, 3.0, 4.0, 9.0)] == [
+    assert [parsed.poll(round(at * 1e9)) for at in (0.0, 0.9, 1.0, 2.5, 3.0, 3.5, 4.0, 9.0)] == [
         None,
         None,
         Hold(who=ME),
         JogTool(who=ME, arm="right", by_m=(0.0, 0.01, -0.02)),
         JogJoint(who=ME, joint="left_joint1", by=0.1),
+        EditTrace(who=ME, arm="left", by_m=(0.0, -0.06, 0.08)),
         StepOnce(who=ME),
         None,
     ]
@@ -177,11 +221,121 @@ def test_a_script_is_parsed_line_by_line() -> None:
 @pytest.mark.parametrize(
     "line",
     ["hold", "1", "1 halt", "1 hold fast", "-1 hold", "nan hold", "1 jog middle 0 0 0", "1 jog left 0 0", "1 jog left 0 0 nan",
-     "1 move elbow 1", "0.4 hold"],
+     "1 move elbow 1", "0.4 hold", "1 edit left 0 0", "1 edit left 0 0 inf"],
 )  # fmt: skip
 def test_a_line_that_is_no_act_is_refused_with_what_is_allowed(line: str) -> None:
     with pytest.raises(InputError, match=r"script line 2: got .*, allowed is SECONDS hold"):
         script(["0.5 hold", line], ME)
+
+
+@pytest.mark.parametrize("line", ["1 edit left 0 0 0.2", "1 edit right 0.08 0.08 0"])
+def test_a_line_that_asks_for_too_much_says_how_much_is_allowed(line: str) -> None:
+    with pytest.raises(
+        InputError, match=r"script line 1: edit: got \(0.*\) m, allowed are at most 0.1 m .*; ask for less"
+    ):
+        script([line], ME)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: JogTool(who=ME, arm="left", by_m=(np.nan, 0.0, 0.0)), "jog: got .*nan.*at most 1 m"),
+        (lambda: JogTool(who=ME, arm="left", by_m=(0.0, 1e308, 1e308)), "jog: got .*at most 1 m"),
+        (
+            lambda: JogTool(who=ME, arm="middle", by_m=(0.0, 0.0, 0.0)),
+            "jog: arm: got 'middle', allowed are left or right",
+        ),
+        (lambda: JogJoint(who=ME, joint="left_joint9", by=0.1), "joint: got 'left_joint9', allowed are left_joint1"),
+        (lambda: JogJoint(who=ME, joint="left_joint1", by=np.inf), "left_joint1: got inf, allowed is a finite number"),
+        (lambda: EditTrace(who=ME, arm="left", by_m=(0.0, np.nan, 0.0)), "edit: got .*nan.*at most 0.1 m"),
+        (lambda: EditTrace(who=ME, arm="Left", by_m=(0.0, 0.0, 0.0)), "edit: arm: got 'Left'.*did you mean 'left'"),
+    ],
+)
+def test_an_act_cannot_be_made_of_no_number_no_arm_and_no_joint(make: Callable[[], Act], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        make()
+
+
+def test_edits_that_wait_add_up_to_a_tenth_of_a_metre_and_no_more() -> None:
+    desk, step = TraceDesk(), keys(ME)["u"]
+    assert isinstance(step, EditTrace)
+    for _ in range(10):
+        desk.put(step)
+    with pytest.raises(InputError, match=r"edit, with those that wait: got \(0.0, 0.0, 0.1.*at most 0.1 m"):
+        desk.put(step)
+    desk.put(keys(ME)["U"])  # pyright: ignore[reportArgumentType]  # the other arm has its own tenth
+    edited = desk(ANYTHING, np.zeros((2, 5, 4)))  # pyright: ignore[reportArgumentType]  # it looks at the trace alone
+    assert edited[:, :, 2] == pytest.approx(np.tile([[0.1], [0.01]], 5))
+
+
+def test_an_edit_that_goes_too_far_is_refused_and_written_down() -> None:
+    edit = EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.08))
+    bench = RecoveryBench(operator=Script([(1.0, edit), (1.1, edit)]), desk=TraceDesk(), goal_s=2.0)
+    assert bench.session.run().outcome == "done"
+    first, second = acts(bench)
+    assert (first.who, first.accepted, second.accepted) == (ME, True, False)
+    assert "Not that far: edit, with those that wait: got (0.0, 0.0, 0.16) m" in second.details
+
+
+class Edited(Grasps):
+    """Has its trace edited at a desk; says so by a latency of a second, and is refused then if `refused`."""
+
+    def __init__(self, desk: TraceDesk, *, refused: bool = False, broken: bool = False) -> None:
+        super().__init__()
+        self._desk, self._refused, self._broken = desk, refused, broken
+
+    def decide(self, request: Request) -> Decision:
+        decision, seen = super().decide(request), request.observation
+        if not self._desk(seen, np.zeros((2, 5, 4))).any():
+            return decision
+        if self._broken:
+            raise RuntimeError("out of memory")
+        return replace(decision, latency_s=1.0, epoch=seen.epoch + self._refused)
+
+
+@pytest.mark.parametrize("how", ["refused", "broken"])
+def test_an_edit_whose_decision_is_refused_holds_the_arms_and_the_person_is_told(how: str) -> None:
+    desk = TraceDesk()
+    edit = EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.08))
+    acting = Script([(1.0, edit), (4.0, edit), (4.1, Resume(who=ME)), (7.0, Resume(who=ME))])
+    bench = RecoveryBench(
+        operator=acting, desk=desk, policy=Edited(desk, refused=how == "refused", broken=how == "broken")
+    )
+    assert bench.session.run().outcome == "done"
+    assert [(event.act, event.accepted) for event in acts(bench)] == [
+        ("EditTrace", True), ("EditTrace", False), ("EditTrace", True), ("Resume", True), ("EditTrace", False), ("Resume", True),
+    ]  # fmt: skip
+    assert acts(bench)[1].who == ME
+    assert "The decision that was made with the edit was refused" in acts(bench)[1].details
+    assert np.ptp(sent(bench, 3.0, 4.1), axis=0).max() < 1e-6
+    assert np.ptp(sent(bench, 7.0)[:, 0]) > 0.01
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.05, 0.3, 0.55, 0.56, 0.58, 0.6, 0.65, 0.7])
+def test_an_edit_is_followed_once_whenever_its_person_holds(late_s: float) -> None:
+    desk = TraceDesk()
+    edit = EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.08))
+    acting = Script([(1.0, edit), (1.0 + late_s, Hold(who=ME)), (3.0, Resume(who=ME))])
+    bench = RecoveryBench(operator=acting, desk=desk, policy=Edited(desk), goal_s=6.0)
+    assert bench.session.run().outcome == "done"
+    edited = [event for event in bench.events if isinstance(event, Decided) and event.decision.latency_s == 1.0]
+    assert len(edited) == 1
+
+
+def test_an_edit_waits_for_the_one_before_it_to_be_settled_and_one_that_nobody_took_is_made_again() -> None:
+    desk, lift = TraceDesk(), EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.03))
+
+    def height() -> float:
+        return float(desk(ANYTHING, np.zeros((2, 5, 4)))[0, 0, 2])  # pyright: ignore[reportArgumentType]
+
+    desk.put(lift)
+    assert (height(), desk.made_ns) == (0.03, 7)
+    desk.put(lift)
+    assert height() == 0.0
+    desk.restore()
+    assert height() == pytest.approx(0.06)
+    desk.settle()
+    assert (height(), desk.made_ns) == (0.0, None)
 
 
 def test_an_edit_is_made_to_one_trace_alone() -> None:

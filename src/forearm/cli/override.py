@@ -1,6 +1,7 @@
 """A person at a terminal or gamepad, or a script in their place, who may hold, step, jog, hand back during a run.
 
-Invariant: whoever acts is named, and is there before anything moves; a terminal is left as it was found.
+Invariant: whoever acts is named, and is there before anything moves; a terminal that is still there is left as it was
+found.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import getpass
 import sys
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
@@ -68,11 +70,14 @@ def _keyboard(stream: TextIO) -> Generator[Operator]:
 
     before = termios.tcgetattr(stream)
     tty.setcbreak(stream)  # Ctrl-C still interrupts
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="replace")  # what is no character is no key, and loses none beside it
     try:
         _show("keys", KEYS_IN_WORDS)
         yield Keyboard(stream, keys(_who()))
     finally:
-        termios.tcsetattr(stream, termios.TCSADRAIN, before)
+        with suppress(termios.error):  # a terminal that closed cannot be left as it was found
+            termios.tcsetattr(stream, termios.TCSADRAIN, before)
 
 
 def _show(what: str, lines: Iterable[str]) -> None:

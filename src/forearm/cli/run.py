@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,9 +19,9 @@ from forearm.cli.override import By, operator_by
 if TYPE_CHECKING:
     from forearm.cell.setup import Setup
     from forearm.events import SessionEnded
+    from forearm.policy.choice import MakePolicy
     from forearm.runtime.known import Known
-    from forearm.runtime.operator import Operator
-    from forearm.runtime.simulation import Simulation
+    from forearm.runtime.operator import Operator, TraceDesk
 
 WITH_A_PERSON_S = 600.0  # s; a person who holds is not hurried by the task's own limit
 
@@ -33,6 +35,7 @@ def run(
     real_time: bool = False,
     override: By | None = None,
     gamepad: Path | None = None,
+    stop_file: Path | None = None,
 ) -> int:
     """Does what the sentence says in the simulated cell, and leaves a log and a report.
 
@@ -59,31 +62,47 @@ def run(
             as real arms would be run; a run then does not repeat itself exactly. Linux only.
         override: a person may hold, step, move the arms and hand back: with keys in this terminal or a gamepad, and the
             run then keeps the machine's pace, or by a script on standard input, one line an act: SECONDS hold, resume,
-            step, take-over, hand-back, jog ARM X Y Z in m, or move JOINT BY in rad. With a gamepad an arm moves only
-            while its shoulder button is held; what the others do is shown at the start.
+            step, take-over, hand-back, jog ARM X Y Z in m, move JOINT BY in rad, or edit ARM X Y Z in m, which shifts
+            the path that the model plans next. With a gamepad an arm moves only while its shoulder button is held; what
+            the others do is shown at the start. A keyboard or gamepad that is lost stops the run.
         gamepad: the gamepad's device; the first of /dev/input/js* by default. Linux only.
+        stop_file: the arms stop as soon as this file exists, or it cannot be seen whether it does. Software on an
+            ordinary computer looks for it: it is not a safety function and replaces no emergency stop.
     """
-    from forearm.clock import PacedClock, RealClock, SimulatedClock
-    from forearm.policy.choice import policy_named, scene_for, weights_folder
+    from forearm.policy.choice import scene_for, weights_folder
     from forearm.runtime.known import read_known
-    from forearm.runtime.simulation import Simulation
+    from forearm.runtime.stop_file import StopFile
 
     at_least(0, seed=seed)
+    stop = str if stop_file is None else StopFile(stop_file)
     setup = scene_for(policy, instruction, seed)
     folder = out or _default_folder(setup.instruction)
     with operator_by(override, device=gamepad) as operator:
         if operator is not None:
             setup = replace(setup, time_limit_s=WITH_A_PERSON_S)
         known = read_known(weights_folder(policy))
-        if real_time:
-            told = _lived(setup, folder, seed, policy, operator, known)
-        else:
-            clock = PacedClock(RealClock()) if override in ("keys", "gamepad") else SimulatedClock()
-            simulation = Simulation(
-                setup, policy_named(policy), outside_view=True, operator=operator, clock=clock, known=known
-            )
-            told = _simulated(simulation, folder, seed, policy)
+        wanted = _Wanted(
+            setup=setup, policy=policy, seed=seed, folder=folder, known=known, operator=operator, stop=stop
+        )
+        told = _lived(wanted) if real_time else _simulated(wanted, paced=override in ("keys", "gamepad"))
     return _summarized(told, folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """A run as it was asked for."""
+
+    setup: Setup
+    policy: str
+    seed: int
+    folder: Path
+    known: Known
+    operator: Operator | None
+    stop: Callable[[], str]
+
+    def recipe(self, model: object) -> str:
+        """For the log."""
+        return json.dumps({"command": "run", "policy": self.policy, "seed": self.seed, "model": model})
 
 
 class Told(NamedTuple):
@@ -95,16 +114,28 @@ class Told(NamedTuple):
     log_fault: str
 
 
-def _simulated(simulation: Simulation, folder: Path, seed: int, policy: str) -> Told:
-    """Runs it, logged in `folder` and told on the terminal."""
+def _simulated(wanted: _Wanted, *, paced: bool) -> Told:
+    """Runs it, logged in its folder and told on the terminal."""
     from forearm.cli.story import Story
+    from forearm.clock import PacedClock, RealClock, SimulatedClock
     from forearm.events import Event
     from forearm.provenance import code_version
     from forearm.runtime.interruption import Interruption
+    from forearm.runtime.simulation import Simulation
     from forearm.telemetry.recorder import LosslessRecorder
     from forearm.telemetry.writer import FILE_NAME, LogWriter
 
-    log = LogWriter.create(folder_at(folder) / FILE_NAME)
+    make_policy, desk = _with_desk(wanted)
+    simulation = Simulation(
+        wanted.setup,
+        make_policy,
+        outside_view=True,
+        operator=wanted.operator,
+        desk=desk,
+        clock=PacedClock(RealClock()) if paced else SimulatedClock(),
+        known=wanted.known,
+    )
+    log = LogWriter.create(folder_at(wanted.folder) / FILE_NAME)
     with Interruption() as interruption, LosslessRecorder(log) as recorder, Story() as story:
 
         def emit(event: Event) -> None:
@@ -112,17 +143,31 @@ def _simulated(simulation: Simulation, folder: Path, seed: int, policy: str) -> 
             story.tell(event)
 
         simulated = simulation.run(
-            seed=seed,
+            seed=wanted.seed,
             emit=emit,
             commit=code_version(),
-            recipe=_recipe(policy, seed, getattr(simulation.policy, "recipe", None)),
+            recipe=wanted.recipe(getattr(simulation.policy, "recipe", None)),
             interrupted=lambda: interruption.reason,
+            external_stop=wanted.stop,
         )
     run = simulated.ended, simulated.duration_s, int(interruption.signal or 0)
     return Told(*run, log_fault=recorder.close().fault)
 
 
-def _lived(setup: Setup, folder: Path, seed: int, policy: str, operator: Operator | None, known: Known) -> Told:
+def _with_desk(wanted: _Wanted) -> tuple[MakePolicy, TraceDesk | None]:
+    """What makes the policy, and where a person's edits of its trace go, if there are a person and a trace."""
+    from forearm.policy.choice import checkpoint_named, policy_named
+
+    if wanted.operator is None or checkpoint_named(wanted.policy) is None:
+        return policy_named(wanted.policy), None
+    from forearm.policy.reasoning import Intervention
+    from forearm.runtime.operator import TraceDesk
+
+    desk = TraceDesk()
+    return policy_named(wanted.policy, intervene=lambda robot: Intervention(trace=desk)), desk
+
+
+def _lived(wanted: _Wanted) -> Told:
     """The same in real time, with a process for each part that may fail."""
     from forearm.cli.story import Story, StoryLog
     from forearm.clock import NANOSECONDS, RealClock
@@ -132,23 +177,27 @@ def _lived(setup: Setup, folder: Path, seed: int, policy: str, operator: Operato
     from forearm.runtime.live.run import Live
     from forearm.telemetry.recorder import Recorder
 
-    about_policy(policy)  # weights that cannot be read are refused before there is a folder
-    live = Live(setup, policy_named(policy), folder_at(folder), outside_view=True, operator=operator, known=known)
+    about_policy(wanted.policy)  # weights that cannot be read are refused before there is a folder
+    live = Live(
+        wanted.setup,
+        policy_named(wanted.policy),
+        folder_at(wanted.folder),
+        outside_view=True,
+        operator=wanted.operator,
+        known=wanted.known,
+    )
     with Interruption() as interruption, Story() as story, Recorder(StoryLog(story)) as teller, live:
         started_ns = RealClock().now_ns()
         ended = live.run(
-            seed=seed,
+            seed=wanted.seed,
             emit=teller.emit,
             commit=code_version(),
-            recipe=_recipe(policy, seed, live.policy.recipe),
+            recipe=wanted.recipe(live.policy.recipe),
             interrupted=lambda: interruption.reason,
+            external_stop=wanted.stop,
         )
     duration_s = (ended.stamp_ns - started_ns) / NANOSECONDS
     return Told(ended, duration_s, int(interruption.signal or 0), log_fault=live.log_fault)
-
-
-def _recipe(policy: str, seed: int, model: object) -> str:
-    return json.dumps({"command": "run", "policy": policy, "seed": seed, "model": model})
 
 
 def _default_folder(instruction: str) -> Path:
@@ -166,15 +215,18 @@ def _summarized(told: Told, folder: Path) -> int:
 
     ended, duration_s = told.ended, told.duration_s
     colour = {"done": "green", "failed": "yellow"}.get(ended.outcome, "red")
-    PEOPLE.print(f"[bold {colour}]{ended.outcome}[/] after {duration_s:.1f} s: {escape(ended.reason)}")
-    if told.log_fault:
-        PEOPLE.print(f"[bold red]the log is not whole[/]: {escape(told.log_fault)}", highlight=False, soft_wrap=True)
+    with suppress(OSError):  # a terminal that closed may be what ended the run
+        PEOPLE.print(f"[bold {colour}]{ended.outcome}[/] after {duration_s:.1f} s: {escape(ended.reason)}")
+        if told.log_fault:
+            fault = f"[bold red]the log is not whole[/]: {escape(told.log_fault)}"
+            PEOPLE.print(fault, highlight=False, soft_wrap=True)
     try:
         report = str(write_report(folder))
     except (LogError, OSError) as error:  # what stopped the run may have stopped its log
         report = f"none: {error}"
-    PEOPLE.print(f"report  {report}\nlog     {folder / 'run.mcap'}", highlight=False, soft_wrap=True)
-    say(str(folder))
+    with suppress(OSError):
+        PEOPLE.print(f"report  {report}\nlog     {folder / 'run.mcap'}", highlight=False, soft_wrap=True)
+        say(str(folder))
     if told.signal:
         return 128 + told.signal
     return Exit.BROKEN if told.log_fault else BY_OUTCOME[ended.outcome]

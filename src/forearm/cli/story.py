@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -34,7 +35,10 @@ STATUS_EVERY_NS = 100_000_000  # ns of session time between updates of the runni
 
 
 class Story:
-    """One line per decision and objection, and a running clock where stderr is a terminal."""
+    """One line per decision and objection, and a running clock where stderr is a terminal.
+
+    A terminal that can no longer be written to is told nothing more: the run does not depend on being watched.
+    """
 
     def __init__(self) -> None:
         self._status = PEOPLE.status("getting ready")
@@ -42,18 +46,29 @@ class Story:
         self._shown_ns = -STATUS_EVERY_NS
         self._mode = "idle"
         self._told = ""
+        self._gone = False
 
     def __enter__(self) -> Self:
-        self._status.start()
+        with suppress(OSError):
+            self._status.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._status.stop()
+        with suppress(OSError):
+            self._status.stop()
 
     def tell(self, event: Event) -> None:
         """Takes any event; most are not worth a line."""
+        if self._gone:
+            return
+        try:
+            self._tell(event)
+        except OSError:
+            self._gone = True
+
+    def _tell(self, event: Event) -> None:
         if isinstance(event, SessionStarted):
             self._started_ns = event.stamp_ns
             PEOPLE.print(

@@ -18,7 +18,7 @@ from forearm.errors import InstructionError
 from forearm.messages import Decision, Finding, Observation, Outcome, Request, Verdict, VettedChunk
 from forearm.policy.interface import Policy
 from forearm.safety.checks import fresh
-from forearm.safety.freshness import AGES
+from forearm.safety.freshness import AGES, Ages
 from forearm.safety.gates import Vets
 
 MARGIN_NS = 20_000_000  # ns, two control periods: an answer is to be there before it is needed, not on the dot
@@ -60,9 +60,9 @@ class Inference(Protocol):
         ...
 
 
-def think(policy: Policy, vetting: Vets, request: Request, now: Callable[[], int]) -> Answer:
+def think(policy: Policy, vetting: Vets, request: Request, now: Callable[[], int], ages: Ages = AGES) -> Answer:
     """One decision and its vetting, from start to end. Blocks for one inference; never raises."""
-    stale = fresh("request's observation", request.observation.stamp_ns, now(), AGES.request_s)
+    stale = fresh("request's observation", request.observation.stamp_ns, now(), ages.request_s)
     if stale:
         return Answer(decision=None, verdict=Verdict(outcome=Outcome.HOLD, findings=stale), ready_ns=now())
     try:
@@ -119,11 +119,19 @@ class SimulatedInference:
         vetting: what judges its decisions.
         latency_s: simulated seconds from observation to answer, ≥ 0.
         jitter: further seconds for the next answer, ≥ 0; nobody knows of them before it is there.
+        ages: the session's; how old an observation may be when thinking begins.
     """
 
     def __init__(
-        self, policy: Policy, vetting: Vets, *, latency_s: float = 0.05, jitter: Callable[[], float] = float
+        self,
+        policy: Policy,
+        vetting: Vets,
+        *,
+        latency_s: float = 0.05,
+        jitter: Callable[[], float] = float,
+        ages: Ages = AGES,
     ) -> None:
+        self._ages = ages
         self._policy = policy
         self._vetting = vetting
         self._jitter = jitter
@@ -135,7 +143,7 @@ class SimulatedInference:
         if self._answer is None and is_time(observation, needed_ns, self._latency_ns):
             ready_ns = observation.stamp_ns + self._latency_ns + round(self._jitter() * NANOSECONDS)
             request = self._refusals.request(observation, following, self._latency_ns)
-            self._answer = think(self._policy, self._vetting, request, lambda: ready_ns)
+            self._answer = think(self._policy, self._vetting, request, lambda: ready_ns, self._ages)
 
     def take(self, now_ns: int) -> Answer | None:
         if self._answer is None or self._answer.ready_ns > now_ns:
@@ -156,9 +164,13 @@ class ThreadedInference:
         vetting: what judges its decisions.
         clock: the loop's clock.
         abandon_after_s: s that `close` waits for an inference under way; the arms hold by then, so it may be long.
+        ages: the session's; how old an observation may be when thinking begins.
     """
 
-    def __init__(self, policy: Policy, vetting: Vets, clock: Clock, *, abandon_after_s: float = 10.0) -> None:
+    def __init__(
+        self, policy: Policy, vetting: Vets, clock: Clock, *, abandon_after_s: float = 10.0, ages: Ages = AGES
+    ) -> None:
+        self._ages = ages
         self._abandon_after_s = abandon_after_s
         self._policy = policy
         self._vetting = vetting
@@ -194,7 +206,7 @@ class ThreadedInference:
 
     def _work(self) -> None:
         while (request := self._offered.get()) is not None:
-            self._answers.put(think(self._policy, self._vetting, request, self._clock.now_ns))
+            self._answers.put(think(self._policy, self._vetting, request, self._clock.now_ns, self._ages))
 
 
 def _given_out(answer: Answer) -> Answer:

@@ -1,4 +1,4 @@
-"""A person or a supervisor asks the process to end; the session finishes its tick and ends safely.
+"""A person, a supervisor or a terminal that closes asks the process to end; the session finishes its tick, then ends.
 
 Invariant: a signal is only noted here. Nothing is stopped, closed or written inside a signal handler.
 """
@@ -11,7 +11,10 @@ from typing import Any, Self
 
 
 class Interruption:
-    """Notes SIGINT and SIGTERM while the context is open; main thread only. A second SIGINT interrupts at once."""
+    """Notes SIGINT, SIGTERM and SIGHUP while the context is open; main thread only.
+
+    A second SIGINT interrupts at once. A SIGHUP that was ignored before stays ignored, as `nohup` wants it.
+    """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -24,7 +27,8 @@ class Interruption:
         return "" if self.signal is None else f"The process was asked to end ({self.signal.name})."
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+        for number in (signal.SIGINT, signal.SIGTERM, *[signal.SIGHUP] * hangs_up):
             self._before[number] = signal.signal(number, self._note)
         return self
 

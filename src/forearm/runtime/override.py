@@ -12,6 +12,7 @@ from enum import Enum
 
 import numpy as np
 
+from forearm.errors import InputError
 from forearm.events import Emit, OperatorActed
 from forearm.messages import Floats, Outcome
 from forearm.robot.embodiment import BIMANUAL_YAM
@@ -82,6 +83,8 @@ class Override:
         """What this tick comes to while a person overrides; None while the policy is free."""
         if tick.verdict.command is not None:
             self._told = tick.verdict.command.positions
+        if self._edit_refused(tick):
+            return self._hold_for_edit(tick)
         act = self._operator.poll(tick.stamp_ns)
         trigger = None if act is None else self._do(act, tick, mode)
         why = "" if act is None else f"{act.who}: {type(act).__name__}"
@@ -107,7 +110,7 @@ class Override:
 
     def _do(self, act: Act, tick: Tick, mode: Mode) -> Trigger | None:
         """Carries it out where it is the time for it, says so, and gives the change of mode it means."""
-        stance, trigger, accepted = self._stance, None, True
+        stance, trigger, refused = self._stance, None, ""
         match act:
             case Hold() if stance is not _Stance.STEERING and mode is not Mode.PROTECTIVE_STOP:
                 trigger = self._take(_Stance.HELD, Trigger.HOLD)
@@ -122,16 +125,46 @@ class Override:
                 trigger = Trigger.HAND_BACK
             case JogTool() | JogJoint() if stance is _Stance.STEERING and self._told is not None:
                 self._helm.steer(_motion(act, self._told))
-            case EditTrace() if self._desk is not None:
-                self._desk.put(act)
+            case EditTrace():
+                refused = self._edit(act)
             case _:
-                accepted = False
+                refused = f"Not now: {stance.value}."
         details = ", ".join(f"{name} {value}" for name, value in asdict(act).items() if name != "who")
-        if not accepted:
-            details = f"Not now: {stance.value}. {details}".strip()
+        details = f"{refused} {details}".strip()
         name = type(act).__name__
-        self._emit(OperatorActed(stamp_ns=tick.stamp_ns, who=act.who, act=name, details=details, accepted=accepted))
+        self._emit(OperatorActed(stamp_ns=tick.stamp_ns, who=act.who, act=name, details=details, accepted=not refused))
         return trigger
+
+    def _edit_refused(self, tick: Tick) -> bool:
+        """Whether the decision that was made with an edit came to nothing; one that nobody takes has its edit kept."""
+        desk, answer = self._desk, tick.answer
+        if desk is None or desk.made_ns is None:
+            return False
+        if answer is not None and (answer.decision is None or answer.decision.chunk.stamp_ns == desk.made_ns):
+            desk.settle()
+            return answer.verdict.vetted is None and not _stopped(tick)
+        if self._helm.taken:
+            desk.restore()
+        return False
+
+    def _hold_for_edit(self, tick: Tick) -> Order:
+        """The person whose edit was refused is told, and the arms hold: the next decision would be made without it."""
+        assert self._desk is not None  # it had the edit
+        why = "The decision that was made with the edit was refused; the arms hold until the operator goes on."
+        said = OperatorActed(stamp_ns=tick.stamp_ns, who=self._desk.who, act="EditTrace", details=why, accepted=False)
+        self._emit(said)
+        trigger = self._take(_Stance.HELD, Trigger.HOLD)
+        return Order(concern=Concern(outcome=Outcome.HOLD, reason=why), trigger=trigger, reason=why)
+
+    def _edit(self, edit: EditTrace) -> str:
+        """Has the next decision's trace shifted; why not, in words, where it cannot be."""
+        if self._desk is None:
+            return "Not here: no trace can be edited, a model that plans one in simulated time is needed."
+        try:
+            self._desk.put(edit)
+        except InputError as error:
+            return f"Not that far: {error}."
+        return ""
 
     def _take(self, stance: _Stance, trigger: Trigger) -> Trigger:
         self._stance = stance

@@ -27,10 +27,11 @@ from forearm.runtime.recovery import Budget
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.steering import Steering
 from forearm.runtime.understanding import Understanding
-from forearm.safety.gates import Gates, Vets
+from forearm.safety.gates import Gates
 from forearm.safety.limits import Limits
 from forearm.safety.workspace import Workspace
 
+EPOCH = 1  # of every session: a simulated robot serves one, and equal arguments give equal events
 LATENCY_S = 0.05  # s, simulated, from observation to decision: twice the small model's measured one on one core
 
 
@@ -123,18 +124,15 @@ class Simulation:
         Raises:
             Exception: what was not raised on purpose, after the safe end.
         """
-        setup, watch = self._robot.setup, Watch(emit, self._known)
-        charge = Charge(
-            instruction=setup.spoken, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
-        )
+        watch = Watch(emit, self._known)
         gates = self._gates()
         session = Session(
-            charge=charge,
+            charge=self._charge(seed, commit, recipe),
             robot=self._robot,
             policy=self.policy,
             gates=gates,
             steering=Steering.of(
-                Understanding(self._inference(gates.vetting), goes_by_colour=not self._intervened),
+                Understanding(self._inference(gates), goes_by_colour=not self._intervened),
                 gates,
                 watch.emit,
                 horizon=self._execution_horizon,
@@ -158,6 +156,17 @@ class Simulation:
             stages=self._robot.stages(),
         )
 
+    def _charge(self, seed: int, commit: str, recipe: str) -> Charge:
+        setup = self._robot.setup
+        return Charge(
+            instruction=setup.spoken,
+            seed=seed,
+            time_limit_s=setup.time_limit_s,
+            epoch=EPOCH,
+            commit=commit,
+            recipe=recipe,
+        )
+
     def _gates(self) -> Gates:
         setup = self._robot.setup
         return Gates.of(
@@ -166,10 +175,14 @@ class Simulation:
             model_digest=self.policy.model_digest,
         )
 
-    def _inference(self, vetting: Vets) -> SimulatedInference:
+    def _inference(self, gates: Gates) -> SimulatedInference:
         setup = self._robot.setup
-        carded = within_card(self._known.card, vetting, self.policy.model_digest, setup.instruction)
+        carded = within_card(self._known.card, gates.vetting, self.policy.model_digest, setup.instruction)
         drawn, most_s = np.random.default_rng((setup.seed, 8)), setup.pace.answer_jitter_s
         return SimulatedInference(
-            self.policy, carded, latency_s=self._latency_s, jitter=lambda: drawn.uniform(0.0, most_s)
+            self.policy,
+            carded,
+            latency_s=self._latency_s,
+            jitter=lambda: drawn.uniform(0.0, most_s),
+            ages=gates.ages,
         )

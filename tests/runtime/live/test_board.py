@@ -26,8 +26,8 @@ def test_every_value_comes_back_as_it_was_given() -> None:
     board.give_beat(Part.RECORDER, 5, Phase.FAILED, due_ns=7, failure="No space left on device – ü")
     board.give_word(Word(3, "why"))
     board.give_report(Report(held_ns=1, standing_ns=2, moved_m=0.25, reason="why"))
-    board.give_setpoint(Setpoint(9, 8, True, joints))
-    board.give_state(State(4, 6, True, 0.5, joints, 2 * joints, 3 * joints))
+    board.give_setpoint(Setpoint(7, 9, 8, True, joints))
+    board.give_state(State(7, 4, 6, True, 0.5, joints, 2 * joints, 3 * joints))
     beat = board.beat(Part.RECORDER)
     assert (beat.stamp_ns, beat.phase, beat.due_ns, beat.failure) == (
         5,
@@ -39,9 +39,9 @@ def test_every_value_comes_back_as_it_was_given() -> None:
     assert board.word() == Word(3, "why")
     assert board.report() == Report(1, 2, 0.25, "why")
     setpoint, state = board.setpoint(), board.state()
-    assert (setpoint.sequence, setpoint.stamp_ns, setpoint.stop) == (9, 8, True)
+    assert (setpoint.epoch, setpoint.sequence, setpoint.stamp_ns, setpoint.stop) == (7, 9, 8, True)
     assert (setpoint.positions == joints).all()
-    assert (state.sequence, state.stamp_ns, state.succeeded, state.progress) == (4, 6, True, 0.5)
+    assert (state.epoch, state.sequence, state.stamp_ns, state.succeeded, state.progress) == (7, 4, 6, True, 0.5)
     assert (state.efforts == 3 * joints).all()
 
 

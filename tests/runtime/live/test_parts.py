@@ -1,4 +1,6 @@
+import os
 import pickle
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -15,17 +17,22 @@ from forearm.clock import SimulatedClock
 from forearm.errors import InstructionError, LogError, ModelError, RobotError
 from forearm.events import Commanded, SessionStarted
 from forearm.messages import ActionChunk, Decision, Image, Observation, Request, SafeCommand, VettedChunk
+from forearm.policy.choice import policy_named
+from forearm.runtime.interruption import Interruption
 from forearm.runtime.live.board import Board, J, Part, Phase, Report, State
 from forearm.runtime.live.inference import GRACE_S, About, RemotePolicy, deadline_ns, run_inference
+from forearm.runtime.live.parts import TERMINAL, deaf_to_the_terminal
 from forearm.runtime.live.pictures import Pictures
 from forearm.runtime.live.recording import RemoteLog, run_recorder
 from forearm.runtime.live.robot import RemoteRobot
+from forearm.runtime.live.run import Live
 from forearm.runtime.live.watchdog import Silence, silent
 from forearm.runtime.patience import Patience
 from forearm.telemetry.log import read_run
 
 SETUP = task_named("lift").sample(0)
 S = 1_000_000_000  # ns
+EPOCH = 3
 
 
 def seen(instruction: str = "wave") -> Observation:
@@ -153,6 +160,23 @@ def test_messages_are_as_read_only_in_another_process() -> None:
         copied.images["top"] = None
 
 
+def test_every_live_session_has_an_epoch_of_its_own_that_json_holds_exactly(tmp_path: Path) -> None:
+    lives = [Live(SETUP, policy_named("hold"), tmp_path) for _ in range(2)]
+    first, second = (live._charge(0, "", "{}").epoch for live in lives)
+    assert first != second
+    assert all(1 < epoch < 2**53 for epoch in (first, second))
+    for live in lives:
+        live.__exit__(None, None, None)
+
+
+def test_what_a_terminal_sends_while_a_part_begins_is_heard_once_it_has() -> None:
+    with Interruption() as interruption:
+        with deaf_to_the_terminal():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert interruption.signal is signal.SIGHUP
+    assert not TERMINAL & signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 class Writing:
     """The recorder's two sides, in two threads of this process."""
 
@@ -213,12 +237,12 @@ class Remote:
     def __init__(self) -> None:
         self.clock, self.board = SimulatedClock(S), Board()
         self.robot = RemoteRobot(self.board, Pictures.of(), "wave", self.clock, Silence())
-        self.board.give_state(State(1, S, True, 0.5, np.full(J, 0.1), np.zeros(J), np.zeros(J)))
+        self.board.give_state(State(EPOCH, 1, S, True, 0.5, np.full(J, 0.1), np.zeros(J), np.zeros(J)))
 
 
 def test_a_remote_robot_reads_what_the_station_measured() -> None:
     remote = Remote()
-    remote.robot.connect(3)
+    remote.robot.connect(EPOCH)
     observation = remote.robot.read()
     assert (observation.stamp_ns, observation.sequence, observation.epoch, observation.instruction) == (S, 1, 3, "wave")
     assert (observation.positions == 0.1).all()
@@ -231,16 +255,23 @@ def test_a_state_that_is_too_old_or_never_came_is_unknown() -> None:
     with pytest.raises(RobotError, match="300 ms old"):
         remote.robot.read()
     with pytest.raises(RobotError, match="station"):
-        RemoteRobot(Board(), Pictures.of(), "wave", remote.clock, Silence()).connect(1)
+        RemoteRobot(Board(), Pictures.of(), "wave", remote.clock, Silence()).connect(EPOCH)
+
+
+def test_a_state_of_another_session_is_refused() -> None:
+    remote = Remote()
+    with pytest.raises(RobotError, match="got a state of session 3, allowed is session 4"):
+        remote.robot.connect(4)
 
 
 def test_commands_stops_and_the_end_are_on_the_board_with_the_loops_heartbeat() -> None:
     remote = Remote()
+    remote.robot.connect(EPOCH)
     command = SafeCommand.__new__(SafeCommand)  # only the guard makes one
     object.__setattr__(command, "positions", np.full(J, 0.2))
     remote.robot.send(command)
     setpoint = remote.board.setpoint()
-    assert (setpoint.sequence, setpoint.stop, setpoint.positions[0]) == (1, False, 0.2)
+    assert (setpoint.epoch, setpoint.sequence, setpoint.stop, setpoint.positions[0]) == (EPOCH, 1, False, 0.2)
     assert remote.board.beat(Part.LOOP).phase is Phase.WORKING
     remote.robot.stop()
     assert (remote.board.setpoint().sequence, remote.board.setpoint().stop) == (2, True)

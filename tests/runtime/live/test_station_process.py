@@ -19,6 +19,7 @@ from forearm.runtime.live.watchdog import HOLD_S, ROUND_S, Silence, Watchdog
 from forearm.safety.limits import TICK_S, Limits
 
 MS = 1_000_000  # ns
+EPOCH = 7
 LIMITS = Limits.of()
 TICK_NS, ROUND_NS = round(TICK_S * 1e9), round(ROUND_S * 1e9)
 
@@ -46,10 +47,10 @@ class Bench:
         self.clock, self.board, self.path = SimulatedClock(MS), Board(), folder / "station.jsonl"
         self.cameras = Blind()
         self.motors = Motors(setup=setup, clock=self.clock, shutter=self.cameras)
-        self.motors.connect(0)
+        self.motors.connect(EPOCH)
         self.home = np.array(setup.start)
         self.diary, self.watchdogs_diary = Diary(self.path), Diary(folder / "watchdog.jsonl")
-        self.station = Station(self.board, Pictures.of(), self.motors, self.diary, Silence())
+        self.station = Station(self.board, Pictures.of(), self.motors, self.diary, Silence(), EPOCH)
         self.watchdog = Watchdog(self.board, self.watchdogs_diary, Silence())
         self.silenced: dict[Part, int] = {}
         self._sequence = 0
@@ -75,7 +76,7 @@ class Bench:
         lives = {part for part in Part if now_ns < self.silenced.get(part, now_ns + 1)}
         if now_ns % TICK_NS == 0 and Part.LOOP in lives:
             self._sequence += 1
-            self.board.give_setpoint(Setpoint(self._sequence, now_ns, False, self.at(now_ns)))
+            self.board.give_setpoint(Setpoint(EPOCH, self._sequence, now_ns, False, self.at(now_ns)))
         for part in lives & {Part.LOOP, Part.INFERENCE, Part.RECORDER}:
             if now_ns % TICK_NS == 0:
                 self.board.give_beat(part, now_ns, Phase.WORKING)
@@ -153,10 +154,29 @@ def test_a_set_point_that_no_guard_let_through_is_a_hold(wrong: float, tmp_path:
     positions = bench.home.copy()
     positions[3] += wrong
     bench.silenced[Part.LOOP] = bench.clock.now_ns()
-    bench.board.give_setpoint(Setpoint(10_000, bench.clock.now_ns(), False, positions))
+    bench.board.give_setpoint(Setpoint(EPOCH, 10_000, bench.clock.now_ns(), False, positions))
     bench.play(0.05)
     assert bench.board.report().reason.startswith("A set-point was")
     assert np.abs(bench.board.state().positions[3] - bench.home[3]) < 0.02
+    bench.close()
+
+
+def test_a_set_point_of_another_session_is_a_hold_and_its_stop_a_stop(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.play(0.5)
+    assert bench.board.state().epoch == EPOCH
+    bench.silenced[Part.LOOP] = bench.clock.now_ns()
+    bench.board.give_setpoint(Setpoint(EPOCH - 1, 10_000, bench.clock.now_ns(), True, np.zeros(J)))
+    bench.board.give_beat(Part.LOOP, bench.clock.now_ns(), Phase.RESTING)
+    bench.play(0.5)
+    assert bench.board.report().held_ns == 0
+    here = bench.board.state().positions
+    there = here.copy()
+    there[0] += 0.1
+    bench.board.give_setpoint(Setpoint(EPOCH - 1, 10_001, bench.clock.now_ns(), False, there))
+    bench.play(0.5)
+    assert bench.board.report().reason == "A set-point belongs to session 6; this is session 7."
+    assert bench.board.state().positions[0] == pytest.approx(here[0], abs=0.002)
     bench.close()
 
 
@@ -180,14 +200,14 @@ def test_the_loops_own_stop_stands_where_the_arms_are_and_can_be_followed_by_mot
     bench = Bench(tmp_path)
     bench.play(0.5)
     bench.silenced[Part.LOOP] = bench.clock.now_ns()
-    bench.board.give_setpoint(Setpoint(10_000, bench.clock.now_ns(), True, np.zeros(J)))
+    bench.board.give_setpoint(Setpoint(EPOCH, 10_000, bench.clock.now_ns(), True, np.zeros(J)))
     bench.board.give_beat(Part.LOOP, bench.clock.now_ns(), Phase.RESTING)
     bench.play(0.5)
     assert bench.board.report().held_ns == 0
     here = bench.board.state().positions
     there = here.copy()
     there[0] += 0.1
-    bench.board.give_setpoint(Setpoint(10_001, bench.clock.now_ns(), False, there))
+    bench.board.give_setpoint(Setpoint(EPOCH, 10_001, bench.clock.now_ns(), False, there))
     bench.play(0.5)
     assert bench.board.state().positions[0] - here[0] == pytest.approx(0.1, abs=0.02)
     bench.close()

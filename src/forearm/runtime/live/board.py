@@ -69,8 +69,12 @@ class Word(NamedTuple):
 
 
 class Setpoint(NamedTuple):
-    """What the loop wants of the motors: these `positions` (J,), or to stand where they are. Written by the loop."""
+    """What the loop wants of the motors: these `positions` (J,), or to stand where they are. Written by the loop.
 
+    `epoch` is the loop's session.
+    """
+
+    epoch: int
     sequence: int
     stamp_ns: int
     stop: bool
@@ -94,8 +98,12 @@ class Report(NamedTuple):
 
 
 class State(NamedTuple):
-    """The joints as measured at `stamp_ns`, (J,) each, and how far the task is. Written by the station."""
+    """The joints as measured at `stamp_ns`, (J,) each, and how far the task is. Written by the station.
 
+    `epoch` is the one session that the station serves.
+    """
+
+    epoch: int
     sequence: int
     stamp_ns: int
     succeeded: bool
@@ -107,9 +115,9 @@ class State(NamedTuple):
 
 _BEAT = struct.Struct(f"=qqqq{TEXT_BYTES}s")
 _WORD = struct.Struct(f"=q{TEXT_BYTES}s")
-_SETPOINT = struct.Struct("=qq?")
+_SETPOINT = struct.Struct("=qqq?")
 _REPORT = struct.Struct(f"=qqd{TEXT_BYTES}s")
-_STATE = struct.Struct("=qq?d")
+_STATE = struct.Struct("=qqq?d")
 _JOINTS = J * 8  # bytes, float64
 
 
@@ -144,12 +152,12 @@ class Board(Memory):
     def setpoint(self) -> Setpoint:
         """The loop's newest; sequence 0 before the first."""
         value = self._setpoint.read()
-        sequence, stamp_ns, stop = _SETPOINT.unpack_from(value)
-        return Setpoint(sequence, stamp_ns, stop, np.frombuffer(value, offset=_SETPOINT.size))
+        epoch, sequence, stamp_ns, stop = _SETPOINT.unpack_from(value)
+        return Setpoint(epoch, sequence, stamp_ns, stop, np.frombuffer(value, offset=_SETPOINT.size))
 
     def give_setpoint(self, setpoint: Setpoint) -> None:
         """Only the loop does."""
-        head = _SETPOINT.pack(setpoint.sequence, setpoint.stamp_ns, setpoint.stop)
+        head = _SETPOINT.pack(setpoint.epoch, setpoint.sequence, setpoint.stamp_ns, setpoint.stop)
         self._setpoint.write(head + setpoint.positions.astype(np.float64).tobytes())
 
     def report(self) -> Report:
@@ -169,7 +177,7 @@ class Board(Memory):
 
     def give_state(self, state: State) -> None:
         """Only the station does."""
-        head = _STATE.pack(state.sequence, state.stamp_ns, state.succeeded, state.progress)
+        head = _STATE.pack(state.epoch, state.sequence, state.stamp_ns, state.succeeded, state.progress)
         self._state.write(head + np.concatenate([state.positions, state.velocities, state.efforts]).tobytes())
 
 

@@ -1,12 +1,16 @@
-"""The processes of a live run: started so that Ctrl-C does not reach them, and ended on every path.
+"""The processes of a live run: each in a session of its own, and ended on every path.
 
-Invariant: when `end` returns none of them is left, not even one that was stopped and cannot hear.
+Invariant: what a terminal or a supervisor sends to the loop's whole process group reaches none of them, so that those
+who must hold the arms and finish the log outlive the loop; and when `end` returns none of them is left, not even one
+that was stopped and cannot hear.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +18,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -28,6 +33,8 @@ READY_S = 120.0  # s, for all parts together to start: on a busy machine importi
 LOOK_S = 0.01  # s, between two looks at whether something has started or ended
 END_S = STANDING_S + 3.0  # s, for a part to end by itself before it is killed
 DEAF_S = 1.0  # s, a part that has been silent for so long at the end is not waited for
+TERMINAL = frozenset({signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP})  # what it sends to a job at once
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 class Parts:
@@ -46,9 +53,10 @@ class Parts:
         ours, theirs = self._spawn.Pipe()
         self._pipes.append(ours)
         self._processes[part] = self._spawn.Process(
-            target=target, args=(self._board, *arguments, theirs), name=str(part), daemon=True
+            target=_apart, args=(part, target, self._board, *arguments, theirs), name=str(part), daemon=True
         )
-        with _deaf_to_interrupts():
+        resource_tracker.ensure_running()  # multiprocessing's own, which unblocks signals when it begins
+        with deaf_to_the_terminal():
             self._processes[part].start()
         theirs.close()  # so that the pipe ends with the process
         return ours
@@ -58,8 +66,10 @@ class Parts:
         descriptor = self._board.descriptor
         arguments = [str(descriptor), str(diary), json.dumps(asdict(silence))]
         command = [sys.executable, "-m", "forearm.runtime.live.watchdog", *arguments]
-        with _deaf_to_interrupts():
-            self._watchdog = subprocess.Popen(command, pass_fds=[descriptor], stdin=subprocess.DEVNULL)
+        with deaf_to_the_terminal():
+            self._watchdog = subprocess.Popen(
+                command, pass_fds=[descriptor], stdin=subprocess.DEVNULL, start_new_session=True
+            )
 
     def hear(self, part: Part, pipe: Connection) -> Any:
         """The first thing that a part says. Blocks.
@@ -127,11 +137,29 @@ class Parts:
             self._processes[part].join()
 
 
+def _apart(part: Part, target: Callable[..., None], *arguments: Any) -> None:
+    """Runs `target` in a session of its own. Blocks.
+
+    Thinking ends with the loop, even when it hangs or was stopped: nobody wants its answer. The others end by
+    themselves, once the arms stand or what they were given is written.
+    """
+    os.setsid()
+    if part is Part.INFERENCE:
+        loop = multiprocessing.parent_process()
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if loop is None or os.getppid() != loop.pid:  # it ended before that was asked for
+            return
+    target(*arguments)
+
+
 @contextmanager
-def _deaf_to_interrupts() -> Generator[None]:
-    """What is started in here ignores Ctrl-C, which a terminal sends to every process at once."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def deaf_to_the_terminal() -> Generator[None]:
+    """What is started in here never hears what a terminal sends to every process of a job, not even while it begins.
+
+    The signals are held back, not ignored: this process gets those that come meanwhile when it leaves.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -51,10 +51,14 @@ class RemoteRobot:
                 f"station: got a state that is {silence_s * 1e3:.0f} ms old, allowed is {self._lost_s * 1e3:.0f} ms; "
                 "its own log and the watchdog's say what happened"
             )
+        if state.epoch != self._epoch:
+            raise RobotError(
+                f"station: got a state of session {state.epoch}, allowed is session {self._epoch}; start again"
+            )
         return Observation(
             stamp_ns=state.stamp_ns,
             sequence=state.sequence,
-            epoch=self._epoch,
+            epoch=state.epoch,
             positions=state.positions,
             velocities=state.velocities,
             efforts=state.efforts,
@@ -93,4 +97,4 @@ class RemoteRobot:
 
     def _give(self, positions: Floats, *, stop: bool) -> None:
         self._sequence += 1
-        self._board.give_setpoint(Setpoint(self._sequence, self._clock.now_ns(), stop, positions))
+        self._board.give_setpoint(Setpoint(self._epoch, self._sequence, self._clock.now_ns(), stop, positions))

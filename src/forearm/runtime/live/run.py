@@ -5,6 +5,7 @@ Invariant: on every way out the arms stand before their station ends, and no pro
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +46,7 @@ from forearm.telemetry.recorder import Recorder
 from forearm.telemetry.writer import FILE_NAME
 
 WATCHDOG_FILE, STATION_FILE = "watchdog.jsonl", "station.jsonl"
+EPOCH_NS = 1000  # ns of the wall clock per epoch: no two sessions share one, and JSON numbers hold it exactly
 ABANDON_S = 1.0  # s, for a decision under way when the session ends; the arms hold by then
 
 
@@ -93,6 +95,7 @@ class Live:
         self._ages, self._silence, self._patience = ages, silence or Silence(), patience or Patience()
         self._setup, self._make_policy, self._folder, self._outside_view = setup, make_policy, folder, outside_view
         self._clock = RealClock()
+        self._epoch = time.time_ns() // EPOCH_NS
         self._board = Board()
         self._board.give_beat(Part.LOOP, self._clock.now_ns(), Phase.ABSENT)  # says whose children the others are
         more = [Frame(OUTSIDE, OUTSIDE_SIZE[1], OUTSIDE_SIZE[0], has_depth=False)] * outside_view
@@ -117,7 +120,14 @@ class Live:
         self._end()
 
     def run(
-        self, *, seed: int, emit: Emit, commit: str = "", recipe: str = "{}", interrupted: Callable[[], str] = str
+        self,
+        *,
+        seed: int,
+        emit: Emit,
+        commit: str = "",
+        recipe: str = "{}",
+        interrupted: Callable[[], str] = str,
+        external_stop: Callable[[], str] = str,
     ) -> SessionEnded:
         """Runs the setup's task with guard, vetting and watchdog on. Once only.
 
@@ -127,20 +137,19 @@ class Live:
             commit: for the log.
             recipe: for the log, JSON text.
             interrupted: why to end now, in words; empty while there is no reason.
+            external_stop: why the cell wants the arms to stop, in words; empty while it does not. Asked every tick, so
+                it must not wait; one that fails is a stop.
 
         Raises:
             Exception: what was not raised on purpose, after the safe end.
         """
         assert self._recorder is not None  # the context was entered
         setup, recorder = self._setup, self._recorder
-        gates = Gates.of(
-            Limits.of(),
-            workspace=Workspace(fixtures=task_named(setup.task).fixtures(setup)),
-            ages=self._ages,
-            model_digest=self.policy.model_digest,
-        )
+        gates = self._gates()
         carded = within_card(self._known.card, gates.vetting, self.policy.model_digest, setup.instruction)
-        thinking = Understanding(ThreadedInference(self.policy, carded, self._clock, abandon_after_s=ABANDON_S))
+        thinking = Understanding(
+            ThreadedInference(self.policy, carded, self._clock, abandon_after_s=ABANDON_S, ages=self._ages)
+        )
 
         def both(event: Event) -> None:
             recorder.emit(event)
@@ -148,9 +157,7 @@ class Live:
 
         watch = Watch(both, self._known)
         session = Session(
-            charge=Charge(
-                instruction=setup.spoken, seed=seed, time_limit_s=setup.time_limit_s, commit=commit, recipe=recipe
-            ),
+            charge=self._charge(seed, commit, recipe),
             robot=self._robot,
             policy=self.policy,
             gates=gates,
@@ -168,9 +175,28 @@ class Live:
             patience=self._patience,
             interrupted=lambda: self._robot.held() or interrupted(),
             dropped=lambda: recorder.dropped,
+            external_stop=external_stop,
         )
         with punctual():
             return session.run()
+
+    def _charge(self, seed: int, commit: str, recipe: str) -> Charge:
+        return Charge(
+            instruction=self._setup.spoken,
+            seed=seed,
+            time_limit_s=self._setup.time_limit_s,
+            epoch=self._epoch,
+            commit=commit,
+            recipe=recipe,
+        )
+
+    def _gates(self) -> Gates:
+        return Gates.of(
+            Limits.of(),
+            workspace=Workspace(fixtures=task_named(self._setup.task).fixtures(self._setup)),
+            ages=self._ages,
+            model_digest=self.policy.model_digest,
+        )
 
     def _start(self) -> None:
         parts, folder = self._parts, self._folder
@@ -186,6 +212,7 @@ class Live:
             self._outside_view,
             self._faults,
             self._silence,
+            self._epoch,
             folder / STATION_FILE,
         )
         thoughts = parts.start(Part.INFERENCE, run_inference, self._make_policy, self._setup, self._patience)

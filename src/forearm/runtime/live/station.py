@@ -58,12 +58,16 @@ class Station:
         board: of the run.
         pictures: where the captures go.
         motors: connected.
+        epoch: the one session whose set-points are followed.
         silence: that the watchdog may keep.
         diary: gets what was done about a hold, and the arms' way around it.
     """
 
-    def __init__(self, board: Board, pictures: Pictures, motors: Motors, diary: Diary, silence: Silence) -> None:
+    def __init__(
+        self, board: Board, pictures: Pictures, motors: Motors, diary: Diary, silence: Silence, epoch: int
+    ) -> None:
         self._board, self._pictures, self._motors, self._diary = board, pictures, motors, diary
+        self._epoch = epoch
         self._silence, self._limits = silence, Limits.of()
         self._sequence = 0
         self._recent: deque[tuple[int, Floats]] = deque(maxlen=HISTORY)
@@ -117,6 +121,8 @@ class Station:
 
     def _why_refuse(self, setpoint: Setpoint) -> str:
         """What no guard would have let through, whatever happened on the way here."""
+        if setpoint.epoch != self._epoch:
+            return f"A set-point belongs to session {setpoint.epoch}; this is session {self._epoch}."
         if not np.isfinite(setpoint.positions).all():
             return "A set-point was not finite."
         away = np.abs(setpoint.positions - self._motors.measured())
@@ -157,6 +163,7 @@ class Station:
     def _publish(self, seen: Observation) -> None:
         self._board.give_state(
             State(
+                epoch=seen.epoch,
                 sequence=seen.sequence,
                 stamp_ns=seen.stamp_ns,
                 succeeded=self._motors.succeeded(),
@@ -209,6 +216,7 @@ def run_station(
     outside_view: bool,
     faults: tuple[Fault, ...],
     silence: Silence,
+    epoch: int,
     path: Path,
     pipe: Connection,
 ) -> None:
@@ -220,10 +228,10 @@ def run_station(
     clock = RealClock()
     shutter = BackgroundShutter()
     motors = Motors(setup=setup, clock=clock, outside_view=outside_view, shutter=shutter, faults=faults)
-    motors.connect(epoch=0)
+    motors.connect(epoch)
     parent = board.beat(Part.LOOP).pid
     with Diary(path) as diary:
-        station = Station(board, pictures, motors, diary, silence)
+        station = Station(board, pictures, motors, diary, silence, epoch)
         now_ns = clock.now_ns()
         while not station.is_over(now_ns, orphaned=os.getppid() != parent):
             station.step(now_ns)
