@@ -9,8 +9,8 @@ from forearm.geometry import Box
 from forearm.messages import Outcome, Verdict
 from forearm.robot.kinematics import tool_poses, with_tool_at
 from forearm.safety.guard import Guard
-from forearm.safety.known_bad import READY
 from forearm.safety.known_bad_boxes import apart, lowered
+from forearm.safety.known_good import READY
 from forearm.safety.limits import TICK_S, Limits
 from forearm.safety.surroundings import Surroundings
 from forearm.safety.workspace import Held, Workspace

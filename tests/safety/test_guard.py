@@ -75,6 +75,13 @@ def test_a_set_point_that_moves_is_sent_as_it_was_asked_for() -> None:
         np.testing.assert_array_equal(ride.ask(BOTH_HOME + steps * step).command.positions, BOTH_HOME + steps * step)
 
 
+def test_what_the_guard_let_through_cannot_be_changed_by_whoever_asked_for_it() -> None:
+    wanted = BOTH_HOME.copy()
+    safe = review(asked(wanted), seen()).command
+    wanted[0] = 99.0
+    np.testing.assert_array_equal(safe.positions, BOTH_HOME)
+
+
 def test_other_ages_than_the_usual_ones_are_kept() -> None:
     old_ns = NOW_NS - round(0.2 * NANOSECONDS)
     patient = Guard(LIMITS, ages=replace(AGES, state_s=0.3, command_s=0.3))

@@ -51,6 +51,8 @@ class Limits:
         most_rows: most rows that a chunk may have.
         shortest_period_s: s, least time between a chunk's rows.
         longest_period_s: s, greatest time between a chunk's rows.
+        longest_chunk_s: s, longest time that a policy's chunk may lead on, on one look.
+        longest_motion_s: s, the same of a motion that no policy made: a recovery's, a person's.
     """
 
     lower: Array
@@ -87,6 +89,8 @@ class Limits:
     most_rows: int = 64  # twice the released model's 30
     shortest_period_s: float = 1.0 / 60.0
     longest_period_s: float = 0.5
+    longest_chunk_s: float = 4.0  # our model's chunks last 1.6 s, released ones' 1 s, and slowing doubles either
+    longest_motion_s: float = 6.5  # 64 rows at 0.1 s, the longest way back along where the arms have been
 
     def __post_init__(self) -> None:
         for field in fields(self):
