@@ -95,7 +95,7 @@ class Guard:
     def review(self, command: Command, observation: Observation, now_ns: int) -> Verdict:
         """The verdict on `command`; `verdict.command` is there exactly when it is ALLOW.
 
-        Takes about 0.15 ms. Never raises: an exception in here is a STOP.
+        Takes about 0.2 ms. Never raises: an exception in here is a STOP.
         """
         started = time.perf_counter()
         self._seen = None
