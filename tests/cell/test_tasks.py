@@ -16,7 +16,7 @@ from forearm.clock import NANOSECONDS
 from forearm.errors import InputError, InstructionError
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.safety.gates import Gates
-from forearm.safety.known_bad import good_command
+from forearm.safety.known_good import good_command
 from forearm.safety.limits import Limits
 from forearm.safety.selftest import prove, refuse_unproven
 from forearm.safety.workspace import Workspace

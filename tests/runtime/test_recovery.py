@@ -18,7 +18,7 @@ from forearm.runtime.conditions import Condition
 from forearm.runtime.ladder import LADDER, Rung
 from forearm.runtime.recovery import Budget
 from forearm.runtime.simulation import Simulation
-from forearm.safety.known_bad import READY
+from forearm.safety.known_good import READY
 from forearm.safety.limits import TICK_S
 from forearm.safety.vetting import Vetting
 

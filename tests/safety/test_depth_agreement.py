@@ -92,6 +92,30 @@ def test_a_few_cells_may_differ_and_one_more_may_not(cells: int, objected: bool)
     assert bool(judged(said, pixels(table()))) is objected
 
 
+@pytest.mark.parametrize("nothing", [np.nan, np.inf])
+@pytest.mark.parametrize(("cells", "objected"), [(2, False), (3, True)])
+def test_a_few_cells_may_be_left_out_and_one_more_may_not(cells: int, objected: bool, nothing: float) -> None:
+    said = table()
+    said[5, :cells] = nothing
+    assert bool(judged(said, pixels(table()))) is objected
+
+
+def test_silence_where_an_object_stands_is_held_and_where_nothing_is_measured_it_is_not() -> None:
+    world, said = pixels(table()), table()
+    world[24:48] = 0.75
+    said[2:4] = np.nan
+    found = held(judged(said, world))
+    assert (found.measured, found.limit) == (0.2, LIMITS.depth_cells)
+    assert found.text == "0 of 100 cells differ by more than 80 mm and 20 are not stated; 2 may."
+    said[5, 5] = 0.5
+    assert held(judged(said, world)).text.endswith(
+        "1 of 100 cells differ by more than 80 mm and 20 are not stated; 2 may."
+    )
+    world[24:48] = np.nan
+    said[5, 5] = table()[5, 5]
+    assert judged(said, world) == ()
+
+
 def test_a_cell_of_two_surfaces_may_be_called_either_and_nothing_beyond() -> None:
     world = pixels(table())
     for row in range(5):

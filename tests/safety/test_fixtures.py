@@ -9,8 +9,8 @@ from forearm.geometry import Box
 from forearm.messages import Outcome, Verdict
 from forearm.robot.kinematics import tool_poses, with_tool_at
 from forearm.safety.guard import Guard
-from forearm.safety.known_bad import READY
 from forearm.safety.known_bad_boxes import apart, lowered
+from forearm.safety.known_good import READY
 from forearm.safety.limits import TICK_S, Limits
 from forearm.safety.surroundings import Surroundings
 from forearm.safety.workspace import Held, Workspace
@@ -103,10 +103,22 @@ def test_what_is_too_near_does_not_come_nearer_however_small_the_steps_are() -> 
 
 def test_an_arm_that_is_measured_too_near_and_coming_nearer_is_held_whatever_it_is_told() -> None:
     towards = (ON - OVER) / 0.5  # 30 mm/s
-    assert checks(Ride(OVER).ask(OVER, measured=ON, speed=towards)) == [("clearance: fixture", "left fingers and post")]
+    assert checks(Ride(ON).ask(ON, speed=towards)) == [("clearance: fixture", "left fingers and post")]
     for speed in (0.0 * towards, -towards, towards * 0.1):  # standing, leaving, and noise
-        assert Ride(OVER).ask(OVER, measured=ON, speed=speed).outcome is Outcome.ALLOW
-    assert Ride(OVER).ask(OVER, measured=OVER, speed=towards).outcome is Outcome.ALLOW  # it has room
+        assert Ride(ON).ask(ON, speed=speed).outcome is Outcome.ALLOW
+    assert Ride(OVER).ask(OVER, speed=towards).outcome is Outcome.ALLOW  # it has room
+
+
+def test_an_arm_that_drifts_onto_what_stands_there_is_held_whatever_its_sensors_say_of_its_speed() -> None:
+    ride = Ride(OVER)
+    for share in np.linspace(0.0, 1.0, 200):
+        verdict = ride.ask(OVER, measured=OVER + share * (ON - OVER))
+        if verdict.command is None:
+            break
+    (finding,) = verdict.findings
+    assert (finding.check, finding.subject) == ("clearance: fixture", "left fingers and post")
+    assert finding.text.endswith(" mm apart and nearing as measured; 3 mm is needed.")
+    assert 0.0015 < finding.measured < 0.0021  # a millimetre beyond what is needed
 
 
 def test_what_may_touch_is_not_compared_and_what_is_held_is_left_to_vetting() -> None:
@@ -152,5 +164,5 @@ def test_where_an_arm_would_stand_is_compared_with_where_it_was_and_not_with_its
 def test_speeds_are_taken_for_one_tick() -> None:
     """The pose a tick on is what counts: 0.1 mm nearer is noise, more is not."""
     per_s = (ON - OVER) / np.linalg.norm(tool_poses(ON)[0][0] - tool_poses(OVER)[0][0]) / TICK_S
-    assert Ride(OVER).ask(OVER, measured=ON, speed=per_s * 0.8e-4).outcome is Outcome.ALLOW
-    assert Ride(OVER).ask(OVER, measured=ON, speed=per_s * 1.4e-4).outcome is Outcome.HOLD
+    assert Ride(ON).ask(ON, speed=per_s * 0.8e-4).outcome is Outcome.ALLOW
+    assert Ride(ON).ask(ON, speed=per_s * 1.4e-4).outcome is Outcome.HOLD

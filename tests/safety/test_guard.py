@@ -75,6 +75,13 @@ def test_a_set_point_that_moves_is_sent_as_it_was_asked_for() -> None:
         np.testing.assert_array_equal(ride.ask(BOTH_HOME + steps * step).command.positions, BOTH_HOME + steps * step)
 
 
+def test_what_the_guard_let_through_cannot_be_changed_by_whoever_asked_for_it() -> None:
+    wanted = BOTH_HOME.copy()
+    safe = review(asked(wanted), seen()).command
+    wanted[0] = 99.0
+    np.testing.assert_array_equal(safe.positions, BOTH_HOME)
+
+
 def test_other_ages_than_the_usual_ones_are_kept() -> None:
     old_ns = NOW_NS - round(0.2 * NANOSECONDS)
     patient = Guard(LIMITS, ages=replace(AGES, state_s=0.3, command_s=0.3))
@@ -369,7 +376,7 @@ def test_after_a_reset_nothing_was_sent_that_the_arms_could_be_off() -> None:
     ride.ask(BOTH_HOME)
     ride.guard.reset(seen())
     stuck = BOTH_HOME.copy()
-    stuck[2] -= 2 * LIMITS.tracking_error[2]
+    stuck[0] += 2 * LIMITS.tracking_error[0]  # outwards, where nothing is near
     assert ride.ask(BOTH_HOME, measured=stuck).outcome is Outcome.ALLOW
 
 
@@ -378,7 +385,7 @@ def test_after_a_refusal_nothing_was_sent_that_the_arms_could_be_off() -> None:
     ride.ask(BOTH_HOME)
     refused(ride.ask(BOTH_HOME, epoch=2), Outcome.HOLD, "epoch")
     stuck = BOTH_HOME.copy()
-    stuck[2] -= 2 * LIMITS.tracking_error[2]
+    stuck[0] += 2 * LIMITS.tracking_error[0]  # outwards, where nothing is near
     assert ride.ask(BOTH_HOME, measured=stuck).outcome is Outcome.ALLOW
 
 
@@ -543,3 +550,97 @@ def test_the_table_is_where_the_workspace_says() -> None:
         later_ns = NOW_NS + TICK_NS
         verdict = guard.review(asked(down, sequence=2, stamp_ns=later_ns), seen(stamp_ns=later_ns), later_ns)
         assert verdict.outcome is outcome
+
+
+# Joints at which a pair has room or is too near, where set-points stand, and which way of which joints leads nearer.
+ROOM = {
+    "arms": ({0: -0.90, 7: 0.90}, {0: -1.0, 7: 1.0}),
+    "self": ({2: 0.93, 4: 0.275}, {2: -1.0}),
+    "links over table": ({0: 1.2, 1: 2.04, 2: 1.309, 4: 0.720}, {1: 1.0}),
+    "fingers over table": ({1: 1.88, 3: -1.2, 4: 0.25}, {1: 1.0}),
+}
+MEASURED_M = {"arms": 0.008, "self": 0.001, "links over table": 0.006, "fingers over table": -0.010}
+
+
+def pose_of(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Where that kind of pair has room, and the direction (J,) that leads nearer."""
+    pose, nearer = BOTH_HOME.copy(), np.zeros(14)
+    for joint, value in ROOM[kind][0].items():
+        pose[joint] = value
+    for joint, value in ROOM[kind][1].items():
+        nearer[joint] = value
+    return pose, nearer
+
+
+def least(kind: str, pose: np.ndarray) -> float:
+    """The least clearance m of that kind of pair."""
+    pairs = np.array([number for number, pair in enumerate(PAIRS) if pair.kind == kind])
+    return float(Bodies.at(pose[None]).clearance(pairs, np.zeros_like(pairs)).min())
+
+
+def drifted(kind: str, step: float) -> tuple[Verdict, np.ndarray]:
+    """Set-points stand and the arms are measured nearer by that much every tick, with speeds of zero."""
+    start, nearer = pose_of(kind)
+    ride = Ride(start)
+    ride.guard.reset(seen(start))
+    measured = start
+    for _ in range(round(0.25 / step)):  # less than tracking allows
+        measured = measured + step * nearer
+        verdict = ride.ask(start, measured=measured)
+        if verdict.command is None:
+            break
+    return verdict, measured
+
+
+@pytest.mark.parametrize("kind", ROOM)
+@pytest.mark.parametrize("step", [0.01, 0.0002])
+def test_arms_that_are_measured_too_near_are_held_though_their_set_points_stand_clear(kind: str, step: float) -> None:
+    verdict, measured = drifted(kind, step)
+    refused(verdict, Outcome.HOLD, f"clearance: {kind}")
+    (finding,) = verdict.findings
+    assert finding.limit == pytest.approx(MEASURED_M[kind])
+    assert finding.text.endswith("mm is needed.")
+    assert " apart and nearing as measured; " in finding.text
+    assert least(kind, measured) == pytest.approx(finding.measured)
+    if step < 0.001:  # creeping: a millimetre beyond what is needed, and no further
+        assert MEASURED_M[kind] - 0.0012 < finding.measured < MEASURED_M[kind] - 0.0009
+
+
+@pytest.mark.parametrize("kind", ROOM)
+def test_arms_that_are_measured_too_near_may_stand_and_leave(kind: str) -> None:
+    start, nearer = pose_of(kind)
+    _, near = drifted(kind, 0.01)
+    ride = Ride(near)
+    ride.guard.reset(seen(near))
+    assert ride.ask(near).outcome is Outcome.ALLOW
+    share = np.linspace(0.0, 1.0, 200)
+    for part in share**3 * (10 - 15 * share + 6 * share**2):
+        verdict = ride.ask(near + part * (start - near), measured=near + part * (start - near) + 1e-5 * nearer)
+        assert verdict.outcome is Outcome.ALLOW, verdict.findings
+
+
+@pytest.mark.parametrize("kind", ROOM)
+def test_arms_on_their_way_into_something_are_held_a_tick_before_they_are_there(kind: str) -> None:
+    start, nearer = pose_of(kind)
+    pushed = start.copy()
+    while least(kind, pushed + 0.01 * nearer) >= MEASURED_M[kind]:
+        pushed = pushed + 1e-4 * nearer
+    for speed, outcome in ((1.02, Outcome.HOLD), (0.95, Outcome.ALLOW), (-1.0, Outcome.ALLOW)):
+        ride = Ride(start)
+        now_ns = NOW_NS
+        here = replace(seen(pushed, stamp_ns=now_ns), velocities=speed * nearer)
+        verdict = ride.guard.review(asked(pushed, stamp_ns=now_ns), here, now_ns)
+        assert verdict.outcome is outcome
+        assert [finding.check for finding in verdict.findings] == [f"clearance: {kind}"] * (outcome is Outcome.HOLD)
+
+
+def test_arms_that_went_on_after_a_hold_are_judged_from_where_they_came_to_rest() -> None:
+    _, near = drifted("arms", 0.01)
+    _, nearer = pose_of("arms")
+    ride = Ride(near)
+    ride.guard.reset(seen(near))
+    deeper = near + 0.02 * nearer
+    refused(ride.ask(near, measured=deeper), Outcome.HOLD, "clearance: arms")
+    ride.at = deeper
+    assert ride.ask(deeper).outcome is Outcome.ALLOW
+    refused(ride.ask(deeper, measured=near + 0.04 * nearer), Outcome.HOLD, "clearance: arms")

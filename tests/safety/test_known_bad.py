@@ -2,7 +2,8 @@
 
 from forearm.messages import Outcome, Verdict
 from forearm.safety.guard import Guard
-from forearm.safety.known_bad import OF_GUARD, OF_VETTING, Entry, good_command, good_decision
+from forearm.safety.known_bad import OF_GUARD, OF_VETTING
+from forearm.safety.known_good import Entry, good_command, good_decision
 from forearm.safety.limits import Limits
 from forearm.safety.vetting import Vetting
 
@@ -16,7 +17,7 @@ OF = {
         "a value that is not a number: chunk 1",
         "a value that is infinite: chunk 1",
         "a measured pose of 13 joints: measured pose 13",
-        "an answer to another session: decision 1",
+        "an answer to another session: decision 5",
         "no image at all: top nan, left nan, right nan",
         "images a minute old: image of the top camera 60, image of the left camera 60, image of the right camera 60",
         "images of the future: image of the top camera -1, image of the left camera -1, image of the right camera -1",
@@ -41,7 +42,17 @@ OF = {
         "a base joint 1.5 rad from its pose: left_joint1 1.5",
         "a decision of other weights: decision 0",
         "a plan that sees what is not there: top 1",
+        "a plan that says nothing of half of what is there: top 0.5",
         "a plan that leads 0.5 m elsewhere: left 0.866",
+        "a plan at times that are not numbers: plan's times 2",
+        "a plan of one arm alone: plan's trace 6",
+        "a plan that goes back in time: times -0.2",
+        "a plan that begins after its chunk: times 100",
+        "a plan to open grippers by -7: left -7",
+        "no plan after one: decision 0",
+        "arms in step, too close for one to be late: left wrist and right wrist -0.008782",
+        "a hand that swings through the table between two rows: left fingers and table -0.01036",
+        "a chunk of half a minute: chunk 32",
     ),
     "guard": (
         "staying where the arms are: nothing",
@@ -75,6 +86,10 @@ OF = {
         "cameras that repeat a picture while arms move: top 0.5, left 0.5, right 0.5 and 1 more",
         "joints that give 60 N m at rest: left_joint4 60",
         "a base joint 1 rad from its set-point: left_joint1 1",
+        "wrists measured 4 mm apart: left wrist and right wrist 0.003991",
+        "a camera measured too low: left camera and table 0.004958",
+        "fingers too fast to stop over the table: left fingers and table -0.008837",
+        "pictures older than the last ones: image of the top camera 0.02, image of the left camera 0.02, image of the right camera 0.02",
     ),
 }
 
@@ -89,8 +104,10 @@ def told(entry: Entry, verdict: Verdict) -> str:
 
 def test_vetting_measures_that_much_of_what_is_wrong() -> None:
     vetting, lines = Vetting(Limits.of()), []
-    for entry in OF_VETTING:
-        asked = entry.spoil(good_decision(1, NOW_NS, ""))
+    for epoch, entry in enumerate(OF_VETTING):
+        asked = entry.spoil(good_decision(epoch, NOW_NS, ""))
+        if asked.earlier is not None:
+            assert vetting.vet(asked.earlier, asked.observation, asked.now_ns).outcome is Outcome.ALLOW
         lines.append(told(entry, vetting.vet(asked.decision, asked.observation, asked.now_ns)))
     assert lines == list(OF["vetting"])
 
@@ -107,8 +124,11 @@ def test_the_guard_measures_that_much_of_what_is_wrong() -> None:
 
 
 def test_the_plan_that_sees_what_is_not_there_sees_it_half_a_metre_too_near() -> None:
-    (entry,) = (each for each in OF_VETTING if each.check == "depth")
+    entry, silent = (each for each in OF_VETTING if each.check == "depth")
     asked = entry.spoil(good_decision(1, NOW_NS, ""))
     (found,) = Vetting(Limits.of()).vet(asked.decision, asked.observation, asked.now_ns).findings
     assert "sees a surface at 0.50 m, and the camera measures 1.00 m" in found.text
     assert "100 of 100 cells" in found.text
+    asked = silent.spoil(good_decision(1, NOW_NS, ""))
+    (found,) = Vetting(Limits.of()).vet(asked.decision, asked.observation, asked.now_ns).findings
+    assert found.text == "0 of 100 cells differ by more than 80 mm and 50 are not stated; 2 may."

@@ -8,8 +8,8 @@ import pytest
 from forearm.geometry import Box
 from forearm.robot.kinematics import tool_poses
 from forearm.safety.gates import Gates
-from forearm.safety.known_bad import READY
 from forearm.safety.known_bad_boxes import lowered, of_boxes
+from forearm.safety.known_good import READY
 from forearm.safety.limits import Limits
 from forearm.safety.selftest import prove
 from forearm.safety.surroundings import Surroundings

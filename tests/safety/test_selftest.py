@@ -4,22 +4,24 @@ import ast
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from forearm.errors import SafetyError
-from forearm.messages import Command, Decision, Observation, Outcome, SafeCommand, Verdict, VettedChunk
+from forearm.messages import Command, Decision, Finding, Observation, Outcome, SafeCommand, Verdict, VettedChunk
 from forearm.robot.kinematics import tool_poses
 from forearm.safety import guard as guard_module
 from forearm.safety.clearance import PAIRS, Bodies, Kind
 from forearm.safety.gates import Gates
 from forearm.safety.guard import Guard
-from forearm.safety.known_bad import GOOD, OF_GUARD, OF_VETTING, READY, TOO_NEAR, good_command, good_decision
+from forearm.safety.known_bad import OF_GUARD, OF_VETTING, TOO_NEAR
+from forearm.safety.known_good import GOOD, READY, good_command, good_decision
 from forearm.safety.limits import Limits
 from forearm.safety.selftest import Proof, prove, prove_guard, prove_vetting, refuse_unproven
-from forearm.safety.vetting import Vetting
+from forearm.safety.sweep import Sweep
+from forearm.safety.vetting import Vetting, _Blocked
 
 from .scenes import BOTH_HOME, NOW_NS, TICK_NS, asked, seen
 
@@ -35,7 +37,7 @@ def unproven(proofs: tuple[Proof, ...]) -> set[tuple[str, str]]:
 
 
 def of_vetting(limits: Limits) -> set[str]:
-    return {check for _, check in unproven(prove_vetting(Vetting(limits), 1, NOW_NS))}
+    return {check for _, check in unproven(prove_vetting(Vetting(limits), NOW_NS))}
 
 
 def of_guard(limits: Limits) -> set[str]:
@@ -120,7 +122,7 @@ def test_a_gate_that_changes_what_is_good_is_not_proven() -> None:
         def vet(self, decision: Decision, observation: Observation, now_ns: int) -> Verdict:
             return replace(super().vet(decision, observation, now_ns), outcome=Outcome.LIMIT)
 
-    proofs = prove_vetting(Trims(), 1, NOW_NS)
+    proofs = prove_vetting(Trims(), NOW_NS)
     assert not any(proof.proven for proof in proofs)
     assert {proof.answer for proof in proofs} == {"LIMIT"}
 
@@ -165,18 +167,22 @@ def test_gates_that_let_nothing_pass_or_refuse_without_their_reason_fail_too() -
     [
         ({"velocity": LIMITS.velocity * 1e6}, {"speed", "first row"}, {"speed"}),
         ({"acceleration": LIMITS.acceleration * 1e6}, {"acceleration"}, {"acceleration"}),
-        ({"jerk": LIMITS.jerk * 1e9}, {"jerk"}, {"jerk"}),
+        ({"jerk": LIMITS.jerk * 1e9}, {"jerk"}, {"jerk", "stopping"}),
         ({"upper": LIMITS.upper + 9.0}, {"position"}, {"position"}),
         ({"tracking_error": LIMITS.tracking_error * 9.0}, {"first row"}, {"tracking"}),
         ({"arm_clearance_m": 1e-6}, {"clearance: arms"}, set()),
         ({"arm_clearance_now_m": 1e-6}, set(), {"clearance: arms"}),
         ({"self_clearance_m": 1e-6}, {"clearance: self"}, {"clearance: self"}),
         ({"link_height_m": 1e-6}, {"clearance: links over table"}, {"clearance: links over table"}),
-        ({"finger_height_m": -0.5}, {"clearance: fingers over table"}, {"clearance: fingers over table"}),
+        ({"finger_height_m": -0.5}, {"clearance: fingers over table"}, {"clearance: fingers over table", "stopping"}),
+        ({"sag_m": 0.5}, set(), {"clearance: links over table"}),
         ({"trace_error_m": 9.0}, {"trace"}, set()),
         ({"slowing": 1e6}, {"speed", "acceleration", "jerk"}, set()),
         ({"most_rows": 10**6}, {"shape"}, set()),
         ({"longest_period_s": 60.0}, {"period"}, set()),
+        ({"longest_chunk_s": 60.0}, {"duration"}, set()),
+        ({"depth_cells": 0.6}, {"depth"}, set()),
+        ({"position_excess": LIMITS.position_excess * 50.0}, {"position", "plan"}, {"position"}),
     ],
 )
 def test_a_limit_that_cannot_reject_is_found_and_its_check_named(
@@ -187,11 +193,92 @@ def test_a_limit_that_cannot_reject_is_found_and_its_check_named(
     assert of_guard(loosened) == guard
 
 
+class ForgetsLateArms(Vetting):
+    """A vetting that takes both arms to be on time."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._late = np.full(len(PAIRS), -np.inf)
+
+
+class LooksAtRowsAlone(Vetting):
+    """A vetting that does not see what is between two rows."""
+
+    def _in_the_way(self, start: np.ndarray, rows: np.ndarray) -> _Blocked | None:
+        bodies, every = Bodies.at(rows), np.arange(len(PAIRS))
+        for number in range(len(rows)):
+            spare = bodies.clearance(every, np.full(len(PAIRS), number)) - self._required
+            if spare.min() < 0.0:
+                worst = int(spare.argmin())
+                needed = float(self._required[worst])
+                swept = Sweep(
+                    clear_rows=number, pair=worst, clearance_m=needed, required_m=needed, late_m=np.zeros(len(PAIRS))
+                )
+                return _Blocked(pair=PAIRS[worst], swept=swept)
+        return None
+
+
+class Without(Guard):
+    """A guard that keeps quiet about those of one check's findings that say `subject`."""
+
+    def __init__(self, check: str, subject: str = "") -> None:
+        super().__init__(LIMITS)
+        self._silent = check, subject
+
+    def _judge(self, *asked: Any) -> tuple[Any, tuple[Finding, ...]]:
+        path, findings = super()._judge(*asked)
+        check, subject = self._silent
+        return path, tuple(each for each in findings if each.check != check or subject not in each.subject)
+
+
+@pytest.mark.parametrize(
+    ("vetting", "shown"),
+    [
+        (ForgetsLateArms(LIMITS), ["arms in step, too close for one to be late"]),
+        (LooksAtRowsAlone(LIMITS), [
+            "arms in step, too close for one to be late", "a hand that swings through the table between two rows",
+        ]),
+    ],
+)  # fmt: skip
+def test_a_vetting_that_overlooks_late_arms_or_what_is_between_rows_is_not_armed(
+    vetting: Vetting, shown: list[str]
+) -> None:
+    proofs = prove_vetting(vetting, NOW_NS)
+    assert [proof.shown for proof in proofs if not proof.proven] == shown
+    with pytest.raises(SafetyError, match=shown[-1]):
+        refuse_unproven(proofs)
+
+
+@pytest.mark.parametrize(
+    ("guard", "shown"),
+    [
+        (Without("stopping"), "fingers too fast to stop over the table"),
+        (Without("backwards", "image"), "pictures older than the last ones"),
+        (Without("backwards", "pose"), "a pose measured before the last one"),
+    ],
+)
+def test_a_guard_that_overlooks_the_way_to_rest_or_what_goes_back_in_time_is_not_armed(
+    guard: Guard, shown: str
+) -> None:
+    proofs = prove_guard(guard, seen(), NOW_NS)
+    assert [proof.shown for proof in proofs if not proof.proven] == [shown]
+    with pytest.raises(SafetyError, match=shown):
+        refuse_unproven(proofs)
+
+
+@pytest.mark.parametrize(
+    "check", sorted({entry.check for entry in OF_GUARD} - {GOOD, "dtype", "shape", "finite", "fault"})
+)
+def test_every_check_of_the_guard_that_keeps_quiet_is_named(check: str) -> None:
+    assert check in {name for _, name in unproven(prove_guard(Without(check), seen(), NOW_NS))}
+
+
 def test_gates_that_watch_no_camera_are_not_proven() -> None:
     assert of_vetting(LIMITS) | of_guard(LIMITS) == set()
     blind = replace(Gates.of(LIMITS), vetting=Vetting(LIMITS, cameras=()), guard=Guard(LIMITS, cameras=()))
     assert unproven(prove(blind, seen(), NOW_NS)) == {
         ("vetting", "camera"), ("vetting", "age"), ("guard", "camera"), ("guard", "age"), ("guard", "frozen"),
+        ("guard", "backwards"),
     }  # fmt: skip
 
 
@@ -233,12 +320,18 @@ def test_the_poses_that_are_too_near_are_so_by_millimetres_and_begin_where_all_i
         assert spare[1][~of_kind].min() > 0.002, kind
 
 
+def renames(call: ast.Call, word: ast.keyword) -> bool:
+    return ast.unparse(call.func) == "replace" and word.arg == "check" and isinstance(word.value, ast.Constant)
+
+
 def named_in_the_code() -> set[str]:
     """Every check that a finding of the gates can name: first arguments of `finding`, `within` and the like."""
     names = {f"clearance: {kind}" for kind in get_args(Kind)}
     names |= {check for check, _, _ in guard_module._RATES}
     for path in SAFETY.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):  # a finding that goes by another name
+                names |= {word.value.value for word in node.keywords if renames(node, word)}
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 if called in ("finding", "within", "Finding"):

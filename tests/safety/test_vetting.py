@@ -8,6 +8,7 @@ import pytest
 from forearm.clock import NANOSECONDS
 from forearm.messages import Decision, Image, Observation, Outcome, Verdict
 from forearm.safety.freshness import AGES
+from forearm.safety.gates import Gates
 from forearm.safety.limits import Limits
 from forearm.safety.vetting import Vetting, _rows_at
 
@@ -36,9 +37,17 @@ def test_resting_is_allowed_untouched() -> None:
     verdict = vet(decision)
     assert verdict.outcome is Outcome.ALLOW
     assert verdict.findings == ()
-    assert verdict.vetted.chunk is decision.chunk
+    np.testing.assert_array_equal(verdict.vetted.chunk.positions, decision.chunk.positions)
+    assert (verdict.vetted.chunk.stamp_ns, verdict.vetted.chunk.period_s) == (NOW_NS, 0.1)
     assert (verdict.vetted.sequence, verdict.vetted.epoch) == (3, 1)
     assert verdict.cost_s > 0
+
+
+def test_what_was_vetted_cannot_be_changed_by_whoever_made_it() -> None:
+    rows = resting()
+    vetted = vet(decided(rows)).vetted
+    rows[3, 0] = 99.0
+    np.testing.assert_array_equal(vetted.chunk.positions, resting())
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -70,7 +79,25 @@ def test_a_period_that_is_none_stops(period: object) -> None:
 
 @pytest.mark.parametrize("period", [1 / 60, 0.5])
 def test_the_shortest_and_longest_periods_are_allowed(period: float) -> None:
-    assert vet(decided(resting(), period_s=period)).outcome is Outcome.ALLOW
+    assert vet(decided(resting(8), period_s=period)).outcome is Outcome.ALLOW
+
+
+def test_a_chunk_may_not_lead_on_for_longer_than_its_limit_once_it_is_slowed() -> None:
+    assert vet(decided(resting(40))).outcome is Outcome.ALLOW
+    verdict = vet(decided(resting(41)))
+    refused(verdict, Outcome.HOLD, "duration")
+    assert verdict.findings[0].text == "The chunk lasts 4.1 s; 4 s on one look are allowed."
+    slowed = resting(8)
+    slowed[4:, 5] += 0.5 * 1.1 * LIMITS.velocity[5]
+    refused(vet(decided(slowed, period_s=0.5)), Outcome.HOLD, "duration")
+    assert vet(decided(slowed[1:], period_s=0.5)).outcome is Outcome.LIMIT
+
+
+def test_a_motion_that_no_policy_made_may_last_longer() -> None:
+    helm = Gates.of(LIMITS).helm_vetting
+    assert helm.vet(decided(resting(64)), seen(), NOW_NS).outcome is Outcome.ALLOW
+    assert Gates.of(LIMITS).vetting.vet(decided(resting(64)), seen(), NOW_NS).outcome is Outcome.HOLD
+    assert helm.vet(decided(resting(64), period_s=0.11), seen(), NOW_NS).outcome is Outcome.HOLD
 
 
 def test_a_decision_of_another_session_is_held() -> None:
@@ -262,11 +289,68 @@ def test_a_plan_is_compared_in_its_own_time_when_the_chunk_is_slowed() -> None:
     assert vet(decided(rows, plan=plan)).outcome is Outcome.LIMIT
 
 
-def test_a_trace_that_is_not_a_number_is_held_and_a_plan_without_one_stops() -> None:
-    rows = resting()
-    plan = plan_of(rows)
-    refused(vet(decided(rows, plan=replace(plan, trace=plan.trace * np.nan))), Outcome.HOLD, "trace")
-    refused(vet(decided(rows, plan=replace(plan, trace=None))), Outcome.STOP, "fault")
+SAID = plan_of(resting())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "check", "text", "changes"),
+    [
+        (Outcome.STOP, "finite", "The plan's trace has 24 values that are", {"trace": SAID.trace * np.nan}),
+        (Outcome.STOP, "dtype", "The plan's trace is NoneType; a float64 array", {"trace": None}),
+        (Outcome.STOP, "shape", "The plan's trace has shape (1, 4, 3); (2, 4, 3) is", {"trace": SAID.trace[:1]}),
+        (Outcome.STOP, "shape", "The plan's trace has shape (2, 1, 3); (2, 4, 3) is", {"trace": SAID.trace[:, :1]}),
+        (Outcome.STOP, "shape", "The plan's trace has shape (2, 12); (2, 4, 3) is", {"trace": SAID.trace.reshape(2, 12)}),
+        (Outcome.STOP, "dtype", "The plan's openings is float32", {"trace_grippers": np.ones((2, 4), np.float32)}),
+        (Outcome.STOP, "shape", "The plan's openings has shape (2,); (2, 4) is", {"trace_grippers": np.ones(2)}),
+        (Outcome.STOP, "dtype", "The plan's times is list", {"trace_times_s": [0.3, 0.6, 1.0, 2.4]}),
+        (Outcome.STOP, "shape", "The plan's times has shape (0,); (1 or more) is", {"trace_times_s": np.zeros(0)}),
+        (Outcome.STOP, "finite", "The plan's times has 1 values", {"trace_times_s": np.array([0.3, 0.6, 1.0, np.inf])}),
+        (Outcome.HOLD, "plan", "are at [0.3, 0.6, 0.6, 1.0] s; each", {"trace_times_s": np.array([0.3, 0.6, 0.6, 1.0])}),
+        (Outcome.HOLD, "plan", "are at [0.0, 0.6, 0.7, 1.0] s; each", {"trace_times_s": np.array([0.0, 0.6, 0.7, 1.0])}),
+        (
+            Outcome.HOLD, "plan", "The plan's first waypoint is 1.61 s ahead; its chunk ends after 1.6 s.",
+            {"trace_times_s": np.array([1.61, 2.0, 3.0, 4.0])},
+        ),
+        (
+            Outcome.HOLD, "plan", "The plan says that the right gripper will be open by -0.21; 0 to 1 is allowed.",
+            {"trace_grippers": np.where(np.arange(8).reshape(2, 4) == 6, -0.21, 1.0)},
+        ),
+        (
+            Outcome.HOLD, "plan", "The plan says that the left gripper will be open by 1.21; 0 to 1 is allowed.",
+            {"trace_grippers": np.where(np.arange(8).reshape(2, 4) == 1, 1.21, 0.0)},
+        ),
+    ],
+)  # fmt: skip
+def test_a_plan_that_cannot_be_compared_is_not_taken_for_one_that_agrees(
+    outcome: Outcome, check: str, text: str, changes: dict[str, object]
+) -> None:
+    verdict = vet(decided(resting(), plan=replace(SAID, **changes)))
+    refused(verdict, outcome, check)
+    assert len(verdict.findings) == 1
+    assert text in verdict.findings[0].text
+
+
+def test_openings_may_be_a_rounding_outside_and_one_waypoint_is_enough() -> None:
+    rounded = replace(SAID, trace_grippers=np.where(np.arange(8).reshape(2, 4) == 6, -0.19, 1.19))
+    assert vet(decided(resting(), plan=rounded)).outcome is Outcome.ALLOW
+    one = replace(SAID, trace=SAID.trace[:, :1], trace_grippers=np.ones((2, 1)), trace_times_s=np.array([1.6]))
+    assert vet(decided(resting(), plan=one)).outcome is Outcome.ALLOW
+
+
+def test_a_policy_that_reasoned_in_this_session_may_not_stop_to() -> None:
+    vetting, silent = Vetting(LIMITS), decided(resting())
+    assert vetting.vet(silent, seen(), NOW_NS).outcome is Outcome.ALLOW  # it does not reason, so far
+    assert vetting.vet(decided(resting(), plan=SAID), seen(), NOW_NS).outcome is Outcome.ALLOW
+    verdict = vetting.vet(silent, seen(), NOW_NS)
+    refused(verdict, Outcome.HOLD, "plan")
+    assert verdict.findings[0].subject == "decision"
+    assert vetting.vet(decided(resting(), epoch=2), seen(epoch=2), NOW_NS).outcome is Outcome.ALLOW  # another session
+
+
+def test_a_plan_of_another_session_is_not_remembered_as_this_ones() -> None:
+    vetting = Vetting(LIMITS)
+    refused(vetting.vet(decided(resting(), plan=SAID), seen(epoch=2), NOW_NS), Outcome.HOLD, "epoch")
+    assert vetting.vet(decided(resting()), seen(), NOW_NS).outcome is Outcome.ALLOW
 
 
 def test_an_exception_in_a_check_is_a_stop_that_says_so() -> None:

@@ -16,7 +16,7 @@ def selftest() -> int:
     from forearm.cli.terminal import say
     from forearm.clock import RealClock
     from forearm.safety.gates import Gates
-    from forearm.safety.known_bad import good_command
+    from forearm.safety.known_good import good_command
     from forearm.safety.limits import Limits
     from forearm.safety.selftest import prove
 

@@ -7,7 +7,7 @@ is never let through; and it changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import nan
+from math import nan, prod
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from forearm.clock import NANOSECONDS
 from forearm.errors import listing
-from forearm.messages import Finding, Observation, Outcome
+from forearm.messages import ActionChunk, Finding, Observation, Outcome
 from forearm.robot.embodiment import Embodiment, Joint
 from forearm.safety.sweep import Near
 
@@ -46,22 +46,53 @@ def worst(findings: Iterable[Finding]) -> Outcome:
 
 def array_is(what: str, value: object, *, width: int, rows: int | None = None) -> tuple[Finding, ...]:
     """STOP unless `value` is finite float64 of shape (width,), or (1 to `rows`, width) where `rows` is given."""
-    if not isinstance(value, np.ndarray) or cast("NDArray[Any]", value).dtype != np.float64:
-        got = str(getattr(cast(Any, value), "dtype", type(cast(Any, value)).__name__))
-        text = f"The {what} is {got}; a float64 array is needed."
-        return finding("dtype", Outcome.STOP, what, nan, nan, "", text)
+    found = _float64(what, value)
+    if found:
+        return found
     array = cast(Array, value)
     fits = array.shape == (width,) if rows is None else array.shape == (len(array), width) and 1 <= len(array) <= rows
     if not fits:
-        needed = f"({width},)" if rows is None else f"(1 to {rows}, {width})"
-        text = f"The {what} has shape {array.shape}; {needed} is needed."
-        return finding("shape", Outcome.STOP, what, array.size, width * (rows or 1), "values", text)
+        return _misshapen(
+            what, array, f"({width},)" if rows is None else f"(1 to {rows}, {width})", width * (rows or 1)
+        )
+    return _finite(what, array)
+
+
+def numbers_are(what: str, value: object, shape: tuple[int | None, ...]) -> tuple[Finding, ...]:
+    """STOP unless `value` is finite float64 of that shape; None stands for one or more."""
+    found = _float64(what, value)
+    if found:
+        return found
+    array = cast(Array, value)
+    lengths = zip(array.shape, shape, strict=False)
+    if array.ndim != len(shape) or not all(
+        length == wanted or (wanted is None and length) for length, wanted in lengths
+    ):
+        needed = ", ".join("1 or more" if wanted is None else str(wanted) for wanted in shape)
+        return _misshapen(what, array, f"({needed})", prod(wanted or 1 for wanted in shape))
+    return _finite(what, array)
+
+
+def _float64(what: str, value: object) -> tuple[Finding, ...]:
+    if isinstance(value, np.ndarray) and cast("NDArray[Any]", value).dtype == np.float64:
+        return ()
+    got = str(getattr(cast(Any, value), "dtype", type(cast(Any, value)).__name__))
+    text = f"The {what} is {got}; a float64 array is needed."
+    return finding("dtype", Outcome.STOP, what, nan, nan, "", text)
+
+
+def _misshapen(what: str, array: Array, needed: str, values: int) -> tuple[Finding, ...]:
+    text = f"The {what} has shape {array.shape}; {needed} is needed."
+    return finding("shape", Outcome.STOP, what, array.size, values, "values", text)
+
+
+def _finite(what: str, array: Array) -> tuple[Finding, ...]:
     finite = np.isfinite(array)
-    if not finite.all():
-        bad = int((~finite).sum())
-        text = f"The {what} has {bad} values that are not finite numbers."
-        return finding("finite", Outcome.STOP, what, bad, 0, "values", text)
-    return ()
+    if finite.all():
+        return ()
+    bad = int((~finite).sum())
+    text = f"The {what} has {bad} values that are not finite numbers."
+    return finding("finite", Outcome.STOP, what, bad, 0, "values", text)
 
 
 def period_is(period_s: object, shortest_s: float, longest_s: float) -> tuple[Finding, ...]:
@@ -71,6 +102,15 @@ def period_is(period_s: object, shortest_s: float, longest_s: float) -> tuple[Fi
     measured = period_s if isinstance(period_s, float) else nan
     text = f"The chunk's rows are {period_s} s apart; {shortest_s:.3g} to {longest_s:.3g} s is allowed."
     return finding("period", Outcome.STOP, "chunk", measured, longest_s, "s", text)
+
+
+def lasts(chunk: ActionChunk, longest_s: float) -> tuple[Finding, ...]:
+    """HOLD for a chunk that leads further into what nobody has seen than `longest_s`."""
+    lasts_s = chunk.period_s * len(chunk.positions)
+    if lasts_s <= longest_s:
+        return ()
+    text = f"The chunk lasts {lasts_s:.3g} s; {longest_s:.3g} s on one look are allowed."
+    return finding("duration", Outcome.HOLD, "chunk", lasts_s, longest_s, "s", text)
 
 
 def answers(stamp_ns: int, observed_ns: int) -> tuple[Finding, ...]:

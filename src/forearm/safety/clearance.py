@@ -85,16 +85,17 @@ _SPHERES = _RADII_OF_PAIRS[:, None].copy()
 _SPHERES[:_BODIES, 0] += HALF_LENGTHS[_BODY] + HALF_LENGTHS[_SECOND]
 
 
-def margins(limits: Limits, *, arms_m: float, table_m: float = 0.0) -> Float64[ndarray, " K"]:
+def margins(limits: Limits, *, arms_m: float, table_m: float = 0.0, sag_m: float = 0.0) -> Float64[ndarray, " K"]:
     """What each pair's clearance has to be, m; `arms_m` between the arms, where vetting asks more than the guard.
 
-    `table_m` is the height of the table's top; clearances from the table are heights above z = 0.
+    `table_m` is the height of the table's top; clearances from the table are heights above z = 0. `sag_m` is how much
+    less is enough where vetting keeps no reserve: for measured arms, which hang lower than their set-points.
     """
     of: dict[Kind, float] = {
         "arms": arms_m,
-        "self": limits.self_clearance_m,
-        "links over table": limits.link_height_m + table_m,
-        "fingers over table": limits.finger_height_m + table_m,
+        "self": limits.self_clearance_m - sag_m,
+        "links over table": limits.link_height_m + table_m - sag_m,
+        "fingers over table": limits.finger_height_m + table_m - sag_m,
     }
     return np.array([of[pair.kind] for pair in PAIRS])
 
@@ -110,10 +111,6 @@ class Bodies:
     def at(cls, positions: Float64[ndarray, "N 14"]) -> Bodies:
         """The capsules at these joint positions."""
         return cls(*capsule_ends(positions))
-
-    def after(self, row: int) -> Bodies:
-        """The capsules in the poses after that one."""
-        return Bodies(self.starts[..., row + 1 :], self.ends[..., row + 1 :])
 
     def rows(self, rows: slice) -> Bodies:
         """The capsules in those poses."""

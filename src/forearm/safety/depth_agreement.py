@@ -1,6 +1,7 @@
 """Whether a plan sees the world that is there: the depth map it states against the depth its main camera measures.
 
-Invariant: a stated map that cannot be compared is not taken for a map that agrees.
+Invariant: a stated map that cannot be compared is not taken for a map that agrees, and neither is a cell that says
+nothing of what the camera measures.
 
 Both are of one observation, so arms in front of the camera are in both. A cell of a plan's coarse map often covers two
 surfaces, an arm and the table behind it, and either is a fair answer; so a cell agrees when what was said lies within
@@ -46,7 +47,7 @@ def _compared(
     said: Float64[ndarray, "h w"], metres: Float64[ndarray, "H W"], camera: str, limits: Limits
 ) -> tuple[Finding, ...]:
     middle, gaps = depth_gaps(said, metres, limits.depth_pixels)
-    known = np.isfinite(gaps)
+    measured, known = np.isfinite(middle), np.isfinite(gaps)
     share = float(known.mean())
     if not share >= limits.depth_compared:
         text = (
@@ -54,20 +55,25 @@ def _compared(
             f"camera's depth; {limits.depth_compared:.0%} are needed."
         )
         return finding("depth", Outcome.HOLD, camera, share, limits.depth_compared, "of the cells", text)
-    off = known & (gaps > limits.depth_error_m)
-    if off.sum() <= limits.depth_cells * known.sum():
+    silent, off = measured & ~known, known & (gaps > limits.depth_error_m)
+    total, wrong = int(measured.sum()), int(off.sum() + silent.sum())
+    if wrong <= limits.depth_cells * total:
         return ()
-    row, column = np.unravel_index(int(np.argmax(np.where(known, gaps, -1.0))), said.shape)
-    apart = float(middle[row, column] - said[row, column])
-    text = (
-        f"In row {row + 1}, column {column + 1} of the {camera} camera's view the plan sees a surface at "
-        f"{said[row, column]:.2f} m, and the camera measures {middle[row, column]:.2f} m: something is "
-        f"{abs(apart) * 1e3:.0f} mm {'farther' if apart > 0 else 'nearer'} than the plan knows. "
-        f"{off.sum()} of {known.sum()} cells differ by more than {limits.depth_error_m * 1e3:.0f} mm; "
-        f"{int(limits.depth_cells * known.sum())} may."
+    text = ""
+    if off.any():
+        row, column = np.unravel_index(int(np.argmax(np.where(known, gaps, -1.0))), said.shape)
+        apart = float(middle[row, column] - said[row, column])
+        text = (
+            f"In row {row + 1}, column {column + 1} of the {camera} camera's view the plan sees a surface at "
+            f"{said[row, column]:.2f} m, and the camera measures {middle[row, column]:.2f} m: something is "
+            f"{abs(apart) * 1e3:.0f} mm {'farther' if apart > 0 else 'nearer'} than the plan knows. "
+        )
+    unsaid = f" and {silent.sum()} are not stated" if silent.any() else ""
+    text += (
+        f"{off.sum()} of {total} cells differ by more than {limits.depth_error_m * 1e3:.0f} mm{unsaid}; "
+        f"{int(limits.depth_cells * total)} may."
     )
-    measured = float(off.sum() / known.sum())
-    return finding("depth", Outcome.HOLD, camera, measured, limits.depth_cells, "of the cells", text)
+    return finding("depth", Outcome.HOLD, camera, wrong / total, limits.depth_cells, "of the cells", text)
 
 
 def depth_gaps(

@@ -1,11 +1,12 @@
 """The gates of one session, made together: whatever a motion passes is in here, and so is what has to prove itself.
 
-Invariant: all of them keep the same limits, in the same workspace, at the same ages.
+Invariant: all of them keep the same limits, in the same workspace, at the same ages; but what no policy made may last
+longer than a policy's chunk.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 from forearm.messages import Command, Decision, Observation, Verdict
@@ -75,7 +76,9 @@ class Gates:
         return cls(
             limits=limits,
             vetting=Vetting(limits, workspace=workspace, ages=ages, model_digest=model_digest),
-            helm_vetting=Vetting(limits, workspace=workspace, ages=ages),
+            helm_vetting=Vetting(
+                replace(limits, longest_chunk_s=limits.longest_motion_s), workspace=workspace, ages=ages
+            ),
             guard=Guard(limits, workspace=workspace, ages=ages),
             workspace=workspace,
             ages=ages,

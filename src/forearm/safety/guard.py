@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forearm.messages import Command, Finding, Floats, Observation, Outcome, SafeCommand, Verdict
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 from forearm.safety import checks
+from forearm.safety.approach import MEASURED_STEPS, STEPS, approach
 from forearm.safety.clearance import PAIRS, Bodies, margins
 from forearm.safety.contact import Contact
 from forearm.safety.fixtures import Fixtures
@@ -27,10 +26,7 @@ from forearm.safety.stops import resting_pose
 from forearm.safety.workspace import Workspace
 
 Findings = tuple[Finding, ...]
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 ROUNDING = 1e-6  # rad or opening: what arithmetic may add to a limit, far below what an encoder sees
-NEARER_M = 1e-12  # m, what arithmetic may take from a distance; per tick, so any more would let arms creep together
 HISTORY = 3  # set-points needed to know speed, acceleration and jerk of the next one
 
 _RATES = (
@@ -76,12 +72,13 @@ class Guard:
         watched = [camera.name for camera in embodiment.cameras] if cameras is None else cameras
         self._freshness = Freshness(embodiment, watched, ages)
         workspace = workspace or Workspace()
-        self._required = margins(limits, arms_m=limits.arm_clearance_now_m, table_m=workspace.table_m)
+        self._required = _required(limits, workspace.table_m)
         self._fixtures = Fixtures(workspace, limits)
         self._rates = np.stack([limits.velocity, limits.acceleration, limits.jerk]) + ROUNDING / _PERIODS
         self._contact = Contact(limits, embodiment)
         self._believed = limits.lower - limits.position_excess, limits.upper + limits.position_excess
         self._sent: Floats | None = None  # (HISTORY, J), the newest last
+        self._clear_at: Floats | None = None  # (J,), where the arms were last measured clear, or began
         self._seen: Observation | None = None
         self._tracked = False
         self._sequence = -1
@@ -89,6 +86,7 @@ class Guard:
     def reset(self, observation: Observation) -> None:
         """Forgets what was sent: the next command must begin at this pose, from rest."""
         self._sent = _at_rest(observation.positions)
+        self._clear_at = observation.positions
         self._tracked = False
         self._sequence = -1
         self._freshness.reset()
@@ -97,7 +95,7 @@ class Guard:
     def review(self, command: Command, observation: Observation, now_ns: int) -> Verdict:
         """The verdict on `command`; `verdict.command` is there exactly when it is ALLOW.
 
-        Takes about 0.15 ms. Never raises: an exception in here is a STOP.
+        Takes about 0.2 ms. Never raises: an exception in here is a STOP.
         """
         started = time.perf_counter()
         self._seen = None
@@ -108,6 +106,7 @@ class Guard:
         safe = None
         if path is None or findings:  # the robot will stand where it was measured, if that is known
             self._sent = None if self._seen is None else self._stopped(self._seen)
+            self._clear_at = None if self._seen is None else self._seen.positions
             self._tracked = False
         else:
             self._sent = path[1:]
@@ -178,42 +177,27 @@ class Guard:
         return findings
 
     def _clear(self, sent: Floats, positions: Floats, rates: Floats, seen: Observation) -> Findings:
-        """Everything as far apart as it has to be, at the set-point and where the arms would stand if stopped there."""
-        reaction_s = self._freshness.worst_latency_s
+        """Everything as far apart as it has to be: at the set-point, where the arms would stand, and as measured."""
+        reaction_s, measured = self._freshness.worst_latency_s, seen.positions
         standing = standing_pose(positions, rates[0], rates[1], reaction_s, self._limits)
-        poses = [sent, positions, standing]
-        if self._fixtures.any:
-            poses += [seen.positions, seen.positions + seen.velocities * TICK_S]
-        bodies = Bodies.at(np.concatenate(poses).reshape(len(poses), -1))
+        clear = measured if self._clear_at is None else self._clear_at
+        ahead = measured + seen.velocities * TICK_S
+        bodies = Bodies.at(np.stack([sent, clear, positions, standing, measured, ahead]))
         late = f"once the arms had stopped, told so {reaction_s * 1e3:.0f} ms late"
-        return self._apart(bodies.rows(slice(3)), late) + self._fixtures.review(bodies, late)
-
-    def _apart(self, bodies: Bodies, late: str) -> Findings:
-        """Every pair of the arms' parts, and the table, given the poses sent, commanded, and standing.
-
-        What is too near already, or would be, may leave but not come nearer.
-        """
-        perhaps_near = ~(bodies.after(0).at_least() >= self._required[:, None])
-        if not perhaps_near.any():
-            return ()
-        pairs, rows = np.nonzero(perhaps_near)
-        apart = bodies.clearance(np.concatenate([pairs, pairs]), np.concatenate([0 * rows, rows + 1]))
-        here, spare = apart.reshape(2, -1) - self._required[pairs]
-        nearing = ~(spare >= 0.0) & ~(spare >= here - NEARER_M)
-        findings = self._nearest(pairs, spare, nearing & (rows == 0), "and nearing")
-        late_findings = self._nearest(pairs, spare, nearing & (rows == 1), late)
-        return findings or tuple(replace(finding, check="stopping") for finding in late_findings)
-
-    def _nearest(self, pairs: Ints, spare: Floats, among: Flags, where: str) -> Findings:
-        """The objection to the pair that lacks most, of those `among` which to look; none where there are none."""
-        if not among.any():
-            return ()
-        worst = int(np.argmin(np.where(among, spare, np.inf)))
-        pair = int(pairs[worst])
-        required = float(self._required[pair])
-        return checks.near(Outcome.HOLD, PAIRS[pair], float(spare[worst]) + required, required, where)
+        arms = approach(bodies, bodies.rows(STEPS).at_least(), PAIRS, self._required, late)
+        boxes = self._fixtures.review(bodies, late)
+        self._clear_at = measured if arms.clear and boxes.clear else clear
+        return arms.findings + boxes.findings
 
 
 def _at_rest(positions: Floats) -> Floats:
     """(HISTORY, J): what was sent, of a robot that has stood there all the time."""
     return np.tile(positions, (HISTORY, 1))
+
+
+def _required(limits: Limits, table_m: float) -> Floats:
+    """(K, 4) m: the least clearance of each pair in the poses of `STEPS`."""
+    required = np.tile(margins(limits, arms_m=limits.arm_clearance_now_m, table_m=table_m)[:, None], (1, 4))
+    measured = margins(limits, arms_m=limits.arm_clearance_now_m, table_m=table_m, sag_m=limits.sag_m)
+    required[:, MEASURED_STEPS] = measured[:, None]
+    return required

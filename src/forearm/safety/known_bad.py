@@ -8,28 +8,31 @@ To add a check: one line in `OF_VETTING`, `OF_GUARD` or both, and where needed a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from forearm.clock import NANOSECONDS
-from forearm.messages import ActionChunk, Command, Decision, DepthImage, Floats, Image, Observation, Plan
-from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.robot.kinematics import tool_poses
+from forearm.messages import Floats, Observation
 from forearm.safety.clearance import Kind
+from forearm.safety.known_bad_motions import OF_CHUNKS, OF_TICKS, drifted, with_joints
+from forearm.safety.known_bad_plans import OF_PLANS
+from forearm.safety.known_good import (
+    GOOD,
+    PERIOD_S,
+    READY,
+    ROWS,
+    SECOND_NS,
+    TICK_NS,
+    Asked,
+    Entry,
+    after_ticks,
+    seen_at,
+)
 
 MINUTE_NS = 60 * NANOSECONDS  # ns, far beyond every age that is allowed
-SECOND_NS = NANOSECONDS
-TICK_NS = NANOSECONDS // 100
-PERIOD_S = 0.1  # s, between a good chunk's rows
 SHORT_S = 1.0 / 30.0  # s, between the rows of one that is too fast
-ROWS = 6
-GOOD = "nothing wrong"
-
-# rad and openings, both arms raised over the table and clear by centimetres: the cell's home pose.
-_ARM = np.array([0.611, 1.467, 1.299, -1.403, 0.0, -1.571, 1.0])
-READY = np.concatenate([_ARM, _ARM * [-1, 1, 1, 1, -1, -1, 1]])
 
 # Joint → (rad where all is clear, rad where that kind of pair is 2 to 8 mm too near); the other joints are READY's.
 TOO_NEAR: dict[Kind, dict[int, tuple[float, float]]] = {
@@ -40,69 +43,6 @@ TOO_NEAR: dict[Kind, dict[int, tuple[float, float]]] = {
     "links over table": {0: (1.2, 1.2), 1: (2.061, 2.118), 2: (1.309, 1.310), 4: (0.720, 0.789)},
     "fingers over table": {8: (1.918, 1.978), 10: (-1.173, -1.143), 11: (0.241, 0.273)},  # right ones 9 mm below
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Asked:
-    """One question to a gate: a decision or a command, what was seen, when; `before` is what the guard sends first."""
-
-    observation: Observation
-    now_ns: int
-    decision: Decision | None = None
-    command: Command | None = None
-    before: tuple[tuple[Command, Observation], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A check, its bad input in words, and how something good becomes that input."""
-
-    check: str
-    shown: str
-    spoil: Callable[[Asked], Asked]
-
-
-def _seen(positions: Floats, epoch: int, stamp_ns: int) -> Observation:
-    """At rest there, with a new picture of every camera."""
-    still = np.zeros(len(positions))
-    pixels = np.full((2, 2, 3), stamp_ns // TICK_NS % 251, dtype=np.uint8)  # never the picture of the tick before
-    images = {camera.name: Image(stamp_ns=stamp_ns, pixels=pixels) for camera in BIMANUAL_YAM.cameras}
-    return Observation(
-        stamp_ns=stamp_ns,
-        sequence=stamp_ns // TICK_NS,
-        epoch=epoch,
-        positions=positions,
-        velocities=still,
-        efforts=still,
-        images=images,
-        depths={},
-        instruction="",
-    )
-
-
-def good_decision(epoch: int, now_ns: int, model_digest: str) -> Asked:
-    """Stay, with a plan that says so."""
-    rows = np.tile(READY, (ROWS, 1))
-    times_s = PERIOD_S * np.array([2.0, 5.0])
-    plan = Plan(
-        subtask="",
-        depth_tokens=np.zeros(0, dtype=np.int64),
-        depth_map=np.zeros((0, 0)),
-        points=np.full((2, 2), np.nan),
-        trace=tool_poses(rows[:2])[0].transpose(1, 0, 2),
-        trace_grippers=np.ones((2, 2)),
-        trace_times_s=times_s,
-        confidence=1.0,
-    )
-    chunk = ActionChunk(stamp_ns=now_ns, period_s=PERIOD_S, positions=rows)
-    decision = Decision(sequence=1, epoch=epoch, plan=plan, chunk=chunk, latency_s=0.0, model_digest=model_digest)
-    return Asked(observation=_seen(READY, epoch, now_ns), now_ns=now_ns, decision=decision)
-
-
-def good_command(epoch: int, now_ns: int) -> Asked:
-    """Stay."""
-    command = Command(stamp_ns=now_ns, sequence=1, epoch=epoch, positions=READY)
-    return Asked(observation=_seen(READY, epoch, now_ns), now_ns=now_ns, command=command)
 
 
 # How good becomes bad. Most of it is the same for both gates: rows of a chunk and positions of a command alike.
@@ -134,10 +74,19 @@ def _moved(joint: int, *offsets: float, period_s: float = SHORT_S) -> Callable[[
 
 def _near(kind: Kind) -> Callable[[Asked], Asked]:
     """From where everything is clear to where that kind of pair is too near, and staying there."""
-    clear, near = READY.copy(), READY.copy()
-    for joint, (there, too_near) in TOO_NEAR[kind].items():
-        clear[joint], near[joint] = there, too_near
-    return nearing(clear, near)
+    return nearing(*_beside(kind))
+
+
+def _drifted(kind: Kind) -> Callable[[Asked], Asked]:
+    """Set-points stand where everything is clear, and that kind of pair is measured too near."""
+    return drifted(*_beside(kind))
+
+
+def _beside(kind: Kind) -> tuple[Floats, Floats]:
+    """Where all is clear, and where that kind of pair is too near."""
+    joints = TOO_NEAR[kind].items()
+    clear = with_joints({joint: there for joint, (there, _) in joints})
+    return clear, with_joints({joint: too_near for joint, (_, too_near) in joints})
 
 
 def nearing(clear: Floats, near: Floats) -> Callable[[Asked], Asked]:
@@ -146,7 +95,7 @@ def nearing(clear: Floats, near: Floats) -> Callable[[Asked], Asked]:
     def spoil(asked: Asked) -> Asked:
         rows = np.stack([(clear + near) / 2.0, *[near] * (ROWS - 1)])
         asked = _positions(asked, near if asked.command else rows)
-        return replace(asked, observation=_seen(clear, asked.observation.epoch, asked.now_ns))
+        return replace(asked, observation=seen_at(clear, asked.observation.epoch, asked.now_ns))
 
     return spoil
 
@@ -174,7 +123,7 @@ def _measured(joint: int, offset: float) -> Callable[[Asked], Asked]:
     def spoil(asked: Asked) -> Asked:
         pose = READY.copy()
         pose[joint] += offset
-        return replace(asked, observation=_seen(pose, asked.observation.epoch, asked.now_ns))
+        return replace(asked, observation=seen_at(pose, asked.observation.epoch, asked.now_ns))
 
     return spoil
 
@@ -226,69 +175,40 @@ def _images_stamped(by_ns: int) -> Callable[[Asked], Asked]:
     return spoil
 
 
-def _lying(asked: Asked) -> Asked:
-    assert asked.decision is not None
-    assert asked.decision.plan is not None
-    plan = replace(asked.decision.plan, trace=asked.decision.plan.trace + 0.5)  # m
-    return replace(asked, decision=replace(asked.decision, plan=plan))
-
-
-def _hallucinating(asked: Asked) -> Asked:
-    """Its plan sees a surface 0.5 m nearer than the main camera measures."""
-    assert asked.decision is not None
-    assert asked.decision.plan is not None
-    main, measured = BIMANUAL_YAM.cameras[0].name, np.full((20, 20), 1.0, dtype=np.float32)
-    depths = {main: DepthImage(stamp_ns=asked.observation.stamp_ns, metres=measured)}
-    plan = replace(asked.decision.plan, depth_map=np.full((10, 10), 0.5))
-    observation = replace(asked.observation, depths=depths)
-    return replace(asked, observation=observation, decision=replace(asked.decision, plan=plan))
-
-
 def _none(asked: Asked) -> Asked:
     return replace(asked, decision=None, command=None)
 
 
-def _before(asked: Asked, ticks: int = 1) -> Asked:
-    """Good was sent in so many ticks before; the command that follows has the next number."""
-    assert asked.command is not None
-    past = list[tuple[Command, Observation]]()
-    for number in range(ticks):
-        then_ns = asked.now_ns - (ticks - number) * TICK_NS
-        good = replace(asked.command, positions=READY, stamp_ns=then_ns, sequence=number + 1)
-        past.append((good, _seen(READY, asked.observation.epoch, then_ns)))
-    return replace(asked, before=tuple(past), command=replace(asked.command, sequence=ticks + 1))
-
-
 def _replayed(asked: Asked) -> Asked:
-    asked = _before(asked)
+    asked = after_ticks(asked)
     assert asked.command is not None
     return replace(asked, command=replace(asked.command, sequence=1))
 
 
 def _not_followed(asked: Asked) -> Asked:
-    return _before(_measured(0, 1.0)(asked))
+    return after_ticks(_measured(0, 1.0)(asked))
 
 
 def _clock_jumped(asked: Asked) -> Asked:
     """The loop's clock went on by a second, the robot's stamps by a tick."""
-    return replace(_before(asked), now_ns=asked.now_ns + SECOND_NS)
+    return replace(after_ticks(asked), now_ns=asked.now_ns + SECOND_NS)
 
 
 def _observed_backwards(asked: Asked) -> Asked:
     """What was measured is stamped before what was measured a tick ago."""
-    return _pose_stamped(-2 * TICK_NS)(_before(asked))
+    return _pose_stamped(-2 * TICK_NS)(after_ticks(asked))
 
 
 def _number_again(asked: Asked) -> Asked:
     """Another observation under the number of the one before it."""
-    asked = _before(asked)
+    asked = after_ticks(asked)
     ((_, seen),) = asked.before
     return replace(asked, observation=replace(asked.observation, sequence=seen.sequence))
 
 
 def _frozen(asked: Asked) -> Asked:
     """Every camera gives its first picture again and again under new stamps, while a base joint moves by 0.5 rad."""
-    asked = _before(asked, ticks=20)
+    asked = after_ticks(asked, ticks=20)
     picture = asked.before[0][1].images
 
     def frozen(seen: Observation) -> Observation:
@@ -301,7 +221,7 @@ def _frozen(asked: Asked) -> Asked:
 
 def _straining(asked: Asked) -> Asked:
     """Every arm joint gives 60 N m at rest for half a second."""
-    asked, efforts = _before(asked, ticks=50), np.full(len(READY), 60.0)
+    asked, efforts = after_ticks(asked, ticks=50), np.full(len(READY), 60.0)
     past = tuple((command, replace(seen, efforts=efforts)) for command, seen in asked.before)
     return replace(asked, before=past, observation=replace(asked.observation, efforts=efforts))
 
@@ -345,8 +265,8 @@ OF_VETTING: tuple[Entry, ...] = (
     Entry(check="age", shown="an answer before its question", spoil=_answered_late(-SECOND_NS)),
     Entry(check="first row", shown="a base joint 1.5 rad from its pose", spoil=_moved(0, *[-1.5] * ROWS)),
     Entry(check="model", shown="a decision of other weights", spoil=_of_other_weights),
-    Entry(check="depth", shown="a plan that sees what is not there", spoil=_hallucinating),
-    Entry(check="trace", shown="a plan that leads 0.5 m elsewhere", spoil=_lying),
+    *OF_PLANS,
+    *OF_CHUNKS,
 )
 
 OF_GUARD: tuple[Entry, ...] = (
@@ -363,4 +283,7 @@ OF_GUARD: tuple[Entry, ...] = (
     Entry(check="frozen", shown="cameras that repeat a picture while arms move", spoil=_frozen),
     Entry(check="effort", shown="joints that give 60 N m at rest", spoil=_straining),
     Entry(check="tracking", shown="a base joint 1 rad from its set-point", spoil=_not_followed),
+    Entry(check="clearance: arms", shown="wrists measured 4 mm apart", spoil=_drifted("arms")),
+    Entry(check="clearance: links over table", shown="a camera measured too low", spoil=_drifted("links over table")),
+    *OF_TICKS,
 )

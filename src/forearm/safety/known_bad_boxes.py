@@ -13,7 +13,8 @@ from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses, with_tool_at
 from forearm.safety.capsules import ARMS
 from forearm.safety.clearance import PAIRS, Bodies
-from forearm.safety.known_bad import READY, Entry, nearing
+from forearm.safety.known_bad import nearing
+from forearm.safety.known_good import READY, Entry
 from forearm.safety.limits import Limits
 from forearm.safety.surroundings import Surroundings
 from forearm.safety.workspace import Workspace

@@ -33,13 +33,14 @@ class Limits:
         effort: N m or N that a joint may give for any length of time, contact or not.
         effort_of_speed: N m s/rad or N s, what a joint may give beside that for moving.
         arm_clearance_m: m, least distance of the two arms along a vetted chunk.
-        arm_clearance_now_m: m, least distance of the two arms at a set-point.
+        arm_clearance_now_m: m, least distance of the two arms at a set-point, and as measured.
         self_clearance_m: m, least distance of an arm's hand from its own base and shoulder.
         fixture_clearance_m: m, least distance of arms and held objects from fixtures and keep-out zones along a vetted
             chunk.
         fixture_clearance_now_m: m, least distance of the arms from them at a set-point, and as measured.
         link_height_m: m, least height of links, grippers and cameras above the table.
         finger_height_m: m, least height of the fingertips; below zero they may press on the table's surface.
+        sag_m: m, how much lower than set-points may be, and nearer to its own base, an arm may be measured.
         trace_error_m: m, greatest distance of a plan's trace from where its own chunk takes the tool.
         depth_error_m: m, greatest distance of a cell of a plan's depth map from what the camera measures there.
         depth_cells: share of the compared cells that may be farther off than that.
@@ -50,6 +51,8 @@ class Limits:
         most_rows: most rows that a chunk may have.
         shortest_period_s: s, least time between a chunk's rows.
         longest_period_s: s, greatest time between a chunk's rows.
+        longest_chunk_s: s, longest time that a policy's chunk may lead on, on one look.
+        longest_motion_s: s, the same of a motion that no policy made: a recovery's, a person's.
     """
 
     lower: Array
@@ -72,6 +75,8 @@ class Limits:
     # A set-point that deep presses with about 15 N: 400 N m/rad at a reach of 0.4 m is 2.5 N/mm. Laying a held object
     # down needs some of it.
     finger_height_m: float = -0.006
+    # At a reach of 0.5 m 400 N m/rad give way by 4 mm to 3 N m that the compensation of gravity lacks: 0.6 kg there.
+    sag_m: float = 0.004
     trace_error_m: float = 0.12  # eight times the prototype's mean trace error (14.7 mm)
     # Both from 1484 decisions of the shipped model in the running cell, none of which is held by the two together
     # (benchmarks/plan_against_world.py): its map is 4 mm off in the median, and 80 mm or more in at most two cells.
@@ -84,6 +89,8 @@ class Limits:
     most_rows: int = 64  # twice the released model's 30
     shortest_period_s: float = 1.0 / 60.0
     longest_period_s: float = 0.5
+    longest_chunk_s: float = 4.0  # our model's chunks last 1.6 s, released ones' 1 s, and slowing doubles either
+    longest_motion_s: float = 6.5  # 64 rows at 0.1 s, the longest way back along where the arms have been
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -14,8 +14,11 @@ from typing import cast
 from forearm.errors import SafetyError, listing
 from forearm.messages import Command, Decision, Observation, Outcome, Verdict
 from forearm.safety.gates import Gates, Guards, Vets
-from forearm.safety.known_bad import GOOD, OF_GUARD, OF_VETTING, Entry, good_command, good_decision
+from forearm.safety.known_bad import OF_GUARD, OF_VETTING
 from forearm.safety.known_bad_boxes import of_boxes
+from forearm.safety.known_good import GOOD, Entry, good_command, good_decision
+
+NO_SESSION = -1  # the first epoch of proofs, each has its own: nothing that is remembered of them is of a session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,29 +45,29 @@ class Proof:
 
 def prove(gates: Gates, observation: Observation, now_ns: int) -> tuple[Proof, ...]:
     """Every gate's proofs; the guard then expects what begins at `observation`. About 30 ms, and 30 per fixture."""
-    epoch, digest, around = observation.epoch, gates.model_digest, of_boxes(gates.workspace)
-    proofs = prove_vetting(gates.vetting, epoch, now_ns, model_digest=digest, around=around)
-    proofs += prove_vetting(gates.helm_vetting, epoch, now_ns, gate="helm vetting", around=around)
+    digest, around = gates.model_digest, of_boxes(gates.workspace)
+    proofs = prove_vetting(gates.vetting, now_ns, model_digest=digest, around=around)
+    proofs += prove_vetting(gates.helm_vetting, now_ns, gate="helm vetting", around=around)
     return proofs + prove_guard(gates.guard, observation, now_ns, around=around)
 
 
 def prove_vetting(
     vetting: Vets,
-    epoch: int,
     now_ns: int,
     *,
     model_digest: str = "",
     gate: str = "vetting",
     around: tuple[Entry, ...] = (),
 ) -> tuple[Proof, ...]:
-    """One proof per entry of `OF_VETTING`, for a vetting of session `epoch` that follows `model_digest`.
+    """One proof per entry of `OF_VETTING`, for a vetting that follows `model_digest`.
 
     Its workspace adds those `around` the arms.
     """
-    good = good_decision(epoch, now_ns, model_digest)
     proofs = list[Proof]()
-    for entry in (*OF_VETTING, *around):
-        asked = entry.spoil(good)
+    for number, entry in enumerate((*OF_VETTING, *around)):
+        asked = entry.spoil(good_decision(NO_SESSION - number, now_ns, model_digest))
+        if asked.earlier is not None:
+            vetting.vet(asked.earlier, asked.observation, asked.now_ns)
         verdict = vetting.vet(cast(Decision, asked.decision), asked.observation, asked.now_ns)
         proofs.append(_proof(gate, entry, verdict, passed=verdict.vetted is not None))
     return tuple(proofs)

@@ -26,6 +26,7 @@ from forearm.safety.depth_agreement import depth_agrees
 from forearm.safety.freshness import AGES, Ages, same_model
 from forearm.safety.limits import Limits
 from forearm.safety.right_of_way import SOON_ROWS, late, waiting, who_waits
+from forearm.safety.stated_plan import plan_is, still_reasons
 from forearm.safety.surroundings import Surroundings
 from forearm.safety.sweep import Near, Sweep, sweep
 from forearm.safety.workspace import Workspace
@@ -35,7 +36,9 @@ ROUNDING = 1e-9  # relative, of the slowed period, so that the slowed chunk itse
 
 
 class Vetting:
-    """The gate between a policy and the control loop. Keeps no state: the same question gets the same answer.
+    """The gate between a policy and the control loop. The same question gets the same answer, but for one thing.
+
+    It remembers in which session a plan was stated: there a decision without one is held.
 
     Args:
         limits: what is allowed.
@@ -59,6 +62,7 @@ class Vetting:
     ) -> None:
         self._ages = ages
         self._model_digest = model_digest
+        self._reasoned_in: int | None = None  # the session's epoch
         self._limits = limits
         self._embodiment = embodiment
         self._cameras = [camera.name for camera in embodiment.cameras] if cameras is None else list(cameras)
@@ -88,9 +92,14 @@ class Vetting:
     def _judge(self, decision: Decision, observation: Observation, now_ns: int) -> tuple[ActionChunk, Findings]:
         """The chunk as it may be followed, and every objection; from the cheap questions to the dear ones."""
         chunk = decision.chunk
-        findings = self._well_formed(chunk, observation) or self._timely(decision, observation, now_ns)
+        findings = self._well_formed(chunk, observation)
+        if not findings:
+            chunk = replace(chunk, positions=chunk.positions.copy())  # whoever made it may still write into its own
+            findings = self._timely(decision, observation, now_ns)
         if not findings and decision.plan is not None:
-            findings = self._sees_the_world(decision.plan, observation)
+            self._reasoned_in = decision.epoch
+            findings = plan_is(decision.plan, chunk, self._embodiment, self._limits)
+            findings = findings or self._sees_the_world(decision.plan, observation)
         if not findings:
             chunk, findings = self._in_range(chunk, observation)
         if decision.plan is not None and checks.worst(findings) < Outcome.HOLD:
@@ -99,6 +108,8 @@ class Vetting:
             if checks.worst(findings) < Outcome.HOLD:
                 chunk, more = judge(chunk, observation)
                 findings += more
+        if decision.plan is None:
+            findings += still_reasons(self._reasoned_in == decision.epoch)
         return chunk, findings
 
     def _well_formed(self, chunk: ActionChunk, observation: Observation) -> Findings:
@@ -170,11 +181,13 @@ class Vetting:
             outcome = Outcome.LIMIT if factor <= limits.slowing else Outcome.HOLD
             findings += checks.within(check, what, unit, rates, limit, joints, outcome)
             slower = max(slower, factor)
-        if slower == 1.0 or checks.worst(findings) >= Outcome.HOLD:
+        if checks.worst(findings) >= Outcome.HOLD:
             return chunk, findings
-        slowed_s = period * slower * (1.0 + ROUNDING)
-        told = _told(findings, f" The chunk is slowed {slower:.2f} times, to {slowed_s * 1e3:.0f} ms a row.")
-        return replace(chunk, period_s=slowed_s), told
+        if slower > 1.0:
+            slowed_s = period * slower * (1.0 + ROUNDING)
+            findings = _told(findings, f" The chunk is slowed {slower:.2f} times, to {slowed_s * 1e3:.0f} ms a row.")
+            chunk = replace(chunk, period_s=slowed_s)
+        return chunk, findings + checks.lasts(chunk, limits.longest_chunk_s)
 
     def _clear(self, chunk: ActionChunk, observation: Observation) -> tuple[ActionChunk, Findings]:
         """The chunk where it keeps every clearance; else with one arm waiting, else its beginning that does."""

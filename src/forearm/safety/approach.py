@@ -1,0 +1,83 @@
+"""What is too near and coming nearer, in the poses that the guard compares in one tick.
+
+Invariant: what is too near may leave but not come nearer. Set-points do not at all; the arms themselves by no more than
+what their sensors' noise adds up to, from where they were last clear or were told to stop, however slowly they drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from forearm.messages import Finding, Outcome
+from forearm.safety import checks
+from forearm.safety.sweep import Near, Placed
+
+Findings = tuple[Finding, ...]
+
+# The poses of one tick, in this order: the set-point sent last; where the arms were last measured clear, or where what
+# is sent now began; the set-point to send; where they would stand if stopped then; as measured; as measured a tick on.
+SENT, CLEAR, COMMANDED, STANDING, MEASURED, AHEAD = range(6)
+STEPS = slice(COMMANDED, None)  # the poses that are judged, each of them beside another one
+MEASURED_STEPS = slice(MEASURED - COMMANDED, None)  # those among the steps
+_POSES = np.array([COMMANDED, STANDING, MEASURED, AHEAD])
+_BESIDE = np.array([SENT, SENT, CLEAR, MEASURED])
+# m, how much nearer than beside: arithmetic alone for set-points, which would add up; for measured arms what encoders
+# and a load that settles add up to, and within a tick 10 mm/s, below which noise looks like motion.
+_NEARER_M = np.array([1e-12, 1e-12, 1e-3, 1e-4])
+_LATE, _MEASURED = STANDING - COMMANDED, MEASURED - COMMANDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approach:
+    """What objects, and whether nothing is too near as measured."""
+
+    findings: Findings = ()
+    clear: bool = True
+
+
+NOTHING_NEAR = Approach()
+
+
+def approach(
+    placed: Placed,
+    bounds: Float64[ndarray, "K 4"],
+    pairs: Sequence[Near],
+    required: Float64[ndarray, "K 4"],
+    late: str,
+) -> Approach:
+    """HOLD for the pair that comes nearest, where one comes nearer than it may; about 10 µs where nothing is near.
+
+    Args:
+        placed: the pairs in the six poses.
+        bounds: of their clearances in the poses of `STEPS`, from below, m.
+        pairs: their names.
+        required: the least clearance of each pair in the poses of `STEPS`, m.
+        late: says of `STANDING` when that would be.
+    """
+    perhaps_near = ~(bounds >= required)
+    if not perhaps_near.any():
+        return NOTHING_NEAR
+    numbers, steps = np.nonzero(perhaps_near)
+    rows = np.concatenate([_POSES[steps], _BESIDE[steps]])
+    needed = required[numbers, steps]
+    spare, beside = placed.clearance(np.tile(numbers, 2), rows).reshape(2, -1) - needed
+    short = ~(spare >= 0.0)
+    nearing = short & ~(spare >= beside - _NEARER_M[steps])
+
+    def nearest(among: ndarray) -> Findings:
+        if not among.any():
+            return ()
+        worst = int(np.argmin(np.where(among, spare, np.inf)))
+        where = late if steps[worst] == _LATE else "and nearing" + " as measured" * bool(steps[worst] >= _MEASURED)
+        limit_m = float(needed[worst])
+        pair = pairs[int(numbers[worst])]
+        return checks.near(Outcome.HOLD, pair, float(spare[worst]) + limit_m, limit_m, where)
+
+    at_once, stopped_late = nearest(nearing & (steps != _LATE)), nearest(nearing & (steps == _LATE))
+    findings = at_once or tuple(replace(finding, check="stopping") for finding in stopped_late)
+    return Approach(findings=findings, clear=not (short & (steps == _MEASURED)).any())
