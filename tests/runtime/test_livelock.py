@@ -34,7 +34,7 @@ def test_a_chunk_that_is_cut_short_again_and_again_ends_in_a_protective_stop_tha
     assert all(event.outcome is Outcome.LIMIT for event in judged)
     assert len(judged) == 7
     assert ended.outcome == "stopped"
-    assert ended.reason.startswith("The same objection came 7 times while no tool moved by more than 20 mm: left ")
+    assert ended.reason.startswith("The same objection came 7 times while no tool got more than 20 mm from where")
     assert "and table are" in ended.reason
     assert bench.modes()[-1] == "protective_stop"
     np.testing.assert_allclose(bench.robot.positions, HOME, atol=1e-6)

@@ -15,11 +15,13 @@ from forearm.policy.baselines import Demonstrator
 from forearm.robot.kinematics import tool_poses
 from forearm.runtime import retreat
 from forearm.runtime.conditions import Condition
-from forearm.runtime.ladder import LADDER, Rung
+from forearm.runtime.ladder import LADDER, PERMITTED, Rung, next_rung
+from forearm.runtime.operator import Script
 from forearm.runtime.recovery import Budget
 from forearm.runtime.simulation import Simulation
 from forearm.safety.known_bad import READY
 from forearm.safety.limits import TICK_S
+from forearm.safety.stops import Holding
 from forearm.safety.vetting import Vetting
 
 
@@ -40,6 +42,26 @@ class Refuses(Vetting):
 def test_every_condition_has_its_rungs_and_the_last_one_is_a_person() -> None:
     assert set(LADDER) == set(Condition)
     assert all(rungs[-1] is Rung.ASK and Rung.ASK not in rungs[:-1] for rungs in LADDER.values())
+
+
+def test_whatever_is_held_every_rung_says_whether_it_may_be_taken_and_asking_may_always() -> None:
+    assert set(PERMITTED) == set(Rung)
+    assert set(Holding) == PERMITTED[Rung.ASK]
+    assert all(
+        next_rung(condition, 99, held) == len(LADDER[condition]) - 1 for condition in Condition for held in Holding
+    )
+
+
+def test_what_both_may_hold_is_neither_set_down_nor_drawn_back_and_the_next_rung_is_taken() -> None:
+    taken = {
+        held: [LADDER[Condition.NO_PROGRESS][next_rung(Condition.NO_PROGRESS, number, held)] for number in range(5)]
+        for held in Holding
+    }
+    alone = [Rung.REPLAN, Rung.START_OVER, Rung.REPLAN, Rung.START_OVER, Rung.ASK]
+    assert taken[Holding.APART] == taken[Holding.ONE] == alone
+    assert taken[Holding.SHARED] == [Rung.REPLAN, Rung.REPLAN, Rung.REPLAN, Rung.ASK, Rung.ASK]
+    assert next_rung(Condition.BLOCKED_PATH, 1, Holding.ONE) == 1
+    assert next_rung(Condition.BLOCKED_PATH, 1, Holding.SHARED) == 2
 
 
 def test_a_grasp_that_holds_asks_for_nothing() -> None:
@@ -90,9 +112,17 @@ def test_the_budget_of_the_run_ends_it_sooner() -> None:
 
 
 def test_where_a_person_can_be_asked_the_arms_wait_under_power_before_they_stop() -> None:
-    bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0, budget=Budget(attempts=1, ask_s=3.0))
+    budget = Budget(attempts=1, ask_s=3.0)
+    bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0, budget=budget, operator=Script([]))
     assert "A person is needed" in bench.session.run().reason
-    assert bench.ended()[-1].duration_s >= 3.0
+    assert 3.0 <= bench.ended()[-1].duration_s < 3.1
+
+
+def test_a_person_has_a_minute_and_where_there_is_none_nothing_is_waited_for() -> None:
+    assert Budget().ask_s == 60.0
+    bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0, budget=Budget(attempts=1))
+    assert "Tried: back off. A person is needed" in bench.session.run().reason
+    assert bench.ended()[-1].duration_s == 0.0
 
 
 def test_a_recovery_that_vetting_refuses_moves_nothing_and_the_next_rung_is_taken() -> None:

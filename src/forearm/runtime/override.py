@@ -44,6 +44,9 @@ JOG_GRIPPER_S = 2.0  # 1/s
 MOST_ROWS = 64  # of one chunk: a longer way is gone in several jogs
 
 
+_BRAKING = (Trigger.HOLD, Trigger.TAKE_OVER)
+
+
 class _Stance(Enum):
     FREE = "the policy steers"
     HELD = "the operator holds"
@@ -90,15 +93,16 @@ class Override:
         why = "" if act is None else f"{act.who}: {type(act).__name__}"
         if self._stance is _Stance.STEPPING and trigger is None:
             trigger = self._step(tick)
-        if self._stance is _Stance.FREE and mode is Mode.ENGAGED and not _stopped(tick) and (asked := self._question()):
+        if self._stance is _Stance.FREE and mode is Mode.ENGAGED and not concern.final and (asked := self._question()):
             trigger = self._take(_Stance.HELD, Trigger.HOLD)
-            return Order(concern=Concern(outcome=Outcome.HOLD, reason=asked), trigger=trigger, reason=asked)
-        if self._stance is _Stance.FREE or _stopped(tick):
+            concern = Concern(outcome=Outcome.HOLD, reason=asked)
+            return Order(concern=concern, trigger=trigger, reason=asked, brakes=True)
+        if self._stance is _Stance.FREE or concern.final:
             return self._freed(tick, concern, trigger, why)
-        if self._stance is _Stance.STEPPING and tick.dry:  # the decision is being made
-            return Order(concern=Concern(outcome=Outcome.HOLD, reason=self._stance.value), trigger=trigger, reason=why)
-        outcome = Outcome.HOLD if self._stance is _Stance.HELD else Outcome.ALLOW
-        return Order(concern=Concern(outcome=outcome, reason=self._stance.value), trigger=trigger, reason=why)
+        waits = self._stance is _Stance.STEPPING and tick.dry  # the decision is being made
+        outcome = Outcome.HOLD if waits or self._stance is _Stance.HELD else Outcome.ALLOW
+        concern, brakes = Concern(outcome=outcome, reason=self._stance.value), trigger in _BRAKING
+        return Order(concern=concern, trigger=trigger, reason=why or self._stance.value, brakes=brakes)
 
     def _freed(self, tick: Tick, concern: Concern, trigger: Trigger | None, why: str) -> Order | None:
         if self._handed_back_ns is not None:
@@ -112,8 +116,8 @@ class Override:
         """Carries it out where it is the time for it, says so, and gives the change of mode it means."""
         stance, trigger, refused = self._stance, None, ""
         match act:
-            case Hold() if stance is not _Stance.STEERING and mode is not Mode.PROTECTIVE_STOP:
-                trigger = self._take(_Stance.HELD, Trigger.HOLD)
+            case Hold() if mode is not Mode.PROTECTIVE_STOP:  # who steers goes on steering, from a stand
+                trigger = self._take(stance if stance is _Stance.STEERING else _Stance.HELD, Trigger.HOLD)
             case TakeOver() if stance is not _Stance.STEERING and mode is not Mode.PROTECTIVE_STOP:
                 trigger = self._take(_Stance.STEERING, Trigger.TAKE_OVER)
             case Resume() if stance in (_Stance.HELD, _Stance.STEPPING):
@@ -184,12 +188,6 @@ class Override:
                 self._helm.take_over()
             return None
         return self._take(_Stance.HELD, Trigger.HOLD) if tick.dry else None
-
-
-def _stopped(tick: Tick) -> bool:
-    """Whether a gate itself says stop; a person does not overrule that."""
-    answered = tick.answer is not None and tick.answer.verdict.outcome is Outcome.STOP
-    return answered or tick.verdict.outcome is Outcome.STOP
 
 
 def _motion(act: JogTool | JogJoint, told: Floats) -> Motion:
