@@ -9,7 +9,7 @@ from forearm.cell.faults import Nudge
 from forearm.cell.setup import Setup
 from forearm.cell.tasks import task_named
 from forearm.errors import ConfigError
-from forearm.events import Commanded, Decided, Event, Judged
+from forearm.events import Commanded, Decided, Event, Judged, Stopped
 from forearm.messages import Decision, Finding, Observation, Outcome, Request, Verdict
 from forearm.policy.baselines import Demonstrator
 from forearm.robot.kinematics import tool_poses
@@ -78,6 +78,17 @@ def test_a_failed_grasp_is_backed_off_from_and_tried_again_until_something_is_he
     assert began.evidence["opening"] < 0.1
     assert (ended.recovered, ended.proof) == (True, "The left gripper holds something.")
     assert bench.modes()[:3] == ["engaged", "recovering", "engaged"]
+
+
+def test_every_take_over_of_the_ladder_is_measured_and_the_arms_stand_before_they_go_anywhere() -> None:
+    bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0)
+    bench.session.run()
+    stops = {event.commanded_ns: event for event in bench.events if isinstance(event, Stopped)}
+    began = bench.began()[:-1]  # behind the last one is the protective stop
+    assert len({event.rung for event in began}) == 3
+    measured = [stops[event.stamp_ns] for event in began]
+    assert [stopped.cause for stopped in measured] == [event.reason for event in began]
+    assert {(stopped.how, stopped.verdict) for stopped in measured} == {("hold", "standing")}
 
 
 def test_without_the_ladder_the_same_failure_goes_unnoticed() -> None:
@@ -235,9 +246,10 @@ def test_backing_off_opens_first_and_then_only_rises() -> None:
     assert np.ptp(rows[:, 7:], axis=0).max() == 0.0
 
 
-def test_setting_down_goes_back_to_where_it_was_taken_before_it_lets_go() -> None:
+def test_setting_down_goes_back_from_a_stand_to_where_it_was_taken_before_it_lets_go() -> None:
     path = travelled()
     rows = retreat.back_off(path, [], [0])
+    assert rows[: retreat.STANDING_ROWS] == pytest.approx(np.tile(path[-1], (retreat.STANDING_ROWS, 1)))
     let_go = int(np.argmax(rows[:, 6] > 0.1))
     assert heights(rows)[let_go] == pytest.approx(heights(path).min(), abs=0.005)
     assert heights(rows)[-1] >= retreat.HOVER_Z_M
@@ -246,7 +258,7 @@ def test_setting_down_goes_back_to_where_it_was_taken_before_it_lets_go() -> Non
 def test_a_retreat_goes_back_the_same_way_and_keeps_hold() -> None:
     path = travelled()
     rows = retreat.retreat(path)
-    assert rows[0] == pytest.approx(path[-1])
+    assert rows[: retreat.STANDING_ROWS + 1] == pytest.approx(np.tile(path[-1], (retreat.STANDING_ROWS + 1, 1)))
     assert rows[-1, 1] == pytest.approx(path[-1 - round(retreat.BACK_S / retreat.PERIOD_S), 1])
     assert (rows[:, 6] == 0.0).all()
 
