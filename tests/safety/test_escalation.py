@@ -100,10 +100,11 @@ def test_a_hold_of_the_guard_counts_once_however_long_it_lasts_and_however_it_fl
     escalation, hold = Escalation(TWICE), judged("effort", Outcome.HOLD)
     lasting = [escalation.note_hold(hold, BOTH_HOME, tick * NS // 100) for tick in range(0, 500, 20)]
     assert not any(lasting)
-    assert escalation.holding_since_ns == 0
+    assert escalation.held_since_ns(480 * NS // 100) == 0
+    assert escalation.held_since_ns(5 * NS) == 5 * NS
     begun = [bool(escalation.note_hold(hold, BOTH_HOME, 6 * NS + tick * NS // 100)) for tick in (0, 21, 42)]
     assert begun == [False, True, True]
-    assert escalation.holding_since_ns == 642 * NS // 100
+    assert escalation.held_since_ns(642 * NS // 100) == 642 * NS // 100
 
 
 def test_both_gates_are_counted_together() -> None:

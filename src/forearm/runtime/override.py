@@ -42,9 +42,7 @@ JOG_M_S = 0.08  # m/s, of a tool that a person moves
 JOG_RAD_S = 0.5  # rad/s, of a joint that a person moves
 JOG_GRIPPER_S = 2.0  # 1/s
 MOST_ROWS = 64  # of one chunk: a longer way is gone in several jogs
-
-
-_BRAKING = (Trigger.HOLD, Trigger.TAKE_OVER)
+_BRAKING = (Trigger.HOLD, Trigger.TAKE_OVER)  # what begins with arms that were told to brake
 
 
 class _Stance(Enum):

@@ -84,9 +84,7 @@ class Monitor:
             return Concern(outcome=Outcome.ALLOW)
         if self._held_since_ns is None:
             self._held_since_ns = tick.stamp_ns
-        since_ns = self._held_since_ns
-        if tick.verdict.outcome is Outcome.HOLD:  # a moment without an objection was no end of this hold
-            since_ns = min(since_ns, self._escalation.holding_since_ns)
+        since_ns = min(self._held_since_ns, self._escalation.held_since_ns(tick.stamp_ns))
         allowed_s = self._patience.patience_s if self._moved else self._patience.warm_up_s
         if tick.stamp_ns - since_ns > allowed_s * NANOSECONDS:
             return Concern(outcome=Outcome.STOP, reason=f"{reason} Nothing changed for {allowed_s:g} s.")

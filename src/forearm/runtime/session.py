@@ -270,7 +270,7 @@ class Session:
         cause = self._cause if outcome in ("stopped", "error") else None
         measure = partial(self._brakes.end, reason, cause, self._robot, self._clock)
         prove = partial(self._close_recovery, outcome == "done")
-        steps = (self._robot.stop, measure, prove, self._look, self._steering.helm.close, self._robot.close)
+        steps = (self._robot.stop, measure, prove, self._note_progress, self._steering.helm.close, self._robot.close)
         for last_step in steps:
             try:
                 last_step()
@@ -294,7 +294,7 @@ class Session:
         if self._steering.recovery is not None:
             self._steering.recovery.close(self._clock.now_ns(), done)
 
-    def _look(self) -> None:
+    def _note_progress(self) -> None:
         """How far the task got, where anything was moved."""
         if self._lateness.count:
             self._progress = self._goal.progress()

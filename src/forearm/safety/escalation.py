@@ -78,10 +78,9 @@ class Escalation:
         self._holding_since_ns = now_ns
         return self._count(verdict, positions, now_ns)
 
-    @property
-    def holding_since_ns(self) -> int:
-        """When the newest of the guard's holds began, moments without an objection being no end of one."""
-        return self._holding_since_ns
+    def held_since_ns(self, now_ns: int) -> int:
+        """When the guard's hold that was noted now began, moments without an objection being no end; now for none."""
+        return self._holding_since_ns if self._held_ns == now_ns else now_ns
 
     def _count(self, verdict: Verdict, positions: Floats, now_ns: int) -> str:
         """Counts every objection that stalls."""
