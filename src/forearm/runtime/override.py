@@ -84,7 +84,7 @@ class Override:
         """What this tick comes to while a person overrides; None while the policy is free."""
         if tick.verdict.command is not None:
             self._told = tick.verdict.command.positions
-        if self._edit_refused(tick):
+        if self._edit_refused(tick, concern):
             return self._hold_for_edit(tick)
         act = self._operator.poll(tick.stamp_ns)
         trigger = None if act is None else self._do(act, tick, mode)
@@ -137,14 +137,14 @@ class Override:
         self._emit(OperatorActed(stamp_ns=tick.stamp_ns, who=act.who, act=name, details=details, accepted=not refused))
         return trigger
 
-    def _edit_refused(self, tick: Tick) -> bool:
+    def _edit_refused(self, tick: Tick, concern: Concern) -> bool:
         """Whether the decision that was made with an edit came to nothing; one that nobody takes has its edit kept."""
         desk, answer = self._desk, tick.answer
         if desk is None or desk.made_ns is None:
             return False
         if answer is not None and (answer.decision is None or answer.decision.chunk.stamp_ns == desk.made_ns):
             desk.settle()
-            return answer.verdict.vetted is None and not _stopped(tick)
+            return answer.verdict.vetted is None and not concern.final
         if self._helm.taken:
             desk.restore()
         return False
@@ -156,7 +156,7 @@ class Override:
         said = OperatorActed(stamp_ns=tick.stamp_ns, who=self._desk.who, act="EditTrace", details=why, accepted=False)
         self._emit(said)
         trigger = self._take(_Stance.HELD, Trigger.HOLD)
-        return Order(concern=Concern(outcome=Outcome.HOLD, reason=why), trigger=trigger, reason=why)
+        return Order(concern=Concern(outcome=Outcome.HOLD, reason=why), trigger=trigger, reason=why, brakes=True)
 
     def _edit(self, edit: EditTrace) -> str:
         """Has the next decision's trace shifted; why not, in words, where it cannot be."""
