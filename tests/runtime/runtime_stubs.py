@@ -1,17 +1,20 @@
 """A robot that does exactly what it is told, and policies that do one thing wrong each."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from forearm.clock import NANOSECONDS, Clock, SimulatedClock
 from forearm.errors import RobotError
-from forearm.events import Event
+from forearm.events import Emit, Event
 from forearm.messages import ActionChunk, Decision, Floats, Image, Observation, Request, SafeCommand
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.inference import Inference, SimulatedInference
+from forearm.runtime.operator import Operator
 from forearm.runtime.patience import Patience
-from forearm.runtime.session import Charge, Session
+from forearm.runtime.recovery import Budget
+from forearm.runtime.session import Charge, Goal, Session
 from forearm.runtime.steering import Steering
 from forearm.safety.gates import Gates, Guards, Vets
 from forearm.safety.guard import Guard
@@ -62,6 +65,28 @@ class ObedientRobot:
 
     def close(self) -> None:
         self.calls.append("close")
+
+
+class Blocked(ObedientRobot):
+    """Its left base joint meets a wall, and pushes with 400 N m/rad; its grippers press as told."""
+
+    def __init__(self, clock: Clock, *, left_n: float = 0.0, right_n: float = 0.0, wall_rad: float = 0.2) -> None:
+        super().__init__(clock)
+        self._pressing_n, self._pushed_rad, self._wall_rad = (left_n, right_n), 0.0, wall_rad
+
+    def send(self, command: SafeCommand) -> None:
+        super().send(command)
+        self._pushed_rad = max(0.0, float(self.positions[0]) - self._wall_rad)
+        self.positions[0] -= self._pushed_rad
+
+    def stop(self) -> None:
+        super().stop()
+        self._pushed_rad = 0.0
+
+    def read(self) -> Observation:
+        efforts = 400.0 * self._pushed_rad * (np.arange(J) == 0)
+        efforts[BIMANUAL_YAM.grippers] = self._pressing_n
+        return replace(super().read(), efforts=efforts)
 
 
 class Wave:
@@ -124,6 +149,10 @@ class Bench:
         helm_vetting: Vets | None = None,
         guard: Guards | None = None,
         clock: Clock | None = None,
+        budget: Budget | None = None,
+        operator: Operator | None = None,
+        goal: Callable[[Clock, float], Goal] = Elapsed,
+        emit: Callable[[list[Event]], Emit] = lambda events: events.append,
     ) -> None:
         self.clock = clock or SimulatedClock()
         gates = Gates(
@@ -141,11 +170,15 @@ class Bench:
             policy=self.policy,
             gates=gates,
             steering=Steering.of(
-                inference or SimulatedInference(self.policy, gates.vetting), gates, self.events.append
+                inference or SimulatedInference(self.policy, gates.vetting),
+                gates,
+                emit(self.events),
+                budget=budget,
+                operator=operator,
             ),
-            goal=Elapsed(self.clock, goal_s),
+            goal=goal(self.clock, goal_s),
             clock=self.clock,
-            emit=self.events.append,
+            emit=emit(self.events),
             patience=patience,
             interrupted=interrupted,
             external_stop=external_stop,

@@ -5,38 +5,16 @@ from functools import partial
 
 import numpy as np
 import pytest
-from runtime_stubs import HOME, LIMITS, Bench, J, ObedientRobot, Wave
+from runtime_stubs import HOME, LIMITS, Bench, Blocked, J, ObedientRobot, Wave
 
-from forearm.clock import Clock
 from forearm.errors import RobotError
 from forearm.events import Commanded, Judged, SessionEnded, Stopped
 from forearm.messages import Command, Decision, Finding, Observation, Outcome, SafeCommand, Verdict
 from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.runtime.operator import HandBack, Script, TakeOver
 from forearm.runtime.trail import Trail
 from forearm.safety.guard import Guard
 from forearm.safety.vetting import Vetting
-
-
-class Blocked(ObedientRobot):
-    """Its left base joint meets a wall at 0.2 rad, and pushes with 400 N m/rad; its grippers press as told."""
-
-    def __init__(self, clock: Clock, *, left_n: float = 0.0, right_n: float = 0.0) -> None:
-        super().__init__(clock)
-        self._pressing_n, self._pushed_rad = (left_n, right_n), 0.0
-
-    def send(self, command: SafeCommand) -> None:
-        super().send(command)
-        self._pushed_rad = max(0.0, float(self.positions[0]) - 0.2)
-        self.positions[0] -= self._pushed_rad
-
-    def stop(self) -> None:
-        super().stop()
-        self._pushed_rad = 0.0
-
-    def read(self) -> Observation:
-        efforts = 400.0 * self._pushed_rad * (np.arange(J) == 0)
-        efforts[BIMANUAL_YAM.grippers] = self._pressing_n
-        return replace(super().read(), efforts=efforts)
 
 
 class DiesWhenStopped(ObedientRobot):
@@ -159,6 +137,18 @@ def test_a_way_back_that_is_held_too_does_not_begin_another_one() -> None:
     assert bench.modes() == ["engaged", "holding", "recovering", "holding", "protective_stop"]
     assert [stopped.how for stopped in stops(bench)] == ["retreat", "protective"]
     assert ended.outcome == "stopped"
+
+
+def test_a_person_takes_over_an_arm_that_goes_back_and_gives_it_back() -> None:
+    alone = Bench(robot=Blocked, goal_s=2.5)
+    alone.session.run()
+    began_s = stops(alone)[0].commanded_ns / 1e9
+    acting = Script([(began_s + 0.3, TakeOver(who="Ada")), (began_s + 1.3, HandBack(who="Ada"))])
+    bench = Bench(robot=Blocked, goal_s=began_s + 1.5, operator=acting)
+    assert bench.session.run().outcome == "done"
+    assert bench.modes() == ["engaged", "holding", "recovering", "operator", "holding", "engaged", "idle"]
+    stood = left_joint(bench, began_s + 0.7, began_s + 1.3)
+    assert np.ptp(stood) < 1e-9
 
 
 class RefusesOnce:

@@ -110,6 +110,36 @@ def test_an_arm_that_stays_off_its_set_point_is_blocked_if_it_pushes_and_interru
     assert blocked_path(limp) is None
 
 
+def held_for(check: str, subject: str = "right_joint1", unit: str = "N m") -> Verdict:
+    finding = Finding(
+        check=check, outcome=Outcome.HOLD, subject=subject, measured=25.0, limit=9.0, unit=unit, text="It strains."
+    )
+    return Verdict(outcome=Outcome.HOLD, findings=(finding,))
+
+
+@pytest.mark.parametrize("check", ["effort", "tracking", "stopping"])
+def test_what_the_guard_holds_for_twice_is_a_blocked_path_and_once_however_long_is_not(check: str) -> None:
+    hold = held_for(check)
+    lasting = [moment(at, guarded=hold) for at in ticks(0.0, 1.0)]
+    assert blocked_path(lasting) is None
+    free = [moment(at) for at in ticks(1.0, 1.5)]
+    assert blocked_path([*lasting, *free]) is None
+    assert blocked_path([*lasting, *free, moment(1.5, guarded=held_for(check, "left_joint1"))]) is None
+    assert blocked_path([*lasting, *free, moment(1.5, guarded=held_for("age"))]) is None
+    found = blocked_path([*lasting, *free, moment(1.5, guarded=hold)])
+    assert found is not None
+    assert (found.condition, found.arm) == (Condition.BLOCKED_PATH, "right")
+    assert found.evidence == {f"{check}_nm": 25.0, "limit_nm": 9.0, "times": 2}
+    assert found.text == "The guard has held 2 times for the same: It strains."
+
+
+def test_a_hold_about_both_arms_is_of_neither() -> None:
+    hold = held_for("stopping", "left fingers and right fingers", "m")
+    found = blocked_path([moment(0.0, guarded=hold), moment(0.1), moment(0.2, guarded=hold)])
+    assert found is not None
+    assert (found.arm, set(found.evidence)) == ("", {"stopping_m", "limit_m", "times"})
+
+
 def test_an_arm_that_lags_while_it_moves_is_neither() -> None:
     lagging = [moment(at, off_rad=0.2, effort_nm=40.0, turned_rad=at) for at in ticks(0.0, 0.5)]
     assert detect(lagging) is None

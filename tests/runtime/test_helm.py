@@ -56,3 +56,11 @@ def test_what_the_policy_began_before_it_steers_again_is_dropped() -> None:
     later = seat.ticks(30)
     assert later
     assert min(later) > now
+
+
+def test_the_very_first_decision_is_followed_though_the_clock_begins_at_nothing() -> None:
+    seat = Seat()
+    robot = ObedientRobot(seat.clock)
+    robot.connect(1)
+    seat.helm.offer(robot.read(), 0)
+    assert seat.ticks(6) == [0.0]

@@ -13,7 +13,7 @@ from runtime_stubs import HOME, LIMITS
 
 from forearm.cell.tasks import task_named
 from forearm.errors import InputError
-from forearm.events import Commanded, Decided, Event, ModeChanged, OperatorActed
+from forearm.events import Commanded, Decided, Event, Judged, ModeChanged, OperatorActed, Stopped
 from forearm.messages import Decision, Request
 from forearm.policy.choice import policy_named
 from forearm.policy.reasoning import Intervention
@@ -112,6 +112,46 @@ def test_a_person_moves_one_joint_within_its_range() -> None:
     last = sent(bench)[-1]
     assert last[7] == pytest.approx(HOME[7] + 0.2, abs=1e-3)
     assert last[13] == 1.0
+
+
+def test_a_hold_while_the_person_steers_stands_at_once_and_goes_on_with_the_next_jog() -> None:
+    far, near = (0.0, 0.2, 0.0), (0.0, 0.0, 0.02)
+    bench = played(
+        (1.0, TakeOver(who=ME)),
+        (1.5, JogTool(who=ME, arm="left", by_m=far)),
+        (1.8, Hold(who=ME)),
+        (4.0, JogTool(who=ME, arm="left", by_m=near)),
+        (6.0, HandBack(who=ME)),
+    )
+    assert np.ptp(sent(bench, 1.5, 1.8), axis=0).max() > 0.01
+    assert np.ptp(sent(bench, 2.1, 4.0), axis=0).max() < 1e-9
+    before, after = (tool_poses(sent(bench, at, at + 0.02)[0])[0][0] for at in (3.9, 5.9))
+    assert after - before == pytest.approx(near, abs=1e-3)
+    assert [event.accepted for event in acts(bench)] == [True] * 5
+    assert bench.modes() == ["engaged", "operator", "holding", "engaged", "idle"]
+
+
+def test_every_time_a_person_makes_the_arms_stand_it_is_measured_whether_they_do() -> None:
+    bench = played((1.0, Hold(who=ME)), (2.0, StepOnce(who=ME)), (5.0, TakeOver(who=ME)), (6.0, Hold(who=ME)))
+    stops = [event for event in bench.events if isinstance(event, Stopped)]
+    assert [(event.cause, event.how, event.verdict) for event in stops] == [
+        ("Ada: Hold", "hold", "standing"),
+        ("the operator holds", "hold", "standing"),  # the one step is done
+        ("Ada: TakeOver", "hold", "standing"),
+        ("Ada: Hold", "hold", "standing"),
+        ("The task is done.", "hold", "standing"),
+    ]
+    assert [event.commanded_ns / 1e9 for event in stops[:1]] == [1.0]
+
+
+def test_a_person_who_is_refused_again_and_again_is_no_livelock() -> None:
+    down = JogTool(who=ME, arm="left", by_m=(0.0, 0.0, -0.6))
+    pressed = [(2.0 + 0.4 * press, down) for press in range(12)]
+    bench = played((1.0, TakeOver(who=ME)), *pressed, (7.5, HandBack(who=ME)), goal_s=9.0)
+    refused = [
+        event for event in bench.events if isinstance(event, Judged) and event.gate == "vetting" and event.findings
+    ]
+    assert len(refused) > 7
 
 
 def test_what_it_is_not_the_time_for_is_refused_and_written_down() -> None:

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from forearm.cell.tasks import task_named
 from forearm.cell.variation import Pace
 from forearm.events import Event, Judged
@@ -17,7 +19,7 @@ def first_answer_s(pace: Pace) -> float:
 
 def test_decisions_are_as_late_as_the_setup_says() -> None:
     usual = first_answer_s(Pace())
-    assert first_answer_s(Pace(answer_s=0.1)) >= usual + 0.1
+    assert first_answer_s(Pace(answer_s=0.1)) == pytest.approx(usual + 0.1)
     jittery = first_answer_s(Pace(answer_jitter_s=0.2))
     assert jittery > usual
     assert jittery == first_answer_s(Pace(answer_jitter_s=0.2))

@@ -5,6 +5,7 @@ from forearm.messages import Finding, Observation, Outcome, Verdict
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.loop import Tick
 from forearm.runtime.patience import SPENT, Monitor, Patience
+from forearm.safety.escalation import Progress
 
 FROZEN = "The left camera gave the same picture 6 times; it is frozen."
 
@@ -45,3 +46,26 @@ def test_an_objection_of_an_earlier_hold_explains_nothing() -> None:
     for each in (tick(0.0), tick(1.0, FROZEN), tick(1.5)):
         monitor.judge(each)
     assert monitor.judge(tick(2.0, dry=True)).reason == SPENT
+
+
+def test_a_hold_that_flickers_is_one_hold_and_may_last_no_longer() -> None:
+    monitor = Monitor(Patience(patience_s=2.0))
+    monitor.judge(tick(0.0))
+    judged = [monitor.judge(tick(1.0 + 0.01 * n, FROZEN if n % 15 == 0 else "")) for n in range(300)]
+    stops = [number for number, concern in enumerate(judged) if concern.outcome is Outcome.STOP]
+    assert stops[0] == 210  # 2 s and the next objection
+    assert not judged[210].final
+    apart = Monitor(Patience(patience_s=2.0, progress=Progress(repeats=99)))
+    apart.judge(tick(0.0))
+    judged = [apart.judge(tick(1.0 + 0.01 * n, FROZEN if n % 25 == 0 else "")) for n in range(300)]
+    assert {concern.outcome for concern in judged} == {Outcome.ALLOW, Outcome.HOLD}
+
+
+def test_the_same_hold_of_the_guard_again_and_again_is_final_and_a_persons_own_is_not_counted() -> None:
+    def judged(*, by_person: bool) -> list[bool]:
+        monitor = Monitor(Patience())
+        ticks = [tick(0.01 * n, FROZEN if n % 40 == 20 else "") for n in range(400)]
+        return [monitor.judge(each, by_person=by_person).final for each in ticks]
+
+    assert judged(by_person=False).index(True) == 20 + 6 * 40
+    assert not any(judged(by_person=True))

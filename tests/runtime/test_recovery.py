@@ -9,17 +9,19 @@ from forearm.cell.faults import Nudge
 from forearm.cell.setup import Setup
 from forearm.cell.tasks import task_named
 from forearm.errors import ConfigError
-from forearm.events import Commanded, Decided, Event, Judged
+from forearm.events import Commanded, Decided, Event, Judged, Stopped
 from forearm.messages import Decision, Finding, Observation, Outcome, Request, Verdict
 from forearm.policy.baselines import Demonstrator
 from forearm.robot.kinematics import tool_poses
 from forearm.runtime import retreat
 from forearm.runtime.conditions import Condition
-from forearm.runtime.ladder import LADDER, Rung
+from forearm.runtime.ladder import LADDER, PERMITTED, Rung, next_rung
+from forearm.runtime.operator import Script
 from forearm.runtime.recovery import Budget
 from forearm.runtime.simulation import Simulation
 from forearm.safety.known_good import READY
 from forearm.safety.limits import TICK_S
+from forearm.safety.stops import Holding
 from forearm.safety.vetting import Vetting
 
 
@@ -42,6 +44,26 @@ def test_every_condition_has_its_rungs_and_the_last_one_is_a_person() -> None:
     assert all(rungs[-1] is Rung.ASK and Rung.ASK not in rungs[:-1] for rungs in LADDER.values())
 
 
+def test_whatever_is_held_every_rung_says_whether_it_may_be_taken_and_asking_may_always() -> None:
+    assert set(PERMITTED) == set(Rung)
+    assert set(Holding) == PERMITTED[Rung.ASK]
+    assert all(
+        next_rung(condition, 99, held) == len(LADDER[condition]) - 1 for condition in Condition for held in Holding
+    )
+
+
+def test_what_both_may_hold_is_neither_set_down_nor_drawn_back_and_the_next_rung_is_taken() -> None:
+    taken = {
+        held: [LADDER[Condition.NO_PROGRESS][next_rung(Condition.NO_PROGRESS, number, held)] for number in range(5)]
+        for held in Holding
+    }
+    alone = [Rung.REPLAN, Rung.START_OVER, Rung.REPLAN, Rung.START_OVER, Rung.ASK]
+    assert taken[Holding.APART] == taken[Holding.ONE] == alone
+    assert taken[Holding.SHARED] == [Rung.REPLAN, Rung.REPLAN, Rung.REPLAN, Rung.ASK, Rung.ASK]
+    assert next_rung(Condition.BLOCKED_PATH, 1, Holding.ONE) == 1
+    assert next_rung(Condition.BLOCKED_PATH, 1, Holding.SHARED) == 2
+
+
 def test_a_grasp_that_holds_asks_for_nothing() -> None:
     bench = RecoveryBench()
     assert bench.session.run().outcome == "done"
@@ -56,6 +78,17 @@ def test_a_failed_grasp_is_backed_off_from_and_tried_again_until_something_is_he
     assert began.evidence["opening"] < 0.1
     assert (ended.recovered, ended.proof) == (True, "The left gripper holds something.")
     assert bench.modes()[:3] == ["engaged", "recovering", "engaged"]
+
+
+def test_every_take_over_of_the_ladder_is_measured_and_the_arms_stand_before_they_go_anywhere() -> None:
+    bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0)
+    bench.session.run()
+    stops = {event.commanded_ns: event for event in bench.events if isinstance(event, Stopped)}
+    began = bench.began()[:-1]  # behind the last one is the protective stop
+    assert len({event.rung for event in began}) == 3
+    measured = [stops[event.stamp_ns] for event in began]
+    assert [stopped.cause for stopped in measured] == [event.reason for event in began]
+    assert {(stopped.how, stopped.verdict) for stopped in measured} == {("hold", "standing")}
 
 
 def test_without_the_ladder_the_same_failure_goes_unnoticed() -> None:
@@ -90,9 +123,17 @@ def test_the_budget_of_the_run_ends_it_sooner() -> None:
 
 
 def test_where_a_person_can_be_asked_the_arms_wait_under_power_before_they_stop() -> None:
-    bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0, budget=Budget(attempts=1, ask_s=3.0))
+    budget = Budget(attempts=1, ask_s=3.0)
+    bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0, budget=budget, operator=Script([]))
     assert "A person is needed" in bench.session.run().reason
-    assert bench.ended()[-1].duration_s >= 3.0
+    assert 3.0 <= bench.ended()[-1].duration_s < 3.1
+
+
+def test_a_person_has_a_minute_and_where_there_is_none_nothing_is_waited_for() -> None:
+    assert Budget().ask_s == 60.0
+    bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0, budget=Budget(attempts=1))
+    assert "Tried: back off. A person is needed" in bench.session.run().reason
+    assert bench.ended()[-1].duration_s == 0.0
 
 
 def test_a_recovery_that_vetting_refuses_moves_nothing_and_the_next_rung_is_taken() -> None:
@@ -205,9 +246,10 @@ def test_backing_off_opens_first_and_then_only_rises() -> None:
     assert np.ptp(rows[:, 7:], axis=0).max() == 0.0
 
 
-def test_setting_down_goes_back_to_where_it_was_taken_before_it_lets_go() -> None:
+def test_setting_down_goes_back_from_a_stand_to_where_it_was_taken_before_it_lets_go() -> None:
     path = travelled()
     rows = retreat.back_off(path, [], [0])
+    assert rows[: retreat.STANDING_ROWS] == pytest.approx(np.tile(path[-1], (retreat.STANDING_ROWS, 1)))
     let_go = int(np.argmax(rows[:, 6] > 0.1))
     assert heights(rows)[let_go] == pytest.approx(heights(path).min(), abs=0.005)
     assert heights(rows)[-1] >= retreat.HOVER_Z_M
@@ -216,7 +258,7 @@ def test_setting_down_goes_back_to_where_it_was_taken_before_it_lets_go() -> Non
 def test_a_retreat_goes_back_the_same_way_and_keeps_hold() -> None:
     path = travelled()
     rows = retreat.retreat(path)
-    assert rows[0] == pytest.approx(path[-1])
+    assert rows[: retreat.STANDING_ROWS + 1] == pytest.approx(np.tile(path[-1], (retreat.STANDING_ROWS + 1, 1)))
     assert rows[-1, 1] == pytest.approx(path[-1 - round(retreat.BACK_S / retreat.PERIOD_S), 1])
     assert (rows[:, 6] == 0.0).all()
 

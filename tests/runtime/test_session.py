@@ -3,13 +3,14 @@ from functools import partial
 
 import numpy as np
 import pytest
-from runtime_stubs import HOME, LIMITS, Bench, J, ObedientRobot, Wave
+from runtime_stubs import HOME, LIMITS, Bench, Elapsed, J, ObedientRobot, Wave
 
 from forearm.clock import Clock
 from forearm.errors import InstructionError
-from forearm.events import Commanded, Decided, Judged, SelfTested, SessionEnded, SessionStarted
+from forearm.events import Commanded, Decided, Emit, Event, Judged, SelfTested, SessionEnded, SessionStarted, Stopped
 from forearm.messages import Command, Decision, Finding, Observation, SafeCommand, Verdict, VettedChunk
 from forearm.runtime.inference import Answer, SimulatedInference
+from forearm.runtime.recovery import Budget
 from forearm.safety.guard import Guard
 from forearm.safety.vetting import Vetting
 
@@ -205,6 +206,55 @@ def test_a_robot_that_cannot_even_stop_does_not_keep_the_log_from_ending() -> No
     assert ended.outcome == "error"
     assert "bus off" in ended.reason
     assert bench.robot.calls[-1] == "close"
+
+
+class Unreadable(Elapsed):
+    """A goal that cannot say how far it is."""
+
+    def progress(self) -> float:
+        raise RuntimeError("the board is torn")
+
+
+def test_a_goal_that_cannot_say_how_far_it_is_keeps_nothing_from_being_stopped_closed_and_logged() -> None:
+    bench = Bench(goal=Unreadable)
+    ended = bench.session.run()
+    assert bench.robot.calls[-3:] == ["send", "stop", "close"]
+    assert (ended.outcome, ended.progress) == ("error", 0.0)
+    assert ended.reason == "The task is done. Then ending failed: RuntimeError: the board is torn"
+    assert any(isinstance(event, Stopped) for event in bench.events)
+    assert bench.events[-1] is ended
+
+
+def test_a_log_that_takes_nothing_more_does_not_keep_the_robot_from_being_stopped_and_closed() -> None:
+    def full(events: list[Event]) -> Emit:
+        def emit(event: Event) -> None:
+            if event.stamp_ns > 1e9:
+                raise OSError("no space left")
+            events.append(event)
+
+        return emit
+
+    bench = Bench(emit=full, budget=Budget())
+    with pytest.raises(OSError, match="no space left"):
+        bench.session.run()
+    assert bench.robot.calls[-3:] == ["send", "stop", "close"]
+
+
+def test_the_robot_is_told_to_stop_before_a_recovery_under_way_is_written_off() -> None:
+    emitted_at: list[str] = []
+
+    def watched(events: list[Event]) -> Emit:
+        def emit(event: Event) -> None:
+            if event.kind == "recovery_ended":
+                emitted_at.append(bench.robot.calls[-1])
+            events.append(event)
+
+        return emit
+
+    bench = Bench(robot=partial(ObedientRobot, blind_after_s=1.0), goal_s=2.0, budget=Budget(), emit=watched)
+    ended = bench.session.run()
+    assert ended.outcome == "done"
+    assert emitted_at == ["stop"]
 
 
 def test_an_interruption_ends_the_session_at_the_next_tick() -> None:

@@ -25,17 +25,28 @@ ALLOWED = Verdict(
 CUT, REFUSED = judged("clearance: arms"), judged("trace", Outcome.HOLD)
 
 
-def given(*verdicts: Verdict, at: tuple[np.ndarray, ...] = (BOTH_HOME,)) -> list[bool]:
-    """Whether each of them was one too many, the arms being at those poses in turn."""
-    escalation = Escalation(TWICE)
-    return [bool(escalation.note(each, at[number % len(at)])) for number, each in enumerate(verdicts)]
+NS = 10**9
+PERIOD_S = 0.8  # s between answers
+
+
+def given(
+    *verdicts: Verdict, at: tuple[np.ndarray, ...] = (BOTH_HOME,), every_s: float = PERIOD_S, progress: Progress = TWICE
+) -> list[bool]:
+    """Whether each of these answers was one too many, the arms being at those poses in turn."""
+    escalation = Escalation(progress)
+    return [
+        bool(escalation.note_answer(each, at[number % len(at)], round(number * every_s * NS)))
+        for number, each in enumerate(verdicts)
+    ]
 
 
 def test_the_same_cut_again_and_again_is_given_up_and_named() -> None:
     assert given(CUT, CUT, CUT, CUT) == [False, False, True, True]
     escalation = Escalation(TWICE)
-    reasons = [escalation.note(CUT, BOTH_HOME) for _ in range(3)]
-    assert reasons[-1] == "The same objection came 3 times while no tool moved by more than 20 mm: Too near."
+    reasons = [escalation.note_answer(CUT, BOTH_HOME, NS) for _ in range(3)]
+    assert reasons[-1] == (
+        "The same objection came 3 times while no tool got more than 20 mm from where it had been: Too near."
+    )
 
 
 def test_chunks_accepted_in_between_do_not_help() -> None:
@@ -62,6 +73,47 @@ def test_moving_on_begins_the_count_again() -> None:
     assert given(CUT, CUT, CUT, at=to_and_fro) == [False, False, True]
 
 
+def turned(joint: int, rad: float) -> np.ndarray:
+    return BOTH_HOME + rad * np.eye(14)[joint]
+
+
+def test_swinging_to_and_fro_is_no_progress_however_far() -> None:
+    far = (turned(0, 0.3), turned(0, -0.3))
+    assert np.linalg.norm(np.diff(tool_poses(np.stack(far))[0][:, 0], axis=0)) > 0.1
+    assert given(*[CUT] * 4, at=far) == [False] * 3 + [True]
+    assert given(*[CUT] * 4, at=(turned(0, 0.3), turned(7, 0.3))) == [False] * 3 + [True]  # one arm, then the other
+
+
+def test_creeping_on_is_progress_after_all() -> None:
+    creeping = tuple(turned(7, 0.03 * step) for step in range(40))
+    four = Progress(repeats=4, moved_m=0.02)
+    assert not any(given(*[CUT] * 40, at=creeping, progress=four))
+    assert given(*[CUT] * 40, at=creeping[:3], progress=four)[-1]
+
+
+def test_the_next_object_at_the_same_place_is_another_matter() -> None:
+    assert not any(given(*[CUT] * 9, every_s=10.1))
+    assert given(*[CUT] * 3, every_s=9.9) == [False, False, True]
+
+
+def test_a_hold_of_the_guard_counts_once_however_long_it_lasts_and_however_it_flickers() -> None:
+    escalation, hold = Escalation(TWICE), judged("effort", Outcome.HOLD)
+    lasting = [escalation.note_hold(hold, BOTH_HOME, tick * NS // 100) for tick in range(0, 500, 20)]
+    assert not any(lasting)
+    assert escalation.held_since_ns(480 * NS // 100) == 0
+    assert escalation.held_since_ns(5 * NS) == 5 * NS
+    begun = [bool(escalation.note_hold(hold, BOTH_HOME, 6 * NS + tick * NS // 100)) for tick in (0, 21, 42)]
+    assert begun == [False, True, True]
+    assert escalation.held_since_ns(642 * NS // 100) == 642 * NS // 100
+
+
+def test_both_gates_are_counted_together() -> None:
+    escalation, near = Escalation(TWICE), judged("clearance: arms", Outcome.HOLD)
+    assert not escalation.note_hold(near, BOTH_HOME, 0)
+    assert not escalation.note_answer(CUT, BOTH_HOME, NS)
+    assert escalation.note_hold(near, BOTH_HOME, 2 * NS)
+
+
 def test_two_tools_that_each_move_less_than_that_are_not_added_up() -> None:
     turned = BOTH_HOME.copy()
     turned[[0, 7]] += 0.075, -0.075
@@ -74,17 +126,17 @@ def test_two_tools_that_each_move_less_than_that_are_not_added_up() -> None:
 
 def test_while_there_is_no_reason_to_give_up_none_is_said() -> None:
     escalation = Escalation(TWICE)
-    assert [escalation.note(each, BOTH_HOME) for each in (ALLOWED, CUT, REFUSED, REFUSED)] == [""] * 4
+    assert [escalation.note_answer(each, BOTH_HOME, NS) for each in (ALLOWED, CUT, REFUSED, REFUSED)] == [""] * 4
 
 
 def test_one_repeat_and_any_way_may_be_asked_for() -> None:
-    assert Progress(repeats=1, moved_m=1e-3).repeats == 1
+    assert Progress(repeats=1, moved_m=1e-3, within_s=1e-3).repeats == 1
 
 
 def test_the_way_that_counts_as_moving_on_is_said_in_millimetres() -> None:
     escalation = Escalation(Progress(repeats=1, moved_m=2.0))
-    escalation.note(CUT, BOTH_HOME)
-    assert "while no tool moved by more than 2000 mm" in escalation.note(CUT, BOTH_HOME)
+    escalation.note_answer(CUT, BOTH_HOME, NS)
+    assert "while no tool got more than 2000 mm from" in escalation.note_answer(CUT, BOTH_HOME, NS)
 
 
 @pytest.mark.parametrize("check", ["position", "speed", "acceleration", "jerk"])
@@ -93,9 +145,12 @@ def test_what_is_only_trimmed_is_not_counted_and_what_is_refused_is(check: str) 
     assert given(*[judged(check, Outcome.HOLD), ALLOWED] * 3)[-2]
 
 
-@pytest.mark.parametrize("fields", [{"repeats": 0}, {"moved_m": 0.0}, {"moved_m": float("nan")}])
+@pytest.mark.parametrize(
+    "fields",
+    [{"repeats": 0}, {"moved_m": 0.0}, {"moved_m": float("nan")}, {"within_s": 0.0}, {"within_s": float("nan")}],
+)
 def test_progress_that_is_none_is_refused(fields: dict[str, float]) -> None:
     with pytest.raises(
-        ConfigError, match=r"progress: got Progress\(repeats=.*\), allowed are at least 1 repeat and m > 0"
+        ConfigError, match=r"progress: got Progress\(repeats=.*\), allowed are at least 1 repeat, m > 0 and s > 0"
     ):
         Progress(**fields)

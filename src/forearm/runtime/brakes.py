@@ -71,6 +71,11 @@ class Brakes:
             self._begin(cause, kind, tick.observation, tick.stamp_ns)
         return each
 
+    def measure(self, tick: Tick, cause: str) -> None:
+        """Begins to measure arms that somebody else told to brake in this tick, unless a stop is being measured."""
+        if self._standstill is None:
+            self._begin(cause, StopKind.HOLD, tick.observation, tick.stamp_ns)
+
     def end(self, reason: str, cause: Cause | None, robot: Robot, clock: Clock) -> None:
         """Waits for a robot that was just told to stop until it was measured standing, or `PATIENCE_NS`.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from forearm.clock import NANOSECONDS
 from forearm.messages import Finding, Floats, Outcome, Verdict
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.grasp import Felt, Grasp
+from forearm.safety.stops import Faulty, faulty_arm
 
 HISTORY_S = 5.0  # s that are looked back at the most; no stretch of a task goes without a gripper event for longer
 CONFIRM_S = 0.15  # s that a grasp must be felt before it is believed
@@ -27,6 +29,7 @@ OFF_FOR_S = 0.4  # s of that without moving: a step of 0.1 s is followed within 
 NOT_MOVING_RAD = 0.02  # rad
 PUSHING_NM = 3.0  # N m; 0.08 rad off, a wrist pushes with 3 and a shoulder with 32, a joint without its motor with 0
 REFUSED = 3  # decisions in a row
+HELD = 2  # times in a history: the first time, the pair does what the table of stops says, and goes on
 STANDING_RAD = 0.15  # rad; about 4 cm of a tool: hovering is no progress either
 LOOKS = 20  # moments of the history that are compared, to see whether anything moved
 
@@ -115,13 +118,15 @@ def stale_perception(history: History, stale_s: float = STALE_S) -> Detected | N
 
 
 def blocked_path(history: History) -> Detected | None:
-    """An arm pushes and does not get there, or every way on is refused for want of clearance."""
+    """An arm pushes and does not get there, is held for it again, or every way on is refused for want of clearance."""
     now = history[-1]
     joint = _stuck_joint(history)
     if joint is not None and abs(now.efforts[joint]) >= PUSHING_NM:
         return _stuck(Condition.BLOCKED_PATH, now, joint, "it pushes in vain")
     if (near := _clearance(now.guarded)) is not None:
         return _too_near(near)
+    if (again := _held_again(history)) is not None:
+        return again
     if now.vetted is None:
         return None
     answers = [moment.vetted for moment in history if moment.vetted is not None][-REFUSED:]
@@ -256,7 +261,29 @@ def _stuck(condition: Condition, now: Moment, joint: int, why: str) -> Detected:
 def _clearance(verdict: Verdict) -> Finding | None:
     """The objection that something is too near, where that held."""
     holds = [each for each in verdict.findings if each.outcome is Outcome.HOLD]
-    return next((each for each in holds if each.check.startswith(("clearance", "zone"))), None)
+    return next((each for each in holds if each.check.startswith("clearance")), None)
+
+
+def _held_again(history: History) -> Detected | None:
+    """The guard holds for a contact or a hasty approach, as it has at least `HELD` times for the same."""
+    for now in history[-1].guarded.findings:
+        if now.outcome is not Outcome.HOLD or now.check not in ("effort", "tracking", "stopping"):
+            continue
+        held = [
+            any((each.check, each.subject) == (now.check, now.subject) for each in moment.guarded.findings)
+            for moment in history
+        ]
+        times = sum(here and not before for before, here in pairwise([False, *held]))
+        if times < HELD:
+            continue
+        arm, unit = faulty_arm((now,)), now.unit.replace(" ", "").lower()
+        return Detected(
+            condition=Condition.BLOCKED_PATH,
+            arm="" if arm is Faulty.BOTH else arm.value,
+            evidence={f"{now.check}_{unit}": now.measured, f"limit_{unit}": now.limit, "times": times},
+            text=f"The guard has held {times} times for the same: {now.text}",
+        )
+    return None
 
 
 def _too_near(near: Finding) -> Detected:

@@ -33,7 +33,7 @@ class Helm:
         self._policy = policy
         self._vetting = vetting
         self._taken = False
-        self._since_ns = 0
+        self._since_ns = -1  # a clock may begin at 0
         self._motion: Motion | None = None
         self._answer: Answer | None = None
 

@@ -1,6 +1,7 @@
 """Which rungs are climbed for which condition, in which order: a literal table.
 
-Invariant: every condition has a row, and every row ends by asking a person.
+Invariant: every condition has a row, and every row ends by asking a person. A rung is taken only while the grippers
+hold what it may be taken with; else the next one is.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from forearm.runtime.conditions import Condition
+from forearm.safety.stops import Holding
 
 
 class Rung(Enum):
@@ -20,16 +22,37 @@ class Rung(Enum):
     REPLAN = "wait and decide anew"
     """Stand for a while, each time longer, and ask the policy afresh, with new noise."""
     RETREAT = "retreat"
-    """Go back the way both arms came for a moment, then ask afresh."""
+    """Go back the way both arms came for a moment, then ask afresh.
+
+    Not with what both may hold: on that way they may not have held it yet.
+    """
     BACK_OFF = "back off"
     """The arm in trouble opens and rises to hover."""
     MAKE_WAY = "make way"
     """Every arm that holds nothing opens and goes back to where it began, so that either arm may try."""
     START_OVER = "start over"
-    """What is held is set down where it was taken; then every arm opens, rises and goes back to where it began."""
+    """What is held is set down where it was taken; then every arm opens, rises and goes back to where it began.
+
+    Not with what both may hold: each took it elsewhere, and they would pull it apart.
+    """
     ASK = "ask the operator"
     """A person has to decide; a protective stop if nobody does."""
 
+
+_WHATEVER = frozenset(Holding)
+_NOT_SHARED = _WHATEVER - {Holding.SHARED}
+PERMITTED: Mapping[Rung, frozenset[Holding]] = MappingProxyType(
+    {
+        Rung.REPERCEIVE: _WHATEVER,  # both stand
+        Rung.REPLAN: _WHATEVER,
+        Rung.RETREAT: _NOT_SHARED,
+        Rung.BACK_OFF: _WHATEVER,  # moves none that holds anything
+        Rung.MAKE_WAY: _WHATEVER,
+        Rung.START_OVER: _NOT_SHARED,
+        Rung.ASK: _WHATEVER,
+    }
+)
+"""What the grippers may hold when a rung is taken."""
 
 # A policy knows best what it was taught to begin with: arms where a task starts, and nothing in their hands.
 LADDER: Mapping[Condition, tuple[Rung, ...]] = MappingProxyType(
@@ -50,3 +73,13 @@ LADDER: Mapping[Condition, tuple[Rung, ...]] = MappingProxyType(
         Condition.NO_PROGRESS: (Rung.REPLAN, Rung.START_OVER, Rung.REPLAN, Rung.START_OVER, Rung.ASK),
     }
 )
+
+
+def next_rung(condition: Condition, number: int, held: Holding) -> int:
+    """The number, from 0, of the first rung for the condition from `number` on that may be taken with what is held.
+
+    Beyond the last rung it is the last one, asking, which may always be taken.
+    """
+    rungs = LADDER[condition]
+    last = len(rungs) - 1
+    return next((each for each in range(min(number, last), last) if held in PERMITTED[rungs[each]]), last)

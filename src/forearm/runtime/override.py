@@ -42,6 +42,7 @@ JOG_M_S = 0.08  # m/s, of a tool that a person moves
 JOG_RAD_S = 0.5  # rad/s, of a joint that a person moves
 JOG_GRIPPER_S = 2.0  # 1/s
 MOST_ROWS = 64  # of one chunk: a longer way is gone in several jogs
+_BRAKING = (Trigger.HOLD, Trigger.TAKE_OVER)  # what begins with arms that were told to brake
 
 
 class _Stance(Enum):
@@ -83,22 +84,23 @@ class Override:
         """What this tick comes to while a person overrides; None while the policy is free."""
         if tick.verdict.command is not None:
             self._told = tick.verdict.command.positions
-        if self._edit_refused(tick):
+        if self._edit_refused(tick, concern):
             return self._hold_for_edit(tick)
         act = self._operator.poll(tick.stamp_ns)
         trigger = None if act is None else self._do(act, tick, mode)
         why = "" if act is None else f"{act.who}: {type(act).__name__}"
         if self._stance is _Stance.STEPPING and trigger is None:
             trigger = self._step(tick)
-        if self._stance is _Stance.FREE and mode is Mode.ENGAGED and not _stopped(tick) and (asked := self._question()):
+        if self._stance is _Stance.FREE and mode is Mode.ENGAGED and not concern.final and (asked := self._question()):
             trigger = self._take(_Stance.HELD, Trigger.HOLD)
-            return Order(concern=Concern(outcome=Outcome.HOLD, reason=asked), trigger=trigger, reason=asked)
-        if self._stance is _Stance.FREE or _stopped(tick):
+            concern = Concern(outcome=Outcome.HOLD, reason=asked)
+            return Order(concern=concern, trigger=trigger, reason=asked, brakes=True)
+        if self._stance is _Stance.FREE or concern.final:
             return self._freed(tick, concern, trigger, why)
-        if self._stance is _Stance.STEPPING and tick.dry:  # the decision is being made
-            return Order(concern=Concern(outcome=Outcome.HOLD, reason=self._stance.value), trigger=trigger, reason=why)
-        outcome = Outcome.HOLD if self._stance is _Stance.HELD else Outcome.ALLOW
-        return Order(concern=Concern(outcome=outcome, reason=self._stance.value), trigger=trigger, reason=why)
+        waits = self._stance is _Stance.STEPPING and tick.dry  # the decision is being made
+        outcome = Outcome.HOLD if waits or self._stance is _Stance.HELD else Outcome.ALLOW
+        concern, brakes = Concern(outcome=outcome, reason=self._stance.value), trigger in _BRAKING
+        return Order(concern=concern, trigger=trigger, reason=why or self._stance.value, brakes=brakes)
 
     def _freed(self, tick: Tick, concern: Concern, trigger: Trigger | None, why: str) -> Order | None:
         if self._handed_back_ns is not None:
@@ -112,8 +114,8 @@ class Override:
         """Carries it out where it is the time for it, says so, and gives the change of mode it means."""
         stance, trigger, refused = self._stance, None, ""
         match act:
-            case Hold() if stance is not _Stance.STEERING and mode is not Mode.PROTECTIVE_STOP:
-                trigger = self._take(_Stance.HELD, Trigger.HOLD)
+            case Hold() if mode is not Mode.PROTECTIVE_STOP:  # who steers goes on steering, from a stand
+                trigger = self._take(stance if stance is _Stance.STEERING else _Stance.HELD, Trigger.HOLD)
             case TakeOver() if stance is not _Stance.STEERING and mode is not Mode.PROTECTIVE_STOP:
                 trigger = self._take(_Stance.STEERING, Trigger.TAKE_OVER)
             case Resume() if stance in (_Stance.HELD, _Stance.STEPPING):
@@ -135,14 +137,14 @@ class Override:
         self._emit(OperatorActed(stamp_ns=tick.stamp_ns, who=act.who, act=name, details=details, accepted=not refused))
         return trigger
 
-    def _edit_refused(self, tick: Tick) -> bool:
+    def _edit_refused(self, tick: Tick, concern: Concern) -> bool:
         """Whether the decision that was made with an edit came to nothing; one that nobody takes has its edit kept."""
         desk, answer = self._desk, tick.answer
         if desk is None or desk.made_ns is None:
             return False
         if answer is not None and (answer.decision is None or answer.decision.chunk.stamp_ns == desk.made_ns):
             desk.settle()
-            return answer.verdict.vetted is None and not _stopped(tick)
+            return answer.verdict.vetted is None and not concern.final
         if self._helm.taken:
             desk.restore()
         return False
@@ -154,7 +156,7 @@ class Override:
         said = OperatorActed(stamp_ns=tick.stamp_ns, who=self._desk.who, act="EditTrace", details=why, accepted=False)
         self._emit(said)
         trigger = self._take(_Stance.HELD, Trigger.HOLD)
-        return Order(concern=Concern(outcome=Outcome.HOLD, reason=why), trigger=trigger, reason=why)
+        return Order(concern=Concern(outcome=Outcome.HOLD, reason=why), trigger=trigger, reason=why, brakes=True)
 
     def _edit(self, edit: EditTrace) -> str:
         """Has the next decision's trace shifted; why not, in words, where it cannot be."""
@@ -184,12 +186,6 @@ class Override:
                 self._helm.take_over()
             return None
         return self._take(_Stance.HELD, Trigger.HOLD) if tick.dry else None
-
-
-def _stopped(tick: Tick) -> bool:
-    """Whether a gate itself says stop; a person does not overrule that."""
-    answered = tick.answer is not None and tick.answer.verdict.outcome is Outcome.STOP
-    return answered or tick.verdict.outcome is Outcome.STOP
 
 
 def _motion(act: JogTool | JogJoint, told: Floats) -> Motion:

@@ -1,8 +1,8 @@
 """Patience: says after each tick whether the session may go on, must hold, or must stop.
 
 Invariant: nothing that went wrong is tried for ever. A refused decision is tried again `tries` times, a hold lasts
-`patience_s`, the first decision may take `warm_up_s`, an objection that keeps the arms from getting anywhere comes back
-no more often than `progress` allows; then it is a protective stop that says why.
+`patience_s`, the first decision may take `warm_up_s`, an objection of either gate that keeps the arms from getting
+anywhere comes back no more often than `progress` allows; then it is a protective stop that says why.
 """
 
 from __future__ import annotations
@@ -45,10 +45,14 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concern:
-    """What is to be done about the session, ALLOW, HOLD or STOP, and why in words."""
+    """What is to be done about the session, ALLOW, HOLD or STOP, and why in words.
+
+    `final` is a stop that nothing is tried against, neither by the ladder nor by a person: a gate's own, or a livelock.
+    """
 
     outcome: Outcome
     reason: str = ""
+    final: bool = False
 
 
 class Monitor:
@@ -64,26 +68,40 @@ class Monitor:
         self._moved = False
         self._held_since_ns: int | None = None
 
-    def judge(self, tick: Tick) -> Concern:
-        """What this tick means for the session; call it after each."""
+    def judge(self, tick: Tick, *, by_person: bool = False) -> Concern:
+        """What this tick means for the session; call it after each.
+
+        While it is a person who moves the arms, objections are hers to look at and no livelock.
+        """
         if tick.answer is not None:
             self._count(tick.answer)
-            if tick.answer.verdict.outcome is Outcome.STOP:
-                return Concern(outcome=Outcome.STOP, reason=in_words(tick.answer.verdict))
-            if vain := self._escalation.note(tick.answer.verdict, tick.observation.positions):
-                return Concern(outcome=Outcome.STOP, reason=vain)
-        if tick.verdict.outcome is Outcome.STOP:
-            return Concern(outcome=Outcome.STOP, reason=in_words(tick.verdict))
+        reason = self._why_stop(tick, by_person)
+        if reason:
+            return Concern(outcome=Outcome.STOP, reason=reason, final=True)
         reason = self._why_hold(tick)
         if not reason:
             self._moved, self._held_since_ns, self._objection = True, None, ""
             return Concern(outcome=Outcome.ALLOW)
         if self._held_since_ns is None:
             self._held_since_ns = tick.stamp_ns
+        since_ns = min(self._held_since_ns, self._escalation.held_since_ns(tick.stamp_ns))
         allowed_s = self._patience.patience_s if self._moved else self._patience.warm_up_s
-        if tick.stamp_ns - self._held_since_ns > allowed_s * NANOSECONDS:
+        if tick.stamp_ns - since_ns > allowed_s * NANOSECONDS:
             return Concern(outcome=Outcome.STOP, reason=f"{reason} Nothing changed for {allowed_s:g} s.")
         return Concern(outcome=Outcome.HOLD, reason=reason)
+
+    def _why_stop(self, tick: Tick, by_person: bool) -> str:
+        """A gate's own stop, or a livelock; empty where there is neither."""
+        if tick.answer is not None and tick.answer.verdict.outcome is Outcome.STOP:
+            return in_words(tick.answer.verdict)
+        if tick.verdict.outcome is Outcome.STOP:
+            return in_words(tick.verdict)
+        if by_person:
+            return ""
+        seen, now_ns = tick.observation.positions, tick.stamp_ns
+        answered = "" if tick.answer is None else self._escalation.note_answer(tick.answer.verdict, seen, now_ns)
+        held = self._escalation.note_hold(tick.verdict, seen, now_ns) if tick.verdict.outcome is Outcome.HOLD else ""
+        return answered or held
 
     def _why_hold(self, tick: Tick) -> str:
         if tick.verdict.outcome is Outcome.HOLD:

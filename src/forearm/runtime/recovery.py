@@ -15,18 +15,19 @@ import numpy as np
 from forearm.clock import NANOSECONDS
 from forearm.errors import ConfigError
 from forearm.events import Emit, RecoveryBegan, RecoveryEnded
-from forearm.messages import Floats, Outcome, Verdict
+from forearm.messages import Floats, Outcome
 from forearm.robot.embodiment import BIMANUAL_YAM, Arm
 from forearm.runtime import retreat
 from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.conditions import GRASPS, HISTORY_S, STALE_S, Condition, Detected, Moment, detect
 from forearm.runtime.grasp import Felt, Grasp, feel, grips
 from forearm.runtime.helm import Helm, Motion
-from forearm.runtime.ladder import LADDER, Rung
+from forearm.runtime.ladder import LADDER, Rung, next_rung
 from forearm.runtime.loop import Tick
 from forearm.runtime.patience import Concern, in_words
 from forearm.safety.limits import TICK_S
 from forearm.safety.mode import Mode, Trigger
+from forearm.safety.stops import holding
 
 SETTLE_S = 0.3  # s of standing that the guard allows, before the policy is asked anew
 FIRST_WAIT_S = 0.5  # s that the first wait of a condition lasts; each later one twice as long
@@ -45,11 +46,11 @@ class Budget:
 
     Attributes:
         attempts: rungs of a whole run.
-        ask_s: s that a person has to act before the protective stop; 0 where there is nobody.
+        ask_s: s that a person, where there is one, has to act before the protective stop.
     """
 
     attempts: int = 12
-    ask_s: float = 0.0
+    ask_s: float = 60.0  # to come back to the screen, look at the arms and take over; they stand meanwhile
 
     def __post_init__(self) -> None:
         if self.attempts < 1 or not self.ask_s >= 0:
@@ -60,11 +61,15 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Order:
-    """What a tick comes to: the concern that counts, and the change of mode that goes with it, if any."""
+    """What a tick comes to: the concern that counts, and the change of mode that goes with it, if any.
+
+    `brakes` says whether the arms were told to brake, which is to be measured like every stop.
+    """
 
     concern: Concern
     trigger: Trigger | None = None
     reason: str = ""
+    brakes: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -92,6 +97,7 @@ class Recovery:
         chunks: told to brake before it does.
         emit: takes the events.
         budget: how much may be tried.
+        attended: whether there is a person who can be asked.
         stale_s: s, an age that images do not get where all is well.
     """
 
@@ -102,10 +108,11 @@ class Recovery:
         chunks: ChunkBuffer,
         emit: Emit,
         budget: Budget | None = None,
+        attended: bool = False,
         stale_s: float = STALE_S,
     ) -> None:
         self._helm, self._chunks, self._emit, self._budget = helm, chunks, emit, budget or Budget()
-        self._stale_s = stale_s
+        self._attended, self._stale_s = attended, stale_s
         self._history: deque[Moment] = deque(maxlen=round(HISTORY_S / TICK_S))
         self._path: deque[Floats] = deque(maxlen=1200)  # two minutes
         self._felt = tuple(Felt() for _ in BIMANUAL_YAM.arms)
@@ -130,7 +137,7 @@ class Recovery:
         """What this tick means for the session, given what the monitor says; call it after each."""
         self._note(tick)
         self._mode = mode
-        if self._stopped(tick):
+        if concern.final:
             return Order(concern=concern)
         attempt = self._attempt
         if attempt is None:
@@ -177,12 +184,6 @@ class Recovery:
             )
         )
 
-    @staticmethod
-    def _stopped(tick: Tick) -> bool:
-        """Whether a gate itself says stop: nothing is to be tried then."""
-        verdicts: list[Verdict] = [tick.verdict] if tick.answer is None else [tick.verdict, tick.answer.verdict]
-        return any(verdict.outcome is Outcome.STOP for verdict in verdicts)
-
     def _begin_if_needed(self, tick: Tick) -> Order | None:
         found = self._detect()
         return None if found is None else self._begin(found, tick)
@@ -193,9 +194,9 @@ class Recovery:
 
     def _begin(self, found: Detected, tick: Tick) -> Order:
         """Takes the next rung for the condition."""
-        rungs = LADDER[found.condition]
-        number = self._failures[found.condition]
-        rung = rungs[min(number, len(rungs) - 1)] if len(self._tried) < self._budget.attempts else Rung.ASK
+        held = holding(tick.observation, BIMANUAL_YAM)
+        number = next_rung(found.condition, self._failures[found.condition], held)
+        rung = LADDER[found.condition][number] if len(self._tried) < self._budget.attempts else Rung.ASK
         self._emit(
             RecoveryBegan(
                 stamp_ns=tick.stamp_ns,
@@ -216,8 +217,8 @@ class Recovery:
             pose=tick.observation.positions,
             told=self._commanded,
         )
-        self._failures[found.condition] += 1
-        if rung is Rung.ASK and self._budget.ask_s == 0:
+        self._failures[found.condition] = number + 1
+        if rung is Rung.ASK and not self._attended:
             return self._give_up(self._attempt, tick)
         self._tried.append(rung.value)
         self._history.clear()
@@ -225,7 +226,7 @@ class Recovery:
         self._helm.take_over()
         self._steer(self._attempt, tick)
         trigger = None if self._mode is Mode.RECOVERING else Trigger.RECOVER
-        return Order(concern=Concern(outcome=Outcome.ALLOW), trigger=trigger, reason=found.text)
+        return Order(concern=Concern(outcome=Outcome.ALLOW), trigger=trigger, reason=found.text, brakes=True)
 
     def _steer(self, attempt: _Attempt, tick: Tick) -> None:
         """Asks for the rung's motion (H, J)."""

@@ -19,6 +19,7 @@ from forearm.robot.kinematics import tool_poses
 
 PERIOD_S = 0.1  # s, between rows
 HOVER_Z_M = 0.11  # m, tool above the table; where policies learned to look at things before they reach for them
+STANDING_ROWS = 3  # in which arms that were moving come to rest, and are measured, before they go anywhere
 STEP_RAD = 0.12  # rad between rows at the most: 1.2 rad/s, less than half of what the slowest joint may
 OPENING = (0.5, 1.0, 1.0)  # a gripper opens in two rows and stands for one
 MOST_ROWS = 64  # of one chunk
@@ -34,10 +35,10 @@ def standing(positions: Floats, rows: int = 10) -> Floats:
 
 
 def retreat(path: Floats) -> Floats:
-    """(H, J) back the way both arms came, for `BACK_S`; grippers keep what they were told last."""
+    """(H, J) back the way both arms came, for `BACK_S`, from a stand; grippers keep what they were told last."""
     rows = path[::-1][: round(BACK_S / PERIOD_S) + 1].copy()
     rows[:, BIMANUAL_YAM.grippers] = path[-1, BIMANUAL_YAM.grippers]
-    return _dense(rows)[:MOST_ROWS]
+    return np.concatenate([standing(path[-1], STANDING_ROWS), _dense(rows)])[:MOST_ROWS]
 
 
 def back_off(path: Floats, arms: Collection[int], setting_down: Collection[int] = ()) -> Floats:
@@ -51,12 +52,13 @@ def back_off(path: Floats, arms: Collection[int], setting_down: Collection[int] 
     ways: dict[int, Floats] = {}
     for index in {*arms, *setting_down}:
         down = _set_down(path, index) if index in setting_down else path[-1:, _columns(index)]
+        ways[index] = standing(down[0], STANDING_ROWS * (index in setting_down))  # who opens first stands for that
         here = down[-1]
         opened = np.tile(here, (len(OPENING), 1))
         opened[:, -1] = np.maximum(here[-1], OPENING)
         rise = _rise(path[: len(path) - len(down) + 1], index)
         rise[:, -1] = 1.0
-        ways[index] = np.concatenate([_dense(down), opened, _dense(rise)])
+        ways[index] = np.concatenate([ways[index], _dense(down), opened, _dense(rise)])
     return _together(path[-1], ways)[:MOST_ROWS]
 
 

@@ -117,6 +117,7 @@ class Session:
         self._returning = False  # whether the brakes have sent an arm back the way it came
         self._cause = Cause.FAULT
         self._lateness = Histogram()
+        self._progress = 0.0
 
     def run(self) -> SessionEnded:
         """Does it, and says how it ended. Blocks until the robot holds still.
@@ -154,7 +155,8 @@ class Session:
             self._lateness.add((self._clock.now_ns() - due_ns) / NANOSECONDS)
             tick = self._loop.tick()
             self._brakes.note(tick)
-            concern = self._reconsider(tick, self._monitor.judge(tick))
+            concern = self._monitor.judge(tick, by_person=self._mode is Mode.OPERATOR)
+            concern = self._reconsider(tick, concern)
             self._change_mode(concern, tick)
             if self._mode is Mode.PROTECTIVE_STOP:
                 return "stopped", concern.reason
@@ -211,6 +213,9 @@ class Session:
             return concern
         if order.trigger is not None:
             self._step(order.trigger, order.reason)
+            self._returning = False  # the way back is not gone on with: the arms were told to brake, or it was done
+        if order.brakes:
+            self._brakes.measure(tick, order.reason)
         return order.concern
 
     def _change_mode(self, concern: Concern, tick: Tick) -> None:
@@ -262,12 +267,11 @@ class Session:
 
     def _end(self, outcome: Ended, reason: str) -> SessionEnded:
         """Stops, measures that, closes, says so; a step that fails does not keep the next from being taken."""
-        if self._steering.recovery is not None:
-            self._steering.recovery.close(self._clock.now_ns(), outcome == "done")
-        progress = self._goal.progress() if self._lateness.count else 0.0
         cause = self._cause if outcome in ("stopped", "error") else None
         measure = partial(self._brakes.end, reason, cause, self._robot, self._clock)
-        for last_step in (self._robot.stop, measure, self._steering.helm.close, self._robot.close):
+        prove = partial(self._close_recovery, outcome == "done")
+        steps = (self._robot.stop, measure, prove, self._note_progress, self._steering.helm.close, self._robot.close)
+        for last_step in steps:
             try:
                 last_step()
             except Exception as error:  # the arms hold by their own controller; the log must still be finished
@@ -277,7 +281,7 @@ class Session:
             stamp_ns=self._clock.now_ns(),
             outcome=outcome,
             reason=reason,
-            progress=progress,
+            progress=self._progress,
             ticks=self._lateness.count,
             late_p50_s=self._lateness.quantile(0.5),
             late_p99_s=self._lateness.quantile(0.99),
@@ -285,3 +289,12 @@ class Session:
         )
         self._emit(ended)
         return ended
+
+    def _close_recovery(self, done: bool) -> None:
+        if self._steering.recovery is not None:
+            self._steering.recovery.close(self._clock.now_ns(), done)
+
+    def _note_progress(self) -> None:
+        """How far the task got, where anything was moved."""
+        if self._lateness.count:
+            self._progress = self._goal.progress()

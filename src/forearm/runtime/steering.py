@@ -32,7 +32,7 @@ class Steering:
         chunks: turns vetted chunks into commands.
         recovery: what is tried when the task goes wrong; None for nothing.
         override: what a person does meanwhile; None where there is nobody.
-        trail: knows the ways back where nothing else recovers; without one, an arm that is to retreat stands.
+        trail: knows the ways back; without one, an arm that is to retreat stands.
     """
 
     helm: Helm
@@ -61,18 +61,19 @@ class Steering:
             gates: of the session.
             emit: takes the events.
             horizon: rows of a chunk after which the next one is wanted.
-            budget: how much the ladder may try; without one nothing is tried, and the pair stops as its table says.
-            operator: who may act; None for nobody.
+            budget: how much the ladder may try when the pair has stopped as its table says, which it does either way;
+                None for nothing.
+            operator: who may act, and is asked when the budget is spent; None for nobody.
             desk: where the operator's edits of the trace go; None where the policy has no trace.
             question: what the operator is to be asked, for which the arms hold; empty while there is nothing.
         """
         helm, chunks = Helm(thinking, gates.helm_vetting), ChunkBuffer(gates.limits, horizon=horizon)
-        recovery = override = trail = None
-        if budget is None:
-            trail = Trail(gates.helm_vetting, BIMANUAL_YAM)
-        else:
+        recovery = override = None
+        if budget is not None:
             stale_s = STALE * min(gates.ages.images_s.values())
-            recovery = Recovery(helm=helm, chunks=chunks, emit=emit, budget=budget, stale_s=stale_s)
+            attended = operator is not None
+            recovery = Recovery(helm=helm, chunks=chunks, emit=emit, budget=budget, attended=attended, stale_s=stale_s)
         if operator is not None:
             override = Override(operator=operator, helm=helm, chunks=chunks, emit=emit, desk=desk, question=question)
+        trail = Trail(gates.helm_vetting, BIMANUAL_YAM)
         return cls(helm=helm, chunks=chunks, recovery=recovery, override=override, trail=trail)
