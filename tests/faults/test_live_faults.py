@@ -246,7 +246,7 @@ def test_thinking_that_was_stopped_does_not_outlive_the_loop(run: Run) -> None:
 def test_a_terminal_that_hangs_up_ends_the_run_without_a_trip(run: Run) -> None:
     os.killpg(run.pids["loop"], signal.SIGHUP)
     assert "SIGHUP" in run.end()
-    assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"]
+    assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"], run.watchdog()
     log = read_run(run.folder / "run.mcap")
     assert log.complete
     assert log.end is not None
@@ -260,7 +260,7 @@ def test_a_stop_input_that_wants_it_or_is_lost_stops_the_arms_without_a_trip(los
         (run.folder / "stop").touch()
     said = run.end()
     assert said.startswith("stopped: The external stop input failed: " if lost else "stopped: External stop: ")
-    assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"]
+    assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"], run.watchdog()
     log = read_run(run.folder / "run.mcap")
     assert log.end is not None
     assert abs(log.header.epoch * 1000 - time.time_ns()) < 600e9  # of the hour at which it began, and of no other run
@@ -296,7 +296,7 @@ def test_a_run_that_is_asked_to_end_does_so_without_a_trip(sent: signal.Signals,
     else:
         run.process.send_signal(sent)
     assert sent.name in run.end()
-    assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"]
+    assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"], run.watchdog()
     log = read_run(run.folder / "run.mcap")
     assert log.complete
     assert log.end is not None
@@ -311,7 +311,7 @@ def test_a_run_in_which_nothing_fails_ends_without_a_trip(tmp_path: Path) -> Non
                 break
         factor = max(BUSY, 2.0 * factor)
     assert "The task" in said
-    assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"]
+    assert [line["kind"] for line in run.watchdog()] == ["watching", "ended"], run.watchdog()
     assert not run.station()
     assert read_run(run.folder / "run.mcap").complete
 

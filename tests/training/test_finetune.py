@@ -209,10 +209,10 @@ def test_the_parent_is_not_overwritten_and_a_folder_becomes_one_thing_only(recor
     tuning = tuning_named("full")
     with pytest.raises(InputError, match="two folders"):
         finetune(SHIPPED, recorded, SHIPPED, tuning, short(tuning), provenance={})
-    (tmp_path / "finetune.json").write_text("{}")
+    (tmp_path / "training.json").write_text("{}")
     with pytest.raises(InputError, match="another plan"):
         finetune(SHIPPED, recorded, tmp_path, tuning, short(tuning), provenance={})
-    (tmp_path / "finetune.json").unlink()
+    (tmp_path / "training.json").unlink()
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     with pytest.raises(InputError, match="another checkpoint"):
         finetune(SHIPPED, recorded, tmp_path, tuning, short(tuning), provenance={})
