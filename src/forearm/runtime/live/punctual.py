@@ -26,14 +26,20 @@ def punctual() -> Generator[None]:
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(HAND_OVER_S)
-    threads = [int(thread.name) for thread in THREADS.iterdir()]
-    _schedule(threads, os.SCHED_RR | os.SCHED_RESET_ON_FORK, PRIORITY)
+    threads = before_others()
     try:
         yield
     finally:
         _schedule(threads, os.SCHED_OTHER, 0)
         sys.setswitchinterval(turn_s)
         gc.unfreeze()
+
+
+def before_others() -> list[int]:
+    """Has all threads of this process run before others on the machine, where that is granted; which they are."""
+    threads = [int(thread.name) for thread in THREADS.iterdir()]
+    _schedule(threads, os.SCHED_RR | os.SCHED_RESET_ON_FORK, PRIORITY)
+    return threads
 
 
 def _schedule(threads: list[int], policy: int, priority: int) -> None:

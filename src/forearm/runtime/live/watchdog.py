@@ -22,6 +22,7 @@ from forearm.clock import NANOSECONDS, Clock, RealClock
 from forearm.errors import ConfigError
 from forearm.runtime.live.board import Beat, Board, Part, Phase, Report, Word
 from forearm.runtime.live.diary import Diary
+from forearm.runtime.live.punctual import before_others
 
 HOLD_S = 0.2  # s, from a part's last sign of life until the station brakes at the latest: what all of this promises
 ROUND_S = 0.01  # s, between two looks at the board
@@ -176,6 +177,7 @@ def _ms(ns: int) -> float:
 def main(arguments: list[str]) -> None:
     """Watches the board whose memory this process inherited."""
     descriptor, path, silence = arguments
+    before_others()  # it needs a hundredth of a core, and whoever waits for it holds
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the loop's process, which ends the others in order
     with Diary(Path(path)) as diary:
         watch(Board(descriptor=int(descriptor)), diary, RealClock(), Silence(**json.loads(silence)))
