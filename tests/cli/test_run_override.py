@@ -87,10 +87,8 @@ def test_a_terminal_that_closes_ends_the_run_safely_with_its_log_and_report(tmp_
         told, _ = process.communicate(timeout=240)
     finally:
         process.kill()
-    assert process.returncode in (
-        128 + signal.SIGHUP,
-        3,
-    )  # whichever is heard first: the hang-up, or that no key can come
+    # Whichever is heard first: the hang-up, or that no key can come.
+    assert process.returncode in (128 + signal.SIGHUP, 3)
     log = read_run(folder / "run.mcap")
     assert log.complete
     assert log.end is not None

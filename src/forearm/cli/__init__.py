@@ -21,6 +21,7 @@ from forearm.cli.record import record
 from forearm.cli.report import report
 from forearm.cli.run import run
 from forearm.cli.selftest import selftest
+from forearm.cli.terminal import settle
 from forearm.cli.train import train
 from forearm.errors import ForearmError
 
@@ -62,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always.
     """
-    sys.exit(_run(arguments))
+    code = _run(arguments)
+    settle()
+    sys.exit(code)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -29,6 +29,15 @@ def say(line: str) -> None:
         _let_go(sys.stdout)
 
 
+def settle() -> None:
+    """Writes what is left; streams that take nothing any more, of a closed terminal, do not change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _let_go(stream)
+
+
 def _let_go(stream: TextIO) -> None:
     """What is written from here on goes nowhere: the interpreter's last flush would fail once more."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
