@@ -105,7 +105,7 @@ class _Wanted:
         return json.dumps({"command": "run", "policy": self.policy, "seed": self.seed, "model": model})
 
 
-class Told(NamedTuple):
+class _Told(NamedTuple):
     """How a run ended, after how many s of its time, by which signal or 0, and what its log lacks, in words."""
 
     ended: SessionEnded
@@ -114,7 +114,7 @@ class Told(NamedTuple):
     log_fault: str
 
 
-def _simulated(wanted: _Wanted, *, paced: bool) -> Told:
+def _simulated(wanted: _Wanted, *, paced: bool) -> _Told:
     """Runs it, logged in its folder and told on the terminal."""
     from forearm.cli.story import Story
     from forearm.clock import PacedClock, RealClock, SimulatedClock
@@ -151,7 +151,7 @@ def _simulated(wanted: _Wanted, *, paced: bool) -> Told:
             external_stop=wanted.stop,
         )
     run = simulated.ended, simulated.duration_s, int(interruption.signal or 0)
-    return Told(*run, log_fault=recorder.close().fault)
+    return _Told(*run, log_fault=recorder.close().fault)
 
 
 def _with_desk(wanted: _Wanted) -> tuple[MakePolicy, TraceDesk | None]:
@@ -167,7 +167,7 @@ def _with_desk(wanted: _Wanted) -> tuple[MakePolicy, TraceDesk | None]:
     return policy_named(wanted.policy, intervene=lambda robot: Intervention(trace=desk)), desk
 
 
-def _lived(wanted: _Wanted) -> Told:
+def _lived(wanted: _Wanted) -> _Told:
     """The same in real time, with a process for each part that may fail."""
     from forearm.cli.story import Story, StoryLog
     from forearm.clock import NANOSECONDS, RealClock
@@ -197,7 +197,7 @@ def _lived(wanted: _Wanted) -> Told:
             external_stop=wanted.stop,
         )
     duration_s = (ended.stamp_ns - started_ns) / NANOSECONDS
-    return Told(ended, duration_s, int(interruption.signal or 0), log_fault=live.log_fault)
+    return _Told(ended, duration_s, int(interruption.signal or 0), log_fault=live.log_fault)
 
 
 def _default_folder(instruction: str) -> Path:
@@ -205,7 +205,7 @@ def _default_folder(instruction: str) -> Path:
     return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{words}"
 
 
-def _summarized(told: Told, folder: Path) -> int:
+def _summarized(told: _Told, folder: Path) -> int:
     """Says how it ended and writes the report; the code to exit with."""
     from rich.markup import escape
 
