@@ -16,7 +16,7 @@ from forearm.data.episode import NO_SEED
 from forearm.data.labels import clear_of_table, free_space, gripper_events, points, traces
 from forearm.model.depth_codes import depth_codes
 from forearm.model.reasoner import Sight
-from forearm.model.sight import Scales, pixels, tools_at
+from forearm.model.sight import Scales, tools_at
 from forearm.model.words import Words
 from forearm.robot.mirror import mirror_points, mirror_positions
 from forearm.sentence import words_of
@@ -49,11 +49,24 @@ class Batch(NamedTuple):
     subtask: Tensor  # (B,), -1 where the words are not the demonstration's own
     actions: Tensor  # (B, H, J) network units
 
-    def to(self, device: torch.device) -> Batch:
-        """The same on a device; it need not have arrived when this returns."""
-        others = cast(tuple[Tensor, ...], self[1:])
-        sight = Sight(*(each.to(device, non_blocking=True) for each in self.sight))
-        return Batch(sight, *(each.to(device, non_blocking=True) for each in others))
+
+class Undeveloped(NamedTuple):
+    """A batch whose images are still bytes, a quarter of what they become: quick to make and to carry to a device."""
+
+    top: Tensor  # (B, H, W, 3) uint8
+    wrists: Tensor  # (B, A, h, w, 3) uint8
+    top_light: Tensor  # (B, 3) factor on each colour
+    wrist_lights: Tensor  # (B, A, 3)
+    state: Tensor  # as in Sight
+    words: Tensor
+    others: tuple[Tensor, ...]  # Batch's, in its order, from `tools` on
+
+    def develop(self, device: torch.device) -> Batch:
+        """The batch on a device; it need not have arrived when this returns."""
+        moved = [each.to(device, non_blocking=True) for each in cast(tuple[Tensor, ...], self[:-1])]
+        top, wrists, top_light, wrist_lights, state, words = moved
+        sight = Sight(top=_lit(top, top_light), wrists=_lit(wrists, wrist_lights), state=state, words=words)
+        return Batch(sight, *(each.to(device, non_blocking=True) for each in self.others))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,6 +139,12 @@ class Lessons:
 
         Unless `shifted`, every chunk is the demonstrated one.
         """
+        return self.undeveloped(index, rng, asking, shifted=shifted).develop(torch.device("cpu"))
+
+    def undeveloped(
+        self, index: Index, rng: np.random.Generator, asking: Asking = AS_DEMONSTRATED, *, shifted: bool = True
+    ) -> Undeveloped:
+        """`batch`, of which nothing has been computed yet that a device computes faster."""
         data = self.dataset
         flip = rng.random(len(index)) < 0.5
         rows = np.minimum(index[:, None] + np.arange(self.horizon), self.last[index][:, None])
@@ -139,30 +158,29 @@ class Lessons:
         asked = self.questions.draw(self.episode[index], self.early[index], flip, rng, asking)
         subtask = np.where(flip, self.mirrored_subtask[index], self.subtask[index])
         noisy = positions + rng.normal(0, JOINT_NOISE_RAD, positions.shape).astype(np.float32)
-        sight = Sight(
-            top=torch.from_numpy(self._images("top", "top", index, flip, rng)),
-            wrists=torch.from_numpy(
-                np.stack(
-                    [self._images("left", "right", index, flip, rng), self._images("right", "left", index, flip, rng)],
-                    1,
-                )
-            ),
+        top, top_light = self._images("top", "top", index, flip, rng)
+        left, left_light = self._images("left", "right", index, flip, rng)
+        right, right_light = self._images("right", "left", index, flip, rng)
+        codes = np.where(flip[:, None, None], self.codes[index][:, :, ::-1], self.codes[index])
+        asked_points = np.where(asked.own[:, None, None], self.points[index], asked.points)
+        others = (
+            tools,
+            np.ascontiguousarray(codes).reshape(len(index), -1),
+            _mirror_some_points(self.points[index], flip),
+            _mirror_some_points(asked_points, flip),
+            _mirror_some_traces(self.traces[index], flip),
+            _mirror_some_traces(followed, flip),
+            np.where(asked.own, subtask, -1),
+            self.scales.encode(chunks, noisy).astype(np.float32),
+        )
+        return Undeveloped(
+            top=torch.from_numpy(top),
+            wrists=torch.from_numpy(np.stack([left, right], 1)),
+            top_light=torch.from_numpy(top_light),
+            wrist_lights=torch.from_numpy(np.stack([left_light, right_light], 1)),
             state=torch.from_numpy(self.scales.state(noisy, tools)),
             words=torch.from_numpy(asked.words),
-        )
-        codes = np.where(flip[:, None, None], self.codes[index][:, :, ::-1], self.codes[index])
-        return Batch(
-            sight=sight,
-            tools=torch.from_numpy(tools),
-            codes=torch.from_numpy(np.ascontiguousarray(codes).reshape(len(index), -1)),
-            points=torch.from_numpy(_mirror_some_points(self.points[index], flip)),
-            asked=torch.from_numpy(
-                _mirror_some_points(np.where(asked.own[:, None, None], self.points[index], asked.points), flip)
-            ),
-            traces=torch.from_numpy(_mirror_some_traces(self.traces[index], flip)),
-            followed=torch.from_numpy(_mirror_some_traces(followed, flip)),
-            subtask=torch.from_numpy(np.where(asked.own, subtask, -1)),
-            actions=torch.from_numpy(self.scales.encode(chunks, noisy).astype(np.float32)),
+            others=tuple(torch.from_numpy(each) for each in others),
         )
 
     def _shift_traces(self, index: Index, rows: Index, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -175,8 +193,8 @@ class Lessons:
 
     def _images(
         self, camera: str, mirror_camera: str, index: Index, flip: NDArray[np.bool_], rng: np.random.Generator
-    ) -> Array:
-        """(B, 3, H, W) of a camera, mirrored ones taken from its counterpart, shifted, brightened and tinted."""
+    ) -> tuple[NDArray[np.uint8], Array]:
+        """(B, H, W, 3) of a camera, shifted, mirrored ones taken from its counterpart; and the light (B, 3) on them."""
         height, width = self.dataset.images[camera].shape[1:3]
         reach = SHIFT_PX[camera]
         result = np.empty((len(index), height, width, 3), dtype=np.uint8)
@@ -185,12 +203,15 @@ class Lessons:
             down, right = rng.integers(-reach, reach + 1, 2)
             rows = np.clip(np.arange(height) + down, 0, height - 1)
             columns = np.clip(np.arange(width) + right, 0, width - 1)
-            result[place] = source[rows][:, columns[::-1] if mirrored else columns]
-        light = (1 + rng.uniform(-GAIN, GAIN, (len(index), 1)) + rng.uniform(-TINT, TINT, (len(index), 3))).astype(
-            np.float32
-        )
-        images = (pixels(result) + 1.0) * light[:, :, None, None] - 1.0
-        return np.minimum(images, 1.0)
+            result[place] = source.take(rows, axis=0).take(columns[::-1] if mirrored else columns, axis=1)
+        light = 1 + rng.uniform(-GAIN, GAIN, (len(index), 1)) + rng.uniform(-TINT, TINT, (len(index), 3))
+        return result, light.astype(np.float32)
+
+
+def _lit(images: Tensor, light: Tensor) -> Tensor:
+    """Images (..., H, W, 3) uint8 as (..., 3, H, W) in -1..1, brighter and tinted by `light` (..., 3)."""
+    plain = images.movedim(-1, -3).float() / 127.5 - 1.0
+    return ((plain + 1.0) * light[..., None, None] - 1.0).clamp(max=1.0)
 
 
 def _kind(instruction: str, seed: int) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from forearm.data.dataset import Dataset as Demonstrations
-from forearm.training.batch import Batch, Lessons
+from forearm.training.batch import Batch, Lessons, Undeveloped
 from forearm.training.recipe import Recipe
 
 HELD_OUT = 40  # every so many episodes one is kept from training, for the open-loop figures
@@ -27,7 +27,7 @@ def split(dataset: Demonstrations) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-class Feed(Dataset[Batch]):
+class Feed(Dataset[Undeveloped]):
     """Step number to batch, for one of a run's processes. Deterministic in (recipe, step, rank)."""
 
     def __init__(self, lessons: Lessons, recipe: Recipe, rank: int) -> None:
@@ -39,11 +39,11 @@ class Feed(Dataset[Batch]):
     def __len__(self) -> int:
         return self._recipe.steps
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> Undeveloped:
         recipe = self._recipe
         rng = np.random.default_rng((recipe.seed, step, self._rank))
         index = rng.choice(self._ticks, recipe.batch // recipe.processes, p=self._chance)
-        return self._lessons.batch(index, rng, recipe.asking, shifted=recipe.shifted)
+        return self._lessons.undeveloped(index, rng, recipe.asking, shifted=recipe.shifted)
 
     def batches(self, first: int, device: torch.device) -> Iterator[Batch]:
         """The batches from step `first` on, on `device`; for an accelerator other processes work ahead.
@@ -53,7 +53,7 @@ class Feed(Dataset[Batch]):
         """
         steps = range(first, len(self))
         if device.type == "cpu":
-            yield from (self[step] for step in steps)
+            yield from (self[step].develop(device) for step in steps)
             return
         loader = DataLoader(self, batch_size=None, sampler=steps, num_workers=AHEAD, pin_memory=True, timeout=LONGEST_S)
-        yield from (batch.to(device) for batch in loader)
+        yield from (batch.develop(device) for batch in loader)

@@ -73,7 +73,7 @@ def reactive() -> Recipe:
 
 
 def station() -> Recipe:
-    """A larger model: seven tasks, in a cell that is never twice the same, asked in many words."""
+    """A larger model: ten tasks, in a cell that is never twice the same, asked in many words."""
     return Recipe(
         name="station",
         recording=Recording(
@@ -85,6 +85,9 @@ def station() -> Recipe:
                 "stack": 480,
                 "open-the-box": 360,
                 "put-everything-in-box": 120,
+                "place-upright": 360,
+                "insert-peg": 360,
+                "sort-by-colour": 120,
             },
             seed=1,
             varied=0.7,
