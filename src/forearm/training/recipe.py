@@ -92,7 +92,7 @@ def station() -> Recipe:
             seed=1,
             varied=0.7,
         ),
-        steps=12_000,
+        steps=18_500,
         sizes=STATION,
         asking=Asking(other=0.4, absent=0.15, rephrased=0.6),
         batch=128,
