@@ -76,10 +76,10 @@ def test_the_loss_of_an_example_is_the_sum_of_what_the_genuine_implementation_st
     sample, lesson, stored = stored_example()
     model, prompt = weights.load(BASE).model, batch([sample], 256)
     made = learn(model, prompt, lesson, insulated=True)
-    places = torch.nonzero(lesson.labels[0] != IGNORED)[:, 0] - 1  # type: ignore[index]
+    places = torch.nonzero(lesson.labels[0] != IGNORED)[:, 0] - 1
     logits = model.lm_head(model.read(prompt, GrowingCache(2)))[0, places]
     z = float(logits.logsumexp(-1).square().mean())  # by its definition: it alone was not stored
-    assert float(made.z) == pytest.approx(z, rel=1e-4)  # type: ignore[arg-type]
+    assert float(made.z) == pytest.approx(z, rel=1e-4)
     wanted = float(stored["loss_flow_ki"]) + float(stored["loss_ce_tail_ki"]) + 1e-4 * z
     assert float(made.total) == pytest.approx(wanted, rel=1e-5)
 
@@ -137,7 +137,7 @@ def test_a_map_is_written_before_the_actions_and_a_tenth_of_it_is_read_wrongly(t
 @torch.no_grad()
 def test_what_is_written_of_actions_tells_the_action_expert_nothing(theirs: Path, tokenizer: Path) -> None:
     model, sample, lesson = written(BASE, theirs, tokenizer)
-    plain = replace(sample, ids=sample.ids[: int((lesson.labels[0] == IGNORED).sum())])  # type: ignore[index]
+    plain = replace(sample, ids=sample.ids[: int((lesson.labels[0] == IGNORED).sum())])
     told, untold = (losses(model, each, replace(lesson, labels=None), insulated=True).flow for each in (sample, plain))
     assert float(told) == pytest.approx(float(untold), rel=1e-5)
 
@@ -156,7 +156,7 @@ def test_insulated_the_decoder_learns_from_tokens_alone_and_the_expert_from_the_
     by_flow = gradients(model)
     assert all(name.startswith("action_expert") for name in by_flow)
     model.zero_grad()
-    (made.tokens + Z_LOSS * made.z).backward()  # type: ignore[operator]
+    (made.tokens + Z_LOSS * made.z).backward()
     by_tokens = gradients(model)
     assert not [name for name in by_tokens if name.startswith("action_expert")]
     for name, grad in {**by_flow, **by_tokens}.items():
@@ -174,10 +174,10 @@ def test_a_batch_without_anything_to_write_reaches_every_parameter_with_nothing(
     examples = [trainer._examples.draw(tick, np.random.default_rng(tick)) for tick in range(32)]
     silent = next(each for each in examples if len(each.written.ids) == 0)
     lesson = trainer._lesson([silent], torch.zeros(1, 2, 6, 8), torch.tensor([[0.2, 0.7]]))
-    made = losses(model, silent.sample, replace(lesson, weights=torch.zeros(lesson.labels.shape)), insulated=True)  # type: ignore[union-attr]
+    made = losses(model, silent.sample, replace(lesson, weights=torch.zeros(lesson.labels.shape)), insulated=True)
     made.total.backward()
     assert set(gradients(model)) == {name for name, each in model.named_parameters() if each.requires_grad}
-    assert float(made.tokens.detach()) == float(gradients(model)["lm_head.weight"].abs().max()) == 0.0  # type: ignore[union-attr]
+    assert float(made.tokens.detach()) == float(gradients(model)["lm_head.weight"].abs().max()) == 0.0
 
 
 @pytest.mark.parametrize("tune", ["full", "lora", "expert"])
