@@ -1,5 +1,6 @@
 """The released objective: its parts, what each teaches, and what is written behind a prompt."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tiny_released import (
     write_tokenizer,
 )
 
+from forearm.data.lerobot import Source
 from forearm.errors import ConfigError, DatasetError, InputError
 from forearm.model import weights
 from forearm.model.action_tokenizer import ActionTokenizer
@@ -30,7 +32,7 @@ from forearm.model.published import read_config
 from forearm.model.released import MolmoAct2
 from forearm.model.reproduce import CE_TAIL
 from forearm.model.tokens import codes_between
-from forearm.training.examples import prompter_for
+from forearm.training.examples import Examples, prompter_for
 from forearm.training.finetune_plan import FinetunePlan
 from forearm.training.finetune_released import finetune_released
 from forearm.training.released_trainer import ReleasedTrainer
@@ -234,11 +236,23 @@ def test_what_is_not_learned_is_said_before_anything_is_done(theirs: Path, token
     assert told(BASE, "shallow", CODES, tokenizer) == ["depth is not learned: the checkpoint writes no depth map"]
 
 
-def test_codes_and_tokenizers_of_another_checkpoint_are_refused(tokenizer: Path) -> None:
+def test_a_checkpoint_that_does_not_act_by_the_flow_is_refused(theirs: Path, tmp_path: Path) -> None:
+    for file in BASE.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((BASE / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "action_mode": "discrete"}))
+    plan = FinetunePlan(parent=tmp_path, data=theirs, out=tmp_path / "out", tune="full", provenance={})
+    with pytest.raises(ConfigError, match="got 'discrete' and an action expert"):
+        finetune_released(plan, one_arm(), SHORT, tokenizer=None, tell=print)
+    assert not (tmp_path / "out").exists()
+
+
+def test_codes_and_tokenizers_of_another_checkpoint_are_refused(theirs: Path, tokenizer: Path) -> None:
+    mapping = one_arm(depth_codes="observation.state")
+    with pytest.raises(DatasetError, match=r"got 14 numbers from .* allowed are 9 whole ones from 0 to 7"):
+        Examples(Source(theirs), mapping, prompter_for(THINK, THINK / "norm_stats.json", mapping))
     actions = ActionTokenizer.read(tokenizer)
     config, chunk = read_config(THINK), np.zeros((6, 6), np.float32)
-    with pytest.raises(DatasetError, match="got 4 from 0 to 3, allowed are 9 from 0 to 7"):
-        Writer(config, None).write(chunk, np.arange(4), np.random.default_rng(0))
     with pytest.raises(ConfigError, match="without depth tokens"):
         Writer(read_config(BASE), None).write(chunk, np.arange(9), np.random.default_rng(0))
     with pytest.raises(InputError, match="writes no actions"):

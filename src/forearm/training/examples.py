@@ -18,6 +18,7 @@ from forearm.data.lerobot import Place, Source
 from forearm.data.mapping import FeatureMapping, Robot, Vector
 from forearm.errors import ConfigError, DatasetError, InputError, listing, unknown
 from forearm.model.action_tokenizer import ActionTokenizer
+from forearm.model.config import DepthConfig
 from forearm.model.inputs import Prompter, Sample, read_crops
 from forearm.model.published import read_config, read_json
 from forearm.model.statistics import Tag, choose, read_tags
@@ -75,8 +76,8 @@ class Examples:
         self._before = prompter.config.observations - 1
         self._writer = Writer(prompter.config, actions)
         self._codes = None
-        if mapping.depth_codes is not None and writes_depth(prompter.config):
-            self._codes = _codes(source, mapping.depth_codes)
+        if mapping.depth_codes is not None and prompter.config.depth is not None and writes_depth(prompter.config):
+            self._codes = _codes(source, mapping.depth_codes, prompter.config.depth)
         tables = [source.rows(place) for place in source.places]
         self._states = _columns(source, mapping.state)
         self._actions = _columns(source, mapping.action)
@@ -147,9 +148,16 @@ def _columns(source: Source, vector: Vector) -> Array:
     return np.concatenate([vector.read(source, source.rows(place)) for place in source.places])
 
 
-def _codes(source: Source, feature: str) -> NDArray[np.int64]:
+def _codes(source: Source, feature: str, depth: DepthConfig) -> NDArray[np.int64]:
+    """(ticks, N) codes of every tick's depth map."""
     columns = np.concatenate([source.vectors(source.rows(place), feature) for place in source.places])
-    return np.rint(columns).astype(np.int64)
+    whole = (columns == np.rint(columns)).all()
+    if columns.shape[1] != depth.codes or not whole or columns.min() < 0 or columns.max() >= depth.codebook:
+        raise DatasetError(
+            f"{feature}: got {columns.shape[1]} numbers from {columns.min():g} to {columns.max():g}, allowed are "
+            f"{depth.codes} whole ones from 0 to {depth.codebook - 1}; use those of the checkpoint's depth tokenizer"
+        )
+    return columns.astype(np.int64)
 
 
 def prompter_for(folder: Path, statistics: Path, mapping: FeatureMapping) -> Prompter:

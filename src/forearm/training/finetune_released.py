@@ -126,8 +126,9 @@ def finetune_released(
             for sentence in missing:
                 tell(sentence)
             parent = digest(plan.parent)
-            made = {**plan.made(parent), "action_tokenizer": str(tokenizer), "not_learned": missing}
-            plan.claim(parent, {**asdict(recipe), "action_tokenizer": str(tokenizer)})
+            said = None if tokenizer is None else str(tokenizer.resolve())
+            made = {**plan.made(parent), "action_tokenizer": said, "not_learned": missing}
+            plan.claim(parent, {**asdict(recipe), "action_tokenizer": said})
             write_json(statistics, statistics_with(plan.parent, source, mapping))
         processes.wait()
         examples = Examples(source, mapping, prompter_for(plan.parent, statistics, mapping), actions)
