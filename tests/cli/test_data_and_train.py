@@ -37,6 +37,10 @@ def test_a_survey_is_printed_and_an_import_needs_a_mapping(
     assert ended("data", "info", str(tmp_path), "--mapping", mapping) == Exit.BAD_INPUT
     assert ended("train", "--data", folder, "--out", str(tmp_path / "out"), "--mapping", mapping) == Exit.BAD_INPUT
     assert f"forearm data import {folder} --mapping {mapping}" in capsys.readouterr().err
+    ours = ("train", "--from", "model", "--data", folder, "--out", str(tmp_path / "out"))
+    for only_released in (("--no-insulate",), ("--action-tokenizer", folder)):
+        assert ended(*ours, *only_released) == Exit.BAD_INPUT
+        assert "which writes no action tokens" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("option", "value"), [("--steps", "0"), ("--batch", "0"), ("--steps", "-5")])

@@ -8,7 +8,16 @@ from released import loaded, sampled
 from forearm.errors import ConfigError, InputError
 from forearm.model.adaptation import LowRank, Rates, adapt, merge, parameter_groups, train_everything, train_expert_only
 from forearm.model.inputs import batch
-from forearm.model.losses import IGNORED, Lesson, Losses, flow_loss, learn, released_flow_loss, token_loss
+from forearm.model.losses import (
+    IGNORED,
+    Lesson,
+    Losses,
+    flow_loss,
+    learn,
+    released_flow_loss,
+    root_weights,
+    token_errors,
+)
 from forearm.model.released import MolmoAct2
 from forearm.model.weights import shapes
 
@@ -56,25 +65,20 @@ def test_released_and_own_flow_loss_differ_by_the_padded_rows() -> None:
     )
 
 
-def test_token_loss_is_the_cross_entropy_of_the_following_tokens() -> None:
+def test_tokens_are_the_cross_entropy_of_what_follows_and_the_log_partition_squared() -> None:
     generator = torch.Generator().manual_seed(0)
-    hidden, head = torch.randn(2, 5, 8, generator=generator), torch.randn(11, 8, generator=generator)
-    labels = torch.tensor([[IGNORED, 3, 4, IGNORED, IGNORED], [IGNORED, IGNORED, IGNORED, IGNORED, 7]])
-    error, z = token_loss(hidden, head, labels)
-    logits = (hidden @ head.T)[[0, 0, 1], [0, 1, 3]]
-    assert error.item() == pytest.approx(
-        torch.nn.functional.cross_entropy(logits, torch.tensor([3, 4, 7])).item(), rel=1e-5
-    )
-    assert z.item() == pytest.approx(logits.logsumexp(-1).square().mean().item(), rel=1e-5)
-    by_root, _ = token_loss(hidden, head, labels, by_root=True)
-    weights = torch.tensor([2 / 2**0.5, 2 / 2**0.5, 2.0])
-    each = torch.nn.functional.cross_entropy(logits, torch.tensor([3, 4, 7]), reduction="none")
-    assert by_root.item() == pytest.approx(((each * weights).sum() / weights.sum()).item(), rel=1e-5)
+    hidden, head = torch.randn(3, 8, generator=generator), torch.randn(11, 8, generator=generator)
+    wanted = torch.tensor([3, 4, 7])
+    errors, squares = token_errors(hidden, head, wanted)
+    logits = hidden @ head.T
+    torch.testing.assert_close(errors, torch.nn.functional.cross_entropy(logits, wanted, reduction="none"))
+    torch.testing.assert_close(squares, logits.logsumexp(-1).square())
 
 
-def test_labels_without_anything_to_learn_are_refused() -> None:
-    with pytest.raises(InputError, match="labels"):
-        token_loss(torch.zeros(1, 2, 4), torch.zeros(3, 4), torch.full((1, 2), IGNORED))
+def test_a_label_counts_for_two_over_the_root_of_its_example() -> None:
+    labels = torch.tensor([[IGNORED, 3, 4], [IGNORED, IGNORED, 7], [IGNORED, IGNORED, IGNORED]])
+    wanted = torch.tensor([[0, 2 / 2**0.5, 2 / 2**0.5], [0, 0, 2.0], [0, 0, 0]])
+    torch.testing.assert_close(root_weights(labels), wanted)
 
 
 def test_groups_hold_every_trained_parameter_once() -> None:

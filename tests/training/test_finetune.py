@@ -25,7 +25,8 @@ from forearm.model.words import Words
 from forearm.policy.reasoning import ReasoningPolicy
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.training.batch import Lessons
-from forearm.training.finetune import LOW_RANK, TUNINGS, Tuning, begin, finetune, recipe_for, tuning_named
+from forearm.training.finetune import LOW_RANK, Tuning, begin, finetune, recipe_for, tuning_named
+from forearm.training.finetune_plan import FinetunePlan, Tune
 from forearm.training.loop import Trainer
 from forearm.training.objective import Weights, losses
 from forearm.training.recipe import Recipe
@@ -82,6 +83,10 @@ def known(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def short(tuning: Tuning) -> Recipe:
     return recipe_for(tuning, steps=20, batch=16, processes=1)
+
+
+def planned(data: Path, out: Path, tune: Tune, parent: Path = SHIPPED) -> FinetunePlan:
+    return FinetunePlan(parent=parent, data=data, out=out, tune=tune, provenance={"commit": "abc"})
 
 
 def sight_of(shipped: Checkpoint[Reasoner], sentence: str) -> Sight:
@@ -155,10 +160,10 @@ def test_low_rank_additions_are_part_of_the_weights_that_are_shipped(shipped: Ch
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["full", "lora"])
 def test_twenty_steps_on_a_tiny_recording_in_new_words_lower_the_loss(
-    name: str, recorded: Path, tmp_path: Path
+    name: Tune, recorded: Path, tmp_path: Path
 ) -> None:
     tuning, out = tuning_named(name), tmp_path / "tuned"
-    made = finetune(SHIPPED, recorded, out, tuning, short(tuning), provenance={"commit": "abc"})
+    made = finetune(planned(recorded, out, name), short(tuning))
     assert made.new_words == ("kindly",)
     parent = checkpoint.read(SHIPPED)
     model, _ = with_words(parent, checkpoint.read(out).words, seed=0)
@@ -174,7 +179,7 @@ def test_twenty_steps_on_a_tiny_recording_in_new_words_lower_the_loss(
 @pytest.mark.slow
 def test_the_action_expert_alone_learns_to_act_and_thinks_as_before(known: Path, tmp_path: Path) -> None:
     tuning, out = tuning_named("expert"), tmp_path / "tuned"
-    finetune(SHIPPED, known, out, tuning, short(tuning), provenance={})
+    finetune(planned(known, out, "expert"), short(tuning))
     assert loss(out, known, "flow") < 0.95 * loss(SHIPPED, known, "flow")
     parent, tuned = (checkpoint.read(folder).model.state_dict() for folder in (SHIPPED, out))
     moved = {name.split(".")[0] for name, tensor in tuned.items() if not torch.equal(tensor, parent[name])}
@@ -182,9 +187,8 @@ def test_the_action_expert_alone_learns_to_act_and_thinks_as_before(known: Path,
 
 
 def test_the_action_expert_alone_cannot_learn_sentences(recorded: Path, tmp_path: Path) -> None:
-    tuning = tuning_named("expert")
     with pytest.raises(InputError, match=r"kindly.*full or lora"):
-        finetune(SHIPPED, recorded, tmp_path, tuning, short(tuning), provenance={})
+        finetune(planned(recorded, tmp_path, "expert"), short(tuning_named("expert")))
 
 
 @pytest.mark.slow
@@ -208,20 +212,20 @@ def test_a_low_rank_run_that_was_stopped_goes_on(recorded: Path, shipped: Checkp
 def test_the_parent_is_not_overwritten_and_a_folder_becomes_one_thing_only(recorded: Path, tmp_path: Path) -> None:
     tuning = tuning_named("full")
     with pytest.raises(InputError, match="two folders"):
-        finetune(SHIPPED, recorded, SHIPPED, tuning, short(tuning), provenance={})
+        planned(recorded, SHIPPED, "full")
     (tmp_path / "training.json").write_text("{}")
     with pytest.raises(InputError, match="another plan"):
-        finetune(SHIPPED, recorded, tmp_path, tuning, short(tuning), provenance={})
+        finetune(planned(recorded, tmp_path, "full"), short(tuning))
     (tmp_path / "training.json").unlink()
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     with pytest.raises(InputError, match="another checkpoint"):
-        finetune(SHIPPED, recorded, tmp_path, tuning, short(tuning), provenance={})
+        finetune(planned(recorded, tmp_path, "full"), short(tuning))
 
 
 def test_what_is_no_reasoner_is_not_tuned_as_one(recorded: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"format": "forearm.reactive.v1"}')
     with pytest.raises(CheckpointError, match="got reactive"):
-        finetune(tmp_path, recorded, tmp_path / "out", TUNINGS[0], short(TUNINGS[0]), provenance={})
+        finetune(planned(recorded, tmp_path / "out", "full", parent=tmp_path), short(tuning_named("full")))
     with pytest.raises(InputError, match="full, lora or expert"):
         tuning_named("some")
     assert LOW_RANK.dropout == 0.0  # a step is decided by its recipe alone

@@ -12,72 +12,47 @@ import pytest
 import torch
 
 from forearm.data.lerobot import Source
-from forearm.data.mapping import FeatureMapping, Robot, Vector, View
 from forearm.errors import ConfigError, DatasetError, InputError
 from forearm.model import weights
-from forearm.model.adaptation import LowRank, Rates, adapt, freeze_unread, train_everything
+from forearm.model.adaptation import LowRank, adapt, freeze_unread, train_everything
 from forearm.model.inputs import batch
 from forearm.model.losses import Lesson, learn
 from forearm.model.statistics import read_tags
 from forearm.training.examples import Examples, prompter_for, statistics_with
-from forearm.training.finetune_released import digest, finetune_released, released_tuning_named
+from forearm.training.finetune_plan import FinetunePlan, Tune
+from forearm.training.finetune_released import digest, finetune_released
 from forearm.training.processes import Processes
 from forearm.training.released_trainer import ReleasedRecipe, ReleasedTrainer, saved
 
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("data", "model")]
-import foreign  # noqa: E402
+sys.path[:0] = [str(Path(__file__).parents[1] / "model")]
 from released import loaded, sampled  # noqa: E402
-
-BASE = Path(__file__).parents[1] / "parity" / "references" / "base"
-ALONE = Processes(count=1, rank=0, device=torch.device("cpu"))
-SHORT = ReleasedRecipe(
-    steps=5,
-    batch=4,
-    micro=2,
-    noises=2,
-    warmup=1,
-    rates=Rates(language=1e-3, vision=1e-3, connector=1e-3, expert=1e-3),
-)
-
-
-def one_arm(**robot: str) -> FeatureMapping:
-    """The left arm's six joints and two of the cameras, which is what the tiny checkpoint takes."""
-    channels = tuple(f"left_{joint}.pos" for joint in foreign.JOINTS[:6])
-    return FeatureMapping(
-        cameras={
-            "top": View(feature="observation.images.cam_high"),
-            "left": View(feature="observation.images.cam_left_wrist"),
-        },
-        state=Vector(feature="observation.state", channels=channels, unit="deg"),
-        action=Vector(feature="action", channels=channels, unit="deg"),
-        robot=Robot(**robot) if robot else None,
-    )
+from tiny_released import ALONE, BASE, SHORT, examples_of, foreign, one_arm, write_dataset, write_tokenizer  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return foreign.write(tmp_path_factory.mktemp("theirs"), depth=False, lengths=(20, 12)).root
+    return write_dataset(tmp_path_factory.mktemp("theirs"))
 
 
-def examples_of(theirs: Path) -> Examples:
-    mapping = one_arm()
-    prompter = prompter_for(BASE, BASE / "norm_stats.json", mapping)
-    return Examples(Source(theirs), mapping, prompter, weights.load(BASE).model.expert.config)
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tokenizer(tmp_path_factory.mktemp("fast"))
 
 
 def test_an_example_is_the_prompt_and_the_chunk_of_its_tick(theirs: Path) -> None:
     examples = examples_of(theirs)
     assert len(examples) == 32
-    last = examples[19]  # of the first episode
+    rng = np.random.default_rng(0)
+    last = examples.draw(19, rng)  # of the first episode
     assert last.rows.tolist() == [True] + [False] * 5
     assert last.channels.tolist() == [True] * 6 + [False] * 2
     assert "put the red block in the box" in last.sample.text
-    assert "fold the towel" in examples[20].sample.text
+    assert "fold the towel" in examples.draw(20, rng).sample.text
     assert len(last.sample.crops) == 2
     scaling = read_tags(BASE / "norm_stats.json")["tiny_dual"].action
     assert scaling is not None
     wanted = scaling.normalise(foreign.motion(20, 30)[3:9, :6].astype(np.float32))
-    np.testing.assert_allclose(examples[3].actions[:, :6], wanted, atol=1e-5)
+    np.testing.assert_allclose(examples.draw(3, rng).actions[:, :6], wanted, atol=1e-5)
 
 
 def test_a_new_robot_gets_the_quantiles_of_its_own_data(theirs: Path, tmp_path: Path) -> None:
@@ -98,10 +73,9 @@ def test_a_new_robot_gets_the_quantiles_of_its_own_data(theirs: Path, tmp_path: 
 def test_a_robot_of_other_joints_or_cameras_is_refused(theirs: Path, tmp_path: Path) -> None:
     mapping = one_arm()
     prompter = prompter_for(BASE, BASE / "norm_stats.json", mapping)
-    expert = weights.load(BASE).model.expert.config
     wide = replace(mapping.action, channels=())
     with pytest.raises(DatasetError, match="got 14 channels, allowed are the 6 of tiny_dual"):
-        Examples(Source(theirs), replace(mapping, action=wide), prompter, expert)
+        Examples(Source(theirs), replace(mapping, action=wide), prompter)
     raw = json.loads((BASE / "norm_stats.json").read_text())
     raw["metadata_by_tag"]["tiny_dual"]["camera_keys"] = ["observation.images.left", "observation.images.top"]
     (tmp_path / "norm_stats.json").write_text(json.dumps(raw))
@@ -128,17 +102,23 @@ def curve(trainer: ReleasedTrainer, steps: int) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["full", "lora", "expert"])
-def test_twenty_steps_lower_the_loss_and_leave_a_released_folder(name: str, theirs: Path, tmp_path: Path) -> None:
-    tuning = replace(released_tuning_named(name), rates=SHORT.rates)
-    finetune_released(BASE, theirs, one_arm(), tmp_path, tuning, replace(SHORT, steps=20), provenance={"commit": "abc"})
+def test_twenty_steps_lower_the_loss_and_leave_a_released_folder(
+    name: Tune, theirs: Path, tokenizer: Path, tmp_path: Path
+) -> None:
+    plan = FinetunePlan(parent=BASE, data=theirs, out=tmp_path, tune=name, provenance={"commit": "abc"})
+    told = list[str]()
+    finetune_released(plan, one_arm(), replace(SHORT, steps=20), tokenizer=tokenizer, tell=told.append)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert len(rows) == 20
+    assert ({"tokens", "z"} <= set(rows[-1])) == (name != "expert")
+    assert [each.split(":")[0] for each in told] == (["tokens are not learned"] if name == "expert" else [])
     assert loss(tmp_path, theirs) < 0.9 * loss(BASE, theirs)
     recipe = json.loads((tmp_path / "recipe.json").read_text())
     assert (recipe["parent"], recipe["tune"], recipe["step"]) == (digest(BASE), name, 20)
     before, after = (weights.load(folder).model.state_dict() for folder in (BASE, tmp_path))
     moved = {key.split(".")[0] for key in after if not torch.equal(after[key], before[key])}
-    assert moved == ({"action_expert"} if name == "expert" else {"action_expert", "transformer", "vision_backbone"})
+    decoder = {"full": {"transformer", "vision_backbone", "lm_head"}, "lora": {"transformer", "vision_backbone"}}
+    assert moved == {"action_expert"} | decoder.get(name, set())
     assert not list(tmp_path.glob("*.partial"))
 
 
@@ -149,7 +129,7 @@ def loss(folder: Path, theirs: Path) -> float:
     train_everything(model)
     trainer = ReleasedTrainer(model, examples_of(theirs), replace(SHORT, batch=16, micro=16, seed=9), ALONE)
     model.eval()
-    return sum(share * float(trainer._lecture(prompt, lesson)) for share, prompt, lesson in trainer._lessons())
+    return sum(share * float(trainer._lecture(prompt, lesson)["total"]) for share, prompt, lesson in trainer._lessons())
 
 
 @pytest.mark.slow
@@ -189,18 +169,22 @@ from dataclasses import replace
 from pathlib import Path
 sys.path[:0] = {tests!r}
 import torch
-import test_finetune_released as t
+import tiny_released as t
 from forearm.model import weights
 from forearm.model.adaptation import LowRank, adapt, train_everything
 from forearm.training.processes import joined
 from forearm.training.released_trainer import ReleasedTrainer, saved
-theirs, out, steps, kind = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+theirs, out, steps, kind, tokenizer = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:]
 torch.set_num_threads(1)
 torch.manual_seed(0)
 with joined() as processes:
-    model = weights.load(t.BASE).model
-    train_everything(model) if kind == "full" else adapt(model, LowRank(rank=4, dropout=0.0))
-    trainer = ReleasedTrainer(model, t.examples_of(theirs), t.SHORT, processes)
+    if kind == "full":  # learns actions by the flow and as tokens, and depth
+        model, examples = weights.load(t.THINK).model, t.examples_of(theirs, Path(tokenizer), t.THINK)
+        train_everything(model)
+    else:  # learns by the flow alone
+        model, examples = weights.load(t.BASE).model, t.examples_of(theirs)
+        adapt(model, LowRank(rank=4, dropout=0.0))
+    trainer = ReleasedTrainer(model, examples, t.SHORT, processes)
     state = saved(out)
     if state is not None:
         trainer.restore(state)
@@ -213,14 +197,16 @@ with joined() as processes:
 """
 
 
-def launched(theirs: Path, out: Path, *, processes: int, steps: int, kind: str) -> list[dict[str, float]]:
+def launched(
+    theirs: Path, out: Path, *, processes: int, steps: int, kind: str, tokenizer: Path
+) -> list[dict[str, float]]:
     """What real processes, started by torchrun, say of their steps."""
     out.mkdir(exist_ok=True)
     program = out / "program.py"
     program.write_text(PROGRAM.format(tests=[str(Path(__file__).parent)]))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     done = subprocess.run(
-        [*command, str(program), str(theirs), str(out), str(steps), kind],
+        [*command, str(program), str(theirs), str(out), str(steps), kind, str(tokenizer)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -233,23 +219,25 @@ def launched(theirs: Path, out: Path, *, processes: int, steps: int, kind: str) 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["full", "lora"])
 def test_two_processes_lose_what_one_does_and_a_run_resumes_with_another_number_of_them(
-    kind: str, theirs: Path, tmp_path: Path
+    kind: str, theirs: Path, tokenizer: Path, tmp_path: Path
 ) -> None:
-    alone = launched(theirs, tmp_path / "one", processes=1, steps=5, kind=kind)
-    both = launched(theirs, tmp_path / "two", processes=2, steps=5, kind=kind)
-    for name in ("total", "gradient"):
+    def run(name: str, processes: int, steps: int) -> list[dict[str, float]]:
+        return launched(theirs, tmp_path / name, processes=processes, steps=steps, kind=kind, tokenizer=tokenizer)
+
+    alone, both = run("one", 1, 5), run("two", 2, 5)
+    assert set(alone[0]) == {"total", "flow", "gradient"} | ({"tokens", "depth", "z"} if kind == "full" else set())
+    for name in alone[0]:
         assert [row[name] for row in both] == pytest.approx([row[name] for row in alone], rel=1e-4), name
     first, second = (torch.load(tmp_path / each / "whole.pt") for each in ("one", "two"))
     assert set(first) == set(second)
     for name, tensor in first.items():
         torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
-    assert launched(theirs, tmp_path / "mixed", processes=2, steps=3, kind=kind)[0] == pytest.approx(both[0], rel=1e-5)
-    rest = launched(theirs, tmp_path / "mixed", processes=1, steps=2, kind=kind)
-    assert [row["total"] for row in rest] == pytest.approx([row["total"] for row in alone[3:]], rel=1e-4)
+    assert run("mixed", 2, 3)[0] == pytest.approx(both[0], rel=1e-5)
+    assert [row["total"] for row in run("mixed", 1, 2)] == pytest.approx([row["total"] for row in alone[3:]], rel=1e-4)
 
 
 @pytest.mark.slow
-def test_the_command_line_does_it_with_the_processes_of_torchrun(theirs: Path, tmp_path: Path) -> None:
+def test_the_command_line_does_it_with_the_processes_of_torchrun(theirs: Path, tokenizer: Path, tmp_path: Path) -> None:
     mapping, out = tmp_path / "mapping.toml", tmp_path / "out"
     vector = 'channels = [7, 8, 9, 10, 11, 12]\nunit = "deg"\n'  # theirs has the right arm first
     mapping.write_text(
@@ -260,8 +248,9 @@ def test_the_command_line_does_it_with_the_processes_of_torchrun(theirs: Path, t
     )
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "forearm"]
     said = ["--from", str(BASE), "--data", str(theirs), "--out", str(out), "--mapping", str(mapping)]
+    written = ["--action-tokenizer", str(tokenizer), "--no-insulate"]
     done = subprocess.run(
-        [*torchrun, "train", *said, "--tune", "lora", "--steps", "2", "--batch", "4"],
+        [*torchrun, "train", *said, "--tune", "lora", "--steps", "2", "--batch", "4", *written],
         capture_output=True,
         text=True,
         timeout=300,
@@ -270,6 +259,9 @@ def test_the_command_line_does_it_with_the_processes_of_torchrun(theirs: Path, t
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines() == [str(out)]
     assert set(read_tags(out / "norm_stats.json")) == {"tiny_dual", "aloha_left"}
+    recipe = json.loads((out / "recipe.json").read_text())
+    assert (recipe["recipe"]["insulated"], recipe["action_tokenizer"]) == (False, str(tokenizer.resolve()))
+    assert {"tokens", "z"} <= set(json.loads((out / "metrics.jsonl").read_text().splitlines()[-1]))
     before, after = (weights.load(folder).model.state_dict() for folder in (BASE, out))
     assert any(not torch.equal(after[name], before[name]) for name in after)
     assert set(after) == set(before)

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from forearm.cli.asked import at_least, folder_at
+
+if TYPE_CHECKING:
+    from forearm.training.finetune_plan import FinetunePlan, Tune
 
 STEPS, BATCH = 1000, 48  # of a run that goes on from a checkpoint
 
@@ -25,6 +28,8 @@ def train(
     steps: int | None = None,
     batch: int | None = None,
     mapping: Path | None = None,
+    action_tokenizer: str | None = None,
+    insulate: bool = True,
 ) -> int:
     """Runs a recipe: records what `data` lacks, trains, measures, writes a training report.
 
@@ -35,6 +40,7 @@ def train(
       forearm train --from model --data data/mine --out runs/mine --steps 500
       forearm train --from runs/nano --data data/mine --out runs/mine --tune lora
       forearm train --from checkpoints/MolmoAct2 --data data/theirs --mapping theirs.toml --out runs/theirs --tune lora
+      forearm train --from allenai/MolmoAct2 … --action-tokenizer allenai/MolmoAct2-FAST-Tokenizer
       torchrun --nproc-per-node 8 -m forearm train --from …      the same, by eight processes, one a GPU
 
     Args:
@@ -50,7 +56,10 @@ def train(
         steps: how many; by default the recipe's own, or 1000 from a checkpoint on.
         batch: samples a step; by default the recipe's own, or 48.
         mapping: which feature of the dataset is which, for a released checkpoint; see forearm data --help. With a
-            table [robot], the tag that the checkpoint knows it by, or a new tag and its setup in words.
+            table [robot], the tag that the checkpoint knows it by, or a new tag and its setup in words; with
+            depth_codes, the feature that holds the main camera's map as codes of the checkpoint's depth tokenizer.
+        action_tokenizer: a released checkpoint's, by folder or name on the hub; without, no action tokens are learned.
+        insulate: where a released checkpoint learns tokens, the flow loss teaches its action expert alone.
     """
     from forearm.cli.terminal import say
     from forearm.provenance import code_version
@@ -59,41 +68,43 @@ def train(
     folder_at(out)
     provenance = {"commit": code_version(), "command": sys.argv[1:]}
     if start is None:
-        _from_scratch(recipe, data, out, steps, batch, mapping, provenance)
+        _refuse_for_ours(data, mapping, action_tokenizer, insulate)
+        _from_scratch(recipe, data, out, steps, batch, provenance)
     elif _is_ours(start):
-        _finetune(start, data, out, tune, steps or STEPS, batch or BATCH, mapping, provenance)
+        _refuse_for_ours(data, mapping, action_tokenizer, insulate)
+        _finetune(_plan(start, data, out, tune, provenance), steps or STEPS, batch or BATCH)
     else:
-        _finetune_released(start, data, out, tune, steps or STEPS, batch or BATCH, mapping, provenance)
+        plan = _plan(start, data, out, tune, provenance)
+        _finetune_released(plan, steps or STEPS, batch or BATCH, mapping, action_tokenizer, insulate)
     if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
         say(str(out))
     return 0
 
 
 def _from_scratch(
-    recipe: str,
-    data: Path,
-    out: Path,
-    steps: int | None,
-    batch: int | None,
-    mapping: Path | None,
-    provenance: Mapping[str, object],
+    recipe: str, data: Path, out: Path, steps: int | None, batch: int | None, provenance: Mapping[str, object]
 ) -> None:
     from forearm.training.recipe import recipe_named
     from forearm.training.run import run
 
-    _refuse_mapping(mapping, data)
     made = recipe_named(recipe)
     made = replace(made, steps=steps or made.steps, batch=batch or made.batch)
     run(made, data=data, out=out, provenance=provenance)
 
 
-def _refuse_mapping(mapping: Path | None, data: Path) -> None:
+def _refuse_for_ours(data: Path, mapping: Path | None, action_tokenizer: str | None, insulate: bool) -> None:
+    """Refuses what only a released checkpoint can be told."""
     from forearm.errors import InputError
 
     if mapping is not None:
         raise InputError(
             f"mapping: got {mapping} for a model of ours, which learns from datasets in our units; "
             f"convert it first: forearm data import {data} --mapping {mapping} --out DIR"
+        )
+    if action_tokenizer is not None or not insulate:
+        raise InputError(
+            "action tokenizer, insulation: got one for a model of ours, which writes no action tokens, allowed are "
+            "neither; leave --action-tokenizer and --no-insulate out"
         )
 
 
@@ -104,25 +115,20 @@ def _is_ours(start: str) -> bool:
     return start == "model" or checkpoint.kind_of(find(start)) is not None
 
 
-def _finetune(
-    start: str,
-    data: Path,
-    out: Path,
-    tune: str,
-    steps: int,
-    batch: int,
-    mapping: Path | None,
-    provenance: Mapping[str, object],
-) -> None:
-    from forearm.cli.terminal import PEOPLE
+def _plan(start: str, data: Path, out: Path, tune: Tune, provenance: Mapping[str, object]) -> FinetunePlan:
     from forearm.model.description import SHIPPED
+    from forearm.model.hub import find
+    from forearm.training.finetune_plan import FinetunePlan
+
+    parent = SHIPPED if start == "model" else find(start)
+    return FinetunePlan(parent=parent, data=data, out=out, tune=tune, provenance=provenance)
+
+
+def _finetune(plan: FinetunePlan, steps: int, batch: int) -> None:
+    from forearm.cli.terminal import PEOPLE
     from forearm.training.finetune import finetune, recipe_for, tuning_named
 
-    _refuse_mapping(mapping, data)
-    tuning = tuning_named(tune)
-    parent = SHIPPED if start == "model" else Path(start)
-    recipe = recipe_for(tuning, steps=steps, batch=batch)
-    made = finetune(parent, data, out, tuning, recipe, provenance=provenance)
+    made = finetune(plan, recipe_for(tuning_named(plan.tune), steps=steps, batch=batch))
     if made.new_words:
         PEOPLE.print(f"words it learned anew: {', '.join(made.new_words)}; what it knew keeps its place")
     if not made.after:
@@ -130,20 +136,18 @@ def _finetune(
 
 
 def _finetune_released(
-    start: str,
-    data: Path,
-    out: Path,
-    tune: str,
-    steps: int,
-    batch: int,
-    mapping: Path | None,
-    provenance: Mapping[str, object],
+    plan: FinetunePlan, steps: int, batch: int, mapping: Path | None, action_tokenizer: str | None, insulate: bool
 ) -> None:
+    from forearm.cli.terminal import PEOPLE
     from forearm.data.mapping import of_recordings, read_mapping
     from forearm.model.hub import find
-    from forearm.training.finetune_released import finetune_released, released_tuning_named
-    from forearm.training.released_trainer import ReleasedRecipe
+    from forearm.training.finetune_released import finetune_released, released_recipe_for, released_tuning_named
 
-    said = of_recordings() if mapping is None else read_mapping(mapping)
-    recipe = ReleasedRecipe(steps=steps, batch=batch)
-    finetune_released(find(start), data, said, out, released_tuning_named(tune), recipe, provenance=provenance)
+    recipe = released_recipe_for(released_tuning_named(plan.tune), steps=steps, batch=batch, insulated=insulate)
+    finetune_released(
+        plan,
+        of_recordings() if mapping is None else read_mapping(mapping),
+        recipe,
+        tokenizer=None if action_tokenizer is None else find(action_tokenizer),
+        tell=PEOPLE.print,
+    )

@@ -133,6 +133,8 @@ class FeatureMapping:
         state: measured.
         action: absolute targets.
         depth: the feature that holds the main camera's depth; None where there is none.
+        depth_codes: the feature that holds its map as codes of a released model's depth tokenizer, row by row, one
+            list of whole numbers a tick; None where there is none.
         subtask: the text feature that says what is being done; None takes the sentence.
         robot: as a released model is told of it; None takes the only robot that the checkpoint knows.
     """
@@ -141,6 +143,7 @@ class FeatureMapping:
     state: Vector = field(default_factory=lambda: _ours("observation.state"))
     action: Vector = field(default_factory=lambda: _ours("action"))
     depth: str | None = None
+    depth_codes: str | None = None
     subtask: str | None = None
     robot: Robot | None = None
 
@@ -197,6 +200,7 @@ def read_mapping(path: Path) -> FeatureMapping:
         state=_made(path, "state", raw.get("state"), Vector),
         action=_made(path, "action", raw.get("action"), Vector),
         depth=raw.get("depth"),
+        depth_codes=raw.get("depth_codes"),
         subtask=raw.get("subtask"),
         robot=None if "robot" not in raw else _made(path, "robot", raw["robot"], Robot, needs="tag"),
     )

@@ -42,6 +42,11 @@ class ActionTokenizer:
         self._scale = scale
         self._least = least
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return self._bpe.get_vocab_size()
+
     @classmethod
     def read(cls, folder: Path) -> ActionTokenizer:
         """From a folder with tokenizer.json and processor_config.json.

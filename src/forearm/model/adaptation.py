@@ -112,6 +112,12 @@ def freeze_unread(model: MolmoAct2) -> None:
         module.requires_grad_(False)
 
 
+def trains_decoder(model: MolmoAct2) -> bool:
+    """Whether anything that decides what the decoder writes is trained."""
+    parts = (model.transformer, model.vision_backbone, model.lm_head)
+    return any(each.requires_grad for part in parts for each in part.parameters())
+
+
 def adapt(model: MolmoAct2, config: LowRank) -> int:
     """Puts low-rank additions beside the decoder's and the vision tower's matrices and freezes the rest; how many.
 

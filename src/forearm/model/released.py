@@ -133,14 +133,18 @@ class MolmoAct2(nn.Module):
 
     def gated(self, ids: Int[Tensor, "B T"], visible: Bool[Tensor, "B T"], pairs: Pairs) -> Pairs:
         """`pairs` with those of depth tokens scaled by the depth gate, where the model has one."""
-        gate, depth = self.action_expert_depth_gate, self.config.depth
-        if gate is None or depth is None:
+        gate = self.action_expert_depth_gate
+        if gate is None:
             return pairs
-        tokens = self.config.tokens
+        return apply_gate(gate, pairs, self.depth_related(ids), visible)
+
+    def depth_related(self, ids: Int[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+        """Where depth codes and the marks around them stand; nowhere for a model without depth."""
+        depth, tokens = self.config.depth, self.config.tokens
         related = one_of(ids, tokens.depth_marks)
-        if tokens.depth_first is not None:
-            related = related | ((ids >= tokens.depth_first) & (ids < tokens.depth_first + depth.codebook))
-        return apply_gate(gate, pairs, related, visible)
+        if depth is None or tokens.depth_first is None:
+            return related
+        return related | ((ids >= tokens.depth_first) & (ids < tokens.depth_first + depth.codebook))
 
     @property
     def expert(self) -> ActionExpert:

@@ -6,7 +6,7 @@ Numbers are held in memory, pictures are decoded when a tick is asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +16,29 @@ from numpy.typing import NDArray
 from forearm.data.dataset_writer import statistics_of
 from forearm.data.lerobot import Place, Source
 from forearm.data.mapping import FeatureMapping, Robot, Vector
-from forearm.errors import DatasetError, InputError, listing, unknown
-from forearm.model.config import ExpertConfig
+from forearm.errors import ConfigError, DatasetError, InputError, listing, unknown
+from forearm.model.action_tokenizer import ActionTokenizer
+from forearm.model.config import DepthConfig
 from forearm.model.inputs import Prompter, Sample, read_crops
 from forearm.model.published import read_config, read_json
 from forearm.model.statistics import Tag, choose, read_tags
 from forearm.model.tokenizer import read_tokenizer
+from forearm.training.written import Writer, Written, writes_depth
 
 Array = NDArray[np.float32]
+DEPTH_SHARE = 0.5  # of examples with codes that are asked for depth before the action; see `Examples`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Example:
     """One tick: what is seen and told, and the normalised chunk (H, D) that followed.
 
-    `rows` (H,) are those inside the episode, `channels` (D,) those that the robot has.
+    `sample` holds the prompt with what was `written` behind it. `rows` (H,) are those inside the episode, `channels`
+    (D,) those that the robot has.
     """
 
     sample: Sample
+    written: Written
     actions: Array
     rows: NDArray[np.bool_]
     channels: NDArray[np.bool_]
@@ -42,22 +47,37 @@ class Example:
 class Examples:
     """Every tick of a dataset.
 
+    Where the dataset brings depth codes, half of the examples are asked for depth before the action. The released
+    post-training had a third of those, of action alone and of depth alone; the words that ask for depth alone are not
+    published, nor are the shares of fine-tuning. Codes are learned as they stand: those of a checkpoint that rewrites
+    changed cells alone must be the ones kept, not those of each frame.
+
     Args:
         source: the dataset.
         mapping: what of it is what; its cameras in the order in which the model is shown them.
         prompter: of the model and the robot.
-        expert: sizes of a chunk.
-        observations: how many observations a chunk starts behind.
+        actions: the model's action tokenizer; None writes no action tokens.
 
     Raises:
+        ConfigError: when the model has no action expert.
         DatasetError: when the dataset lacks what the mapping names, or is not of the prompter's robot.
+        InputError: when the action tokenizer is not the model's.
     """
 
     def __init__(
-        self, source: Source, mapping: FeatureMapping, prompter: Prompter, expert: ExpertConfig, observations: int = 1
+        self, source: Source, mapping: FeatureMapping, prompter: Prompter, actions: ActionTokenizer | None = None
     ) -> None:
+        expert = prompter.config.expert
+        if expert is None:
+            raise ConfigError(
+                "action expert: got a checkpoint without one, allowed is one with; use another checkpoint"
+            )
         self._source, self._mapping, self._prompter, self._expert = source, mapping, prompter, expert
-        self._before = observations - 1
+        self._before = prompter.config.observations - 1
+        self._writer = Writer(prompter.config, actions)
+        self._codes = None
+        if mapping.depth_codes is not None and prompter.config.depth is not None and writes_depth(prompter.config):
+            self._codes = _codes(source, mapping.depth_codes, prompter.config.depth)
         tables = [source.rows(place) for place in source.places]
         self._states = _columns(source, mapping.state)
         self._actions = _columns(source, mapping.action)
@@ -81,15 +101,27 @@ class Examples:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def __getitem__(self, tick: int) -> Example:
+    @property
+    def with_depth(self) -> bool:
+        """Whether some of them ask for depth."""
+        return self._codes is not None
+
+    @property
+    def with_tokens(self) -> bool:
+        """Whether some of them have anything written behind the prompt."""
+        return self.with_depth or self._writer.actions is not None
+
+    def draw(self, tick: int, rng: np.random.Generator) -> Example:
+        """What is learned from a tick; `rng` decides whether depth is asked for, and which codes are read wrongly."""
         episode = int(np.searchsorted(self._starts, tick, side="right")) - 1
         first, end = int(self._starts[episode]), int(self._starts[episode + 1])
         place = self._source.places[episode]
+        codes = self._codes[tick] if self._codes is not None and rng.random() < DEPTH_SHARE else None
         sample = self._prompter.sample(
             [self._picture(place, view.feature, tick - first) for view in self._mapping.cameras.values()],
             self._sentences[episode],
             self._states[tick],
-            depth=False,
+            depth=codes is not None,
         )
         horizon, width = self._expert.horizon, self._actions.shape[1]
         ahead = tick - self._before + np.arange(horizon)
@@ -99,7 +131,14 @@ class Examples:
         actions[:, :width] = chunk if scaling is None else scaling.normalise(chunk)
         within = self._before + (self._prompter.tag.horizon or horizon - self._before)
         rows = (ahead >= first) & (ahead < end) & (np.arange(horizon) < within)
-        return Example(sample=sample, actions=actions, rows=rows, channels=np.arange(self._expert.action_dim) < width)
+        written = self._writer.write(actions[:within, :width], codes, rng)
+        return Example(
+            sample=replace(sample, ids=np.concatenate([sample.ids, written.ids])),
+            written=written,
+            actions=actions,
+            rows=rows,
+            channels=np.arange(self._expert.action_dim) < width,
+        )
 
     def _picture(self, place: Place, feature: str, row: int) -> NDArray[np.uint8]:
         return next(self._source.pictures(place, feature, np.array([row])))
@@ -107,6 +146,18 @@ class Examples:
 
 def _columns(source: Source, vector: Vector) -> Array:
     return np.concatenate([vector.read(source, source.rows(place)) for place in source.places])
+
+
+def _codes(source: Source, feature: str, depth: DepthConfig) -> NDArray[np.int64]:
+    """(ticks, N) codes of every tick's depth map."""
+    columns = np.concatenate([source.vectors(source.rows(place), feature) for place in source.places])
+    whole = (columns == np.rint(columns)).all()
+    if columns.shape[1] != depth.codes or not whole or columns.min() < 0 or columns.max() >= depth.codebook:
+        raise DatasetError(
+            f"{feature}: got {columns.shape[1]} numbers from {columns.min():g} to {columns.max():g}, allowed are "
+            f"{depth.codes} whole ones from 0 to {depth.codebook - 1}; use those of the checkpoint's depth tokenizer"
+        )
+    return columns.astype(np.int64)
 
 
 def prompter_for(folder: Path, statistics: Path, mapping: FeatureMapping) -> Prompter:

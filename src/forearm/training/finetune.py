@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 
@@ -25,14 +24,13 @@ from forearm.model.reasoner import Reasoner, ReasonerConfig
 from forearm.model.sizes import Sizes
 from forearm.model.vocabulary import with_words
 from forearm.training.batch import Lessons
-from forearm.training.checkpoint import claim_run
 from forearm.training.feed import split
+from forearm.training.finetune_plan import FinetunePlan, Tune
 from forearm.training.held_out import open_loop
 from forearm.training.loop import METRICS, learn
 from forearm.training.recipe import Recipe, Recording
 from forearm.training.report import write_report
 
-Tune = Literal["full", "lora", "expert"]
 HELD_OUT_TICKS = 256  # measured open loop before and after, spread evenly over the held-out episodes
 LOW_RANK = LowRank(rank=16, alpha=16.0, dropout=0.0)  # of matrices 128 wide; an eighth of their directions
 
@@ -125,26 +123,20 @@ class Tuned:
     after: Mapping[str, float]
 
 
-def finetune(
-    parent: Path, data: Path, out: Path, tuning: Tuning, recipe: Recipe, *, provenance: Mapping[str, Any]
-) -> Tuned:
-    """Goes on learning from `data` where `parent` ended; writes the checkpoint, its metrics and training.html to `out`.
+def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
+    """Goes on learning where a reasoner ended; writes the checkpoint, its metrics and training.html to `plan.out`.
 
     Run again to resume.
 
     Args:
-        parent: a reasoner's folder; it stays as it is.
-        data: a dataset in our layout, recorded or imported.
-        out: another folder.
-        tuning: what is trained.
+        plan: with a reasoner's folder, and a dataset in our layout, recorded or imported.
         recipe: for how long, and how.
-        provenance: written into the checkpoint: commit, command and the like.
 
     Raises:
-        CheckpointError: when `parent` is damaged or not a reasoner.
-        DatasetError: when `data` is not whole.
-        InputError: when `out` is the parent, or being made into something else; when the sentences are new and only
-            the action expert, which reads none, is to be trained.
+        CheckpointError: when the parent is damaged or not a reasoner.
+        DatasetError: when the dataset is not whole.
+        InputError: when `plan.out` is being made into something else; when the sentences are new and only the action
+            expert, which reads none, is to be trained.
         ForearmError: when a process died.
     """
     torch.set_num_threads(1)  # before the fork: the processes must not inherit a thread pool
@@ -153,11 +145,10 @@ def finetune(
             f"processes: got {os.environ['WORLD_SIZE']} of torchrun, allowed is one for a model of ours, which makes "
             "its own; start it without torchrun"
         )
-    if out.resolve() == parent.resolve():
-        raise InputError(f"fine-tuning: got {out} as parent and result, allowed are two folders; name another --out")
-    start = _reasoner(parent)
+    tuning, out = tuning_named(plan.tune), plan.out
+    start = _reasoner(plan.parent)
     horizon = start.model.config.expert.horizon
-    lessons = Lessons.of(load(data), horizon=horizon, asking=recipe.asking, known=start.words)
+    lessons = Lessons.of(load(plan.data), horizon=horizon, asking=recipe.asking, known=start.words)
     lessons = replace(lessons, scales=start.scales)
     new_words = lessons.words.vocabulary[len(start.words.vocabulary) :]
     new_sentences = tuple(sorted(set(lessons.words.instructions) - set(start.words.instructions)))
@@ -168,14 +159,8 @@ def finetune(
             f"use {listing(each.name for each in TUNINGS if each.learns_words)}"
         )
     recipe = replace(recipe, sizes=_sizes(start.model.config))
-    made = {
-        **provenance,
-        "parent": start.digest,
-        "tune": tuning.name,
-        "data": str(data),
-        "new_words": list(new_words),
-    }
-    claim_run(out, {"parent": start.digest, "tune": tuning.name, "data": str(data.resolve()), "recipe": asdict(recipe)})
+    made = {**plan.made(start.digest), "new_words": list(new_words)}
+    plan.claim(start.digest, asdict(recipe))
     learn(lessons, out, recipe, provenance=made, beginning=partial(begin, start, tuning))
     before, after = _measured(start, lessons, recipe, out)
     write_json(out / "held_out.json", {"before": before, "after": after})

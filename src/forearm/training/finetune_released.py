@@ -1,7 +1,9 @@
 """A released MolmoAct2 checkpoint goes on learning from a dataset; what comes out is a released folder again.
 
-The flow loss alone is learned, through all that the action expert reads: neither action tokens nor depth codes are
-needed, and what the decoder writes stays what it was taught. One process does it, or as many as torchrun started.
+Learned is the released objective, as far as checkpoint and dataset bring it: the flow always; action tokens where the
+checkpoint writes them and its action tokenizer, which is released apart from it, is at hand; depth codes where the
+dataset holds them, because the encoder that makes them of a picture is not among the released files. What is left out
+is said. One process does it, or as many as torchrun started.
 """
 
 from __future__ import annotations
@@ -9,26 +11,29 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from forearm.data.lerobot import Source
 from forearm.data.mapping import FeatureMapping
-from forearm.errors import InputError, unknown
+from forearm.errors import ConfigError, InputError, unknown
 from forearm.files import write_json
 from forearm.model import weights
+from forearm.model.action_tokenizer import ActionTokenizer
 from forearm.model.adaptation import LowRank, Rates, adapt, train_everything, train_expert_only
+from forearm.model.config import ModelConfig
 from forearm.model.published import read_config
 from forearm.model.released import MolmoAct2
-from forearm.training.checkpoint import claim_run
 from forearm.training.examples import Examples, prompter_for, statistics_with
+from forearm.training.finetune_plan import FinetunePlan, Tune
 from forearm.training.processes import Processes, joined
 from forearm.training.released_trainer import ReleasedRecipe, ReleasedTrainer, saved
 from forearm.training.report import write_report
+from forearm.training.written import writes_actions, writes_depth
 
 METRICS = "metrics.jsonl"
 RECIPE = "recipe.json"
@@ -39,7 +44,7 @@ SAVE_EVERY = 250  # steps between resumable states
 class ReleasedTuning:
     """One way to go on learning: its learning rates, and what marks a model's parameters so."""
 
-    name: Literal["full", "lora", "expert"]
+    name: Tune
     rates: Rates
     choose: Callable[[MolmoAct2], object]
 
@@ -77,62 +82,86 @@ def digest(folder: Path) -> str:
     return whole.hexdigest()
 
 
+def released_recipe_for(tuning: ReleasedTuning, *, steps: int, batch: int, insulated: bool = True) -> ReleasedRecipe:
+    """How a released checkpoint goes on learning, with the rates of what is trained."""
+    return ReleasedRecipe(steps=steps, batch=batch, insulated=insulated, rates=tuning.rates)
+
+
 def finetune_released(
-    parent: Path,
-    data: Path,
+    plan: FinetunePlan,
     mapping: FeatureMapping,
-    out: Path,
-    tuning: ReleasedTuning,
     recipe: ReleasedRecipe,
     *,
-    provenance: Mapping[str, Any],
+    tokenizer: Path | None,
+    tell: Callable[[str], None],
 ) -> None:
-    """Goes on learning where `parent` ended; writes a released folder with its metrics and training.html to `out`.
+    """Goes on learning where a released checkpoint ended; writes a released folder, metrics and training.html.
 
     Run again to resume, by as many processes as before or another number.
 
     Args:
-        parent: a released checkpoint; it stays as it is.
-        data: any LeRobot v3.0 dataset.
+        plan: with a released checkpoint's folder, and any LeRobot v3.0 dataset.
         mapping: what of it is what, its cameras in the order in which the model is shown them.
-        out: another folder.
-        tuning: what is trained.
-        recipe: for how long, and how; its rates are the tuning's.
-        provenance: written into recipe.json: commit, command and the like.
+        recipe: for how long, and how.
+        tokenizer: folder of the checkpoint's action tokenizer; None learns no action tokens.
+        tell: is told once, in a sentence each, what of the released objective is not learned.
 
     Raises:
-        CheckpointError, DatasetError: when the parent or the dataset is damaged.
-        InputError: when `out` is the parent or being made into something else; when the mapping's robot or cameras are
-            not the checkpoint's.
+        CheckpointError, DatasetError: when the parent, the tokenizer or the dataset is damaged.
+        ConfigError: when the checkpoint does not act by the flow.
+        InputError: when `plan.out` is being made into something else; when the mapping's robot or cameras, or the
+            tokenizer, are not the checkpoint's.
     """
-    if out.resolve() == parent.resolve():
-        raise InputError(f"fine-tuning: got {out} as parent and result, allowed are two folders; name another --out")
-    source = Source(data)
-    recipe = replace(recipe, rates=tuning.rates)
+    source, config, tuning = Source(plan.data), read_config(plan.parent), released_tuning_named(plan.tune)
+    if config.expert is None or config.action_mode == "discrete":
+        raise ConfigError(
+            f"action mode: got {config.action_mode!r} and {'no' if config.expert is None else 'an'} action expert, "
+            "allowed are continuous or both, with one; this checkpoint does not act by the flow"
+        )
+    missing = tuple(_not_learned(config, tuning, mapping, tokenizer))
+    actions = None if tokenizer is None or tuning.name == "expert" else ActionTokenizer.read(tokenizer)
     with joined() as processes:
-        made = {**provenance, "tune": tuning.name, "data": str(data)}
-        statistics = out / read_config(parent).norm_stats_file
+        statistics, made = plan.out / config.norm_stats_file, dict[str, Any]()
         if processes.first:
-            made["parent"] = digest(parent)
-            claim_run(
-                out, {"parent": made["parent"], "tune": tuning.name, "data": str(data.resolve()), **asdict(recipe)}
-            )
-            write_json(statistics, statistics_with(parent, source, mapping))
+            for sentence in missing:
+                tell(sentence)
+            parent = digest(plan.parent)
+            said = None if tokenizer is None else str(tokenizer.resolve())
+            made = {**plan.made(parent), "action_tokenizer": said, "not_learned": missing}
+            plan.claim(parent, {**asdict(recipe), "action_tokenizer": said})
+            write_json(statistics, statistics_with(plan.parent, source, mapping))
         processes.wait()
-        prompter = prompter_for(parent, statistics, mapping)
-        loaded = weights.load(parent, dtype=torch.float32, device=processes.device)
+        examples = Examples(source, mapping, prompter_for(plan.parent, statistics, mapping), actions)
+        loaded = weights.load(plan.parent, dtype=torch.float32, device=processes.device)
         torch.manual_seed(recipe.seed)  # low-rank additions draw their weights: the same in every process
         tuning.choose(loaded.model)
-        config = loaded.model.config
-        examples = Examples(source, mapping, prompter, loaded.model.expert.config, config.observations)
         trainer = ReleasedTrainer(loaded.model, examples, recipe, processes)
-        _run(trainer, out, processes)
+        _run(trainer, plan.out, processes)
         tensors = trainer.weights()
         if processes.first:
-            _write(parent, out, tensors, statistics.read_bytes())
-            write_json(out / RECIPE, {**made, "recipe": asdict(recipe), "step": trainer.step})
-            write_report(out, out / METRICS, {**made, **asdict(recipe)}, {})
+            _write(plan.parent, plan.out, tensors, statistics.read_bytes())
+            write_json(plan.out / RECIPE, {**made, "recipe": asdict(recipe), "step": trainer.step})
+            write_report(plan.out, plan.out / METRICS, {**made, **asdict(recipe)}, {})
         processes.wait()
+
+
+def _not_learned(
+    config: ModelConfig, tuning: ReleasedTuning, mapping: FeatureMapping, tokenizer: Path | None
+) -> Iterator[str]:
+    """What of the released objective is left out, and why."""
+    if tuning.name == "expert":
+        if writes_actions(config) or writes_depth(config):
+            yield "tokens are not learned: the action expert alone is trained, and writes none"
+        return
+    if writes_actions(config) and tokenizer is None:
+        yield "action tokens are not learned: the checkpoint writes them, but its action tokenizer was not named"
+    if writes_depth(config) and mapping.depth_codes is None:
+        yield (
+            "depth is not learned: the mapping names no depth_codes, and the encoder that makes them of a picture is "
+            "not among the released files"
+        )
+    if mapping.depth_codes is not None and not writes_depth(config):
+        yield "depth is not learned: the checkpoint writes no depth map"
 
 
 def _run(trainer: ReleasedTrainer, out: Path, processes: Processes) -> None:

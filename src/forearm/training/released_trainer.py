@@ -8,9 +8,9 @@ arXiv 2304.11277), block by block; a block is gathered while it computes.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import cos, pi
 from pathlib import Path
 from typing import Any, cast
@@ -25,13 +25,14 @@ from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forwar
 from torch.distributed.tensor import DTensor
 
 from forearm.errors import ConfigError
-from forearm.model.adaptation import Rates, freeze_unread, merged, parameter_groups
+from forearm.model.adaptation import Rates, freeze_unread, merged, parameter_groups, trains_decoder
 from forearm.model.flow import sample_times
 from forearm.model.inputs import batch
-from forearm.model.losses import Lesson, learn
+from forearm.model.losses import Lesson, learn, root_weights
 from forearm.model.released import MolmoAct2, Prompt
 from forearm.training.examples import Example, Examples, stacked
 from forearm.training.processes import Processes
+from forearm.training.written import label_rows
 
 BETAS, EPSILON = (0.9, 0.95), 1e-6  # of AdamW, as the released recipes set them
 STATE, PARTIAL = "state-{}", ".partial"  # folders that a run resumes from, by their step
@@ -47,6 +48,8 @@ class ReleasedRecipe:
         batch: samples a step, over all processes.
         micro: samples that a process computes at a time.
         noises: flow paths that share one reading of a sample.
+        insulated: where tokens are learned, the flow loss does not reach the decoder. Released post-training did so,
+            released fine-tuning did not; nothing depends on it where no tokens are learned.
         rates: of the parts; `warmup` steps up to them, then by a cosine down to `floor` of them at the end.
         clip: of each part's gradient norm.
         seed: of batches and noise.
@@ -56,6 +59,7 @@ class ReleasedRecipe:
     batch: int = 64
     micro: int = 8
     noises: int = 8
+    insulated: bool = True
     rates: Rates = field(default_factory=Rates)
     warmup: int = 200
     floor: float = 0.1
@@ -79,15 +83,16 @@ class Lecture(nn.Module):
 
     Args:
         model: whose parameters are trained as they stand.
+        insulated: where tokens are learned, the flow loss does not reach the decoder.
     """
 
-    def __init__(self, model: MolmoAct2) -> None:
+    def __init__(self, model: MolmoAct2, *, insulated: bool) -> None:
         super().__init__()
-        self.model = model
+        self.model, self._insulated = model, insulated
 
-    def forward(self, prompt: Prompt, lesson: Lesson) -> Tensor:
-        """The loss that is minimised."""
-        return learn(self.model, prompt, lesson).total
+    def forward(self, prompt: Prompt, lesson: Lesson) -> dict[str, Tensor]:
+        """The loss that is minimised as `total`, and its parts; tensors alone, which is what can be shared out."""
+        return learn(self.model, prompt, lesson, insulated=self._insulated and lesson.labels is not None).figures
 
 
 def share_out(lecture: Lecture) -> None:
@@ -106,7 +111,8 @@ class ReleasedTrainer:
     """A run's weights and optimiser, in this process.
 
     Args:
-        model: with what is to be trained marked so; on the processes' device.
+        model: with what is to be trained marked so; on the processes' device. Tokens are learned where the examples
+            have them and the decoder is trained.
         examples: what is learned from.
         recipe: how.
         processes: who works together.
@@ -120,10 +126,12 @@ class ReleasedTrainer:
             raise ConfigError(
                 f"batch: got {recipe.batch} for {processes.count} processes, allowed are multiples; choose another"
             )
-        freeze_unread(model)
+        self._tokens = examples.with_tokens and trains_decoder(model)
+        if not self._tokens:
+            freeze_unread(model)
         self.model, self.recipe, self.step = model, recipe, 0
         self._examples, self._processes = examples, processes
-        self._lecture = Lecture(model.train())
+        self._lecture = Lecture(model.train(), insulated=recipe.insulated)
         if processes.count > 1:
             share_out(self._lecture)
         self._groups = parameter_groups(model, recipe.rates)
@@ -131,37 +139,60 @@ class ReleasedTrainer:
         self._optimizer = torch.optim.AdamW(self._groups, betas=BETAS, eps=EPSILON, weight_decay=0.0)
 
     def advance(self) -> dict[str, float]:
-        """One step of all processes together; the batch's mean loss and the gradient's norm before clipping."""
+        """One step of all processes together; the batch's losses and the gradient's norm before clipping.
+
+        `total` is what was minimised; `flow`, `tokens`, its part `depth`, and the unweighed `z` where they are learned.
+        """
         torch.manual_seed(hash((self.recipe.seed, self.step, self._processes.rank)) % 2**63)  # of dropout
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * self.recipe.share(self.step)
-        total = torch.zeros((), device=self._processes.device)
-        parts = list(self._lessons())
+        sums = dict[str, Tensor]()
+        parts = self._lessons()
         for number, (share, prompt, lesson) in enumerate(parts):
             if isinstance(self._lecture, FSDPModule):
                 self._lecture.set_requires_gradient_sync(number == len(parts) - 1)
             with torch.autocast("cuda", torch.bfloat16, enabled=self._processes.device.type == "cuda"):
-                loss = self._lecture(prompt, lesson) * share
-            loss.backward()
-            total += loss.detach()
+                losses = {name: loss * share for name, loss in self._lecture(prompt, lesson).items()}
+            losses["total"].backward()
+            sums = {name: sums.get(name, 0.0) + loss.detach() for name, loss in losses.items()}
         norms = [_clip(group["params"], self.recipe.clip) for group in self._groups]
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        return {"total": self._processes.mean(total), "gradient": float(np.hypot.reduce(norms))}
+        shown = {name: each for name, each in sums.items() if name != "depth" or self._examples.with_depth}
+        means = {name: self._processes.mean(each) for name, each in shown.items()}
+        return {**means, "gradient": float(np.hypot.reduce(norms))}
 
-    def _lessons(self) -> Iterator[tuple[float, Prompt, Lesson]]:
+    def _lessons(self) -> list[tuple[float, Prompt, Lesson]]:
         """This process's part of the step's batch, `micro` samples at a time, and which share of its loss each is."""
         recipe, expert, rank = self.recipe, self.model.expert.config, self._processes.rank
         ticks = np.random.default_rng((recipe.seed, self.step)).integers(len(self._examples), size=recipe.batch)
         generator = torch.Generator().manual_seed(hash((recipe.seed, self.step)) % 2**63)
         noise = torch.randn(recipe.batch, recipe.noises, expert.horizon, expert.action_dim, generator=generator)
         times = sample_times((recipe.batch, recipe.noises), self.model.config.flow, generator)
-        own = recipe.batch // self._processes.count
+        own, parts = recipe.batch // self._processes.count, list[tuple[float, Prompt, Lesson]]()
         for first in range(rank * own, (rank + 1) * own, recipe.micro):
-            part = slice(first, min(first + recipe.micro, (rank + 1) * own))
-            examples = [self._examples[int(tick)] for tick in ticks[part]]
-            yield len(examples) / own, self._prompt(examples), self._lesson(examples, noise[part], times[part])
+            part = range(first, min(first + recipe.micro, (rank + 1) * own))
+            drawn = [
+                self._examples.draw(int(ticks[i]), np.random.default_rng((recipe.seed, self.step, i))) for i in part
+            ]
+            lesson = self._lesson(drawn, noise[part.start : part.stop], times[part.start : part.stop])
+            parts.append((len(drawn) / own, self._prompt(drawn), lesson))
+        return self._weighed(parts) if self._tokens else parts
+
+    def _weighed(self, parts: list[tuple[float, Prompt, Lesson]]) -> list[tuple[float, Prompt, Lesson]]:
+        """The same with what each label counts for, so that over all processes and parts this sums to one.
+
+        By which sum the released training divides is not published. This one lets a step be the same however it is
+        shared out.
+        """
+        labels = [cast(Tensor, lesson.labels) for _, _, lesson in parts]
+        own = [root_weights(each) for each in labels]
+        mean = self._processes.mean(torch.stack([each.sum() for each in own]).sum())
+        return [
+            (share, prompt, replace(lesson, weights=weights / (max(mean, 1e-9) * share)))
+            for (share, prompt, lesson), weights in zip(parts, own, strict=True)
+        ]
 
     def _prompt(self, examples: list[Example]) -> Prompt:
         return batch([each.sample for each in examples], self.model.config.tokens.pad, self._processes.device)
@@ -169,7 +200,16 @@ class ReleasedTrainer:
     def _lesson(self, examples: list[Example], noise: Tensor, times: Tensor) -> Lesson:
         device = self._processes.device
         actions, rows, channels = (torch.from_numpy(each).to(device) for each in stacked(examples))
-        return Lesson(actions=actions, noise=noise.to(device), t=times.to(device), rows=rows, channels=channels)
+        length = max(len(each.sample.ids) for each in examples)
+        labels = torch.from_numpy(label_rows([each.written for each in examples], length)).to(device)
+        return Lesson(
+            actions=actions,
+            noise=noise.to(device),
+            t=times.to(device),
+            rows=rows,
+            channels=channels,
+            labels=labels if self._tokens else None,
+        )
 
     def save(self, out: Path) -> None:
         """Writes what `restore` needs, each process its share, whole or not at all; every process must come here."""

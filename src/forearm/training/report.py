@@ -10,7 +10,8 @@ from typing import Any
 
 from forearm.files import write_text
 
-CURVES = ("total", "flow", "trace_mm", "point", "offset", "depth", "subtask", "l1", "divergence", "gradient")
+_LOSSES = ("total", "flow", "tokens", "z", "trace_mm", "point", "offset", "depth", "subtask", "l1")
+CURVES = (*_LOSSES, "divergence", "gradient")
 WIDTH, HEIGHT = 420, 180  # px of one curve
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>forearm: training of {name}</title>
 <style>
