@@ -38,7 +38,7 @@ def test_a_survey_is_printed_and_an_import_needs_a_mapping(
     assert ended("train", "--data", folder, "--out", str(tmp_path / "out"), "--mapping", mapping) == Exit.BAD_INPUT
     assert f"forearm data import {folder} --mapping {mapping}" in capsys.readouterr().err
     ours = ("train", "--from", "model", "--data", folder, "--out", str(tmp_path / "out"))
-    for only_released in (("--no-insulate",), ("--action-tokenizer", folder)):
+    for only_released in (("--insulate",), ("--action-tokenizer", folder)):
         assert ended(*ours, *only_released) == Exit.BAD_INPUT
         assert "which writes no action tokens" in capsys.readouterr().err
 

@@ -248,7 +248,7 @@ def test_the_command_line_does_it_with_the_processes_of_torchrun(theirs: Path, t
     )
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "forearm"]
     said = ["--from", str(BASE), "--data", str(theirs), "--out", str(out), "--mapping", str(mapping)]
-    written = ["--action-tokenizer", str(tokenizer), "--no-insulate"]
+    written = ["--action-tokenizer", str(tokenizer), "--insulate"]
     done = subprocess.run(
         [*torchrun, "train", *said, "--tune", "lora", "--steps", "2", "--batch", "4", *written],
         capture_output=True,
@@ -260,7 +260,7 @@ def test_the_command_line_does_it_with_the_processes_of_torchrun(theirs: Path, t
     assert done.stdout.splitlines() == [str(out)]
     assert set(read_tags(out / "norm_stats.json")) == {"tiny_dual", "aloha_left"}
     recipe = json.loads((out / "recipe.json").read_text())
-    assert (recipe["recipe"]["insulated"], recipe["action_tokenizer"]) == (False, str(tokenizer.resolve()))
+    assert (recipe["recipe"]["insulated"], recipe["action_tokenizer"]) == (True, str(tokenizer.resolve()))
     assert {"tokens", "z"} <= set(json.loads((out / "metrics.jsonl").read_text().splitlines()[-1]))
     before, after = (weights.load(folder).model.state_dict() for folder in (BASE, out))
     assert any(not torch.equal(after[name], before[name]) for name in after)

@@ -29,7 +29,7 @@ def train(
     batch: int | None = None,
     mapping: Path | None = None,
     action_tokenizer: str | None = None,
-    insulate: bool = True,
+    insulate: bool = False,
 ) -> int:
     """Runs a recipe: records what `data` lacks, trains, measures, writes a training report.
 
@@ -59,7 +59,8 @@ def train(
             table [robot], the tag that the checkpoint knows it by, or a new tag and its setup in words; with
             depth_codes, the feature that holds the main camera's map as codes of the checkpoint's depth tokenizer.
         action_tokenizer: a released checkpoint's, by folder or name on the hub; without, no action tokens are learned.
-        insulate: where a released checkpoint learns tokens, the flow loss teaches its action expert alone.
+        insulate: where a released checkpoint learns tokens, the flow loss teaches its action expert alone, as in the
+            released post-training; by default it teaches the decoder too, as in the released fine-tuning.
     """
     from forearm.cli.terminal import say
     from forearm.provenance import code_version
@@ -101,10 +102,10 @@ def _refuse_for_ours(data: Path, mapping: Path | None, action_tokenizer: str | N
             f"mapping: got {mapping} for a model of ours, which learns from datasets in our units; "
             f"convert it first: forearm data import {data} --mapping {mapping} --out DIR"
         )
-    if action_tokenizer is not None or not insulate:
+    if action_tokenizer is not None or insulate:
         raise InputError(
             "action tokenizer, insulation: got one for a model of ours, which writes no action tokens, allowed are "
-            "neither; leave --action-tokenizer and --no-insulate out"
+            "neither; leave --action-tokenizer and --insulate out"
         )
 
 

@@ -82,7 +82,7 @@ def digest(folder: Path) -> str:
     return whole.hexdigest()
 
 
-def released_recipe_for(tuning: ReleasedTuning, *, steps: int, batch: int, insulated: bool = True) -> ReleasedRecipe:
+def released_recipe_for(tuning: ReleasedTuning, *, steps: int, batch: int, insulated: bool = False) -> ReleasedRecipe:
     """How a released checkpoint goes on learning, with the rates of what is trained."""
     return ReleasedRecipe(steps=steps, batch=batch, insulated=insulated, rates=tuning.rates)
 

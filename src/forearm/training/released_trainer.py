@@ -59,7 +59,7 @@ class ReleasedRecipe:
     batch: int = 64
     micro: int = 8
     noises: int = 8
-    insulated: bool = True
+    insulated: bool = False
     rates: Rates = field(default_factory=Rates)
     warmup: int = 200
     floor: float = 0.1
