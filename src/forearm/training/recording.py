@@ -95,16 +95,17 @@ def record_dataset(root: Path, recording: Recording, *, workers: int) -> None:
     shards = list(shards_of(recording))
     missing = [shard for shard in shards if not data_file(root, shard.number).is_file()]
     total = sum(shard.episodes for shard in shards)
-    columns = (TextColumn("recording"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("", total=total, completed=total - sum(shard.episodes for shard in missing))
+        bar = progress.add_task("recording", total=total, completed=total - sum(shard.episodes for shard in missing))
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             jobs = {pool.submit(record_shard, root, shard, recording.varied): shard for shard in missing}
             for job in as_completed(jobs):
                 job.result()
                 progress.advance(bar, jobs[job].episodes)
-    cameras = {camera.name: (camera.height, camera.width) for camera in BIMANUAL_YAM.cameras}
-    finalize(root, len(shards), cameras)
+        progress.update(bar, description="numbering through")  # a minute for 3,000 episodes
+        cameras = {camera.name: (camera.height, camera.width) for camera in BIMANUAL_YAM.cameras}
+        finalize(root, len(shards), cameras)
     write_json(root / "failures.json", {"left_out": sum(_left_out(root, shard) for shard in shards), "episodes": total})
 
 
