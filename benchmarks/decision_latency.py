@@ -27,15 +27,15 @@ from forearm.policy.choice import checkpoint_named, tasks_for
 from forearm.policy.reasoning import ReasoningPolicy
 from forearm.policy.seeing import see
 
-SCENES = 8  # of each task
+SCENES = 24  # shared out over the model's tasks
 REPEATS = 5
 
 
 def observations(policy: str) -> list[Observation]:
     """First looks at unseen scenes of every task that the model was taught."""
-    seen = []
-    for task in tasks_for(policy):
-        for seed in range(5000, 5000 + SCENES):
+    seen, tasks = [], tasks_for(policy)
+    for task in tasks:
+        for seed in range(5000, 5000 + max(1, SCENES // len(tasks))):
             robot = CellRobot(setup=task.sample(seed), clock=SimulatedClock())
             robot.connect(epoch=1)
             seen.append(robot.read())
