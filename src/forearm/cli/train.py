@@ -36,7 +36,6 @@ def train(
     Or, `--from` a checkpoint, goes on learning. A run that was interrupted goes on where it stopped.
 
       forearm train --data data/nano --out runs/nano
-      forearm train --data data/nano --out runs/reactive --recipe reactive
       forearm train --from nano --data data/mine --out runs/mine --steps 500
       forearm train --from runs/nano --data data/mine --out runs/mine --tune lora
       forearm train --from checkpoints/MolmoAct2 --data data/theirs --mapping theirs.toml --out runs/theirs --tune lora
@@ -49,9 +48,8 @@ def train(
         recipe: of one of the shipped models: nano, or station, larger, for more tasks in a cell that varies; or to
             compare with nano, reactive, the same without reasoning, or act, an Action Chunking Transformer of its size.
         start: a checkpoint to go on from, instead of a recipe: its folder; nano or station, which came with the
-            package, model being nano; or a released MolmoAct2, its folder or its name on the hub. Our own learns new
-            words with the new sentences, beside those it knows; a released one is shared out between the processes of
-            torchrun.
+            package; or a released MolmoAct2, its folder or its name on the hub. Ours learns new words with the new
+            sentences, beside those it knows; a released one is shared out between the processes of torchrun.
         tune: what of that checkpoint is trained: full, all of it; lora, low-rank additions to what sees and reasons,
             and the action expert; expert, the action expert alone.
         steps: how many; by default the recipe's own, or 1000 from a checkpoint on.
