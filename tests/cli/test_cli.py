@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from forearm.model.description import CONFIG, SHIPPED
+from forearm.model.description import CONFIG, MODELS, SHIPPED, read_json
 from forearm.model.words import Words
 from forearm.telemetry.log import read_run
 
@@ -50,7 +50,7 @@ def test_help_teaches_with_examples_and_loads_nothing_heavy() -> None:
     assert shown.strip().endswith("[]")
 
 
-@pytest.mark.parametrize("command", ["run", "eval", "calibrate", "card", "report", "record", "data", "train"])
+@pytest.mark.parametrize("command", ["run", "eval", "calibrate", "card", "report", "record", "data", "train", "model"])
 def test_every_command_has_an_example(command: str) -> None:
     assert f"forearm {command}" in forearm(command, "--help").stdout
 
@@ -66,12 +66,36 @@ def test_an_unknown_instruction_is_refused_before_anything_starts(tmp_path: Path
 
 
 def test_a_task_that_the_model_was_not_taught_is_refused_with_what_it_was(tmp_path: Path) -> None:
-    ended = forearm("run", "stack the red block on the blue block", "--out", str(tmp_path / "run"))
+    asked = ("run", "stack the red block on the blue block", "--policy", "nano")
+    ended = forearm(*asked, "--out", str(tmp_path / "run"))
     assert ended.returncode == 2
     assert "'lift the tray with both arms'" in ended.stderr
     assert "stack the {" not in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_names_no_policy_says_which_model_answered_with_its_digest(tmp_path: Path) -> None:
+    sentence, digest = "lift the tray with both arms", str(read_json(MODELS["nano"] / CONFIG)["sha256"])
+    ended = forearm("run", sentence, "--seed", "3", "--out", str(tmp_path / "run"))
+    assert ended.returncode == 0, ended.stderr
+    assert f"{sentence} · policy nano {digest[:12]}" in ended.stderr
+    assert f"policy  nano {digest[:12]}" in ended.stderr
+    header = read_run(tmp_path / "run" / "run.mcap").header
+    assert (header.policy, header.model_digest) == ("nano", digest)
+    assert json.loads(header.recipe)["policy"] == "nano"
+    assert digest in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_an_evaluation_that_names_no_policy_says_which_model_was_tried(tmp_path: Path) -> None:
+    file, digest = tmp_path / "out.json", str(read_json(MODELS["nano"] / CONFIG)["sha256"])
+    ended = forearm("eval", "--task", "lift", "--seeds", "5:6", "--workers", "1", "--json", str(file))
+    assert ended.returncode == 0, ended.stderr
+    assert f"policy   nano {digest[:12]}" in ended.stderr
+    document = json.loads(file.read_text())
+    assert (document["policy"], document["model_digest"]) == ("nano", digest)
 
 
 def test_words_that_a_model_was_not_taught_are_refused_with_those_that_it_was(tmp_path: Path) -> None:
@@ -236,7 +260,10 @@ def test_a_perturbed_evaluation_compares_with_clean_scenes_and_one_trial_of_it_i
         (("--rerun", "no.json", "--html", "no.html"), "name that with --out"),
         (("--task", "lift", "--seeds", "5"), "FIRST:END"),
         (("--task", "lfit", "--seeds", "5:6"), "did you mean 'lift'"),
-        (("--task", "lift", "--task", "stack", "--seeds", "5:6"), "allowed are put-in-box, hand-over or lift"),
+        (
+            ("--task", "lift", "--task", "stack", "--seeds", "5:6", "--policy", "nano"),
+            "allowed are put-in-box, hand-over or lift",
+        ),
         (("--task", "lift", "--seeds", "5:6", "--policy", "modle"), "did you mean 'model'"),
         (("--task", "lift", "--seeds", "5:6", "--words", "swap"), "two objects"),
         (("--suite", "perturbd"), "did you mean 'perturbed'"),

@@ -113,3 +113,11 @@ def test_a_policy_without_weights_cannot_be_calibrated(tmp_path: Path) -> None:
     ended = forearm("calibrate", "--policy", "hold", "--out", str(tmp_path / "calibration.json"))
     assert ended.returncode == 2
     assert "a model is needed" in ended.stderr
+
+
+def test_a_calibration_that_could_not_be_written_is_refused_before_a_run(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    ended = forearm("calibrate", "--policy", "nano", "--out", str(tmp_path / "taken" / "calibration.json"))
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("forearm: folder: got ")
+    assert ended.stderr.count("\n") == 1

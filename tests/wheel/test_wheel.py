@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from forearm.model.description import MODELS
+
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow
@@ -36,15 +38,16 @@ def test_the_command_line_starts_from_the_wheel(installed: Path) -> None:
 
 def test_the_weights_and_the_report_page_are_inside(installed: Path) -> None:
     code = (
-        "import forearm; from forearm.model import checkpoint; from importlib.resources import files;"
-        "made = checkpoint.read(checkpoint.SHIPPED); print(forearm.__file__); print(len(made.digest));"
+        "import forearm; from forearm.model import checkpoint; from forearm.model.description import MODELS;"
+        "from importlib.resources import files; print(forearm.__file__);"
+        "print(*(f'{name}:{len(checkpoint.read(folder).digest)}' for name, folder in MODELS.items()), sep=',');"
         "print(files('forearm.evaluation.report_page').joinpath('page.html').is_file())"
     )
     done = run(installed, "-c", code)
     assert done.returncode == 0, done.stderr
-    where, digest, page = done.stdout.split()
+    where, models, page = done.stdout.split()
     assert Path(where).is_relative_to(installed)
-    assert (digest, page) == ("64", "True")
+    assert (models, page) == (",".join(f"{name}:64" for name in MODELS), "True")
 
 
 def test_a_wheel_runs_a_sentence(installed: Path, tmp_path: Path) -> None:

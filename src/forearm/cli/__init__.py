@@ -44,14 +44,14 @@ vetted, moves two arms, and can explain itself afterwards.
   forearm run "put the red block in the box"                     one sentence becomes a motion, a log and a report
   forearm run "lift the tray with both arms" --seed 7            another scene
   forearm eval --task lift --seeds 1000:1100 --json lift.json    a success rate with its interval
-  forearm calibrate --policy runs/nano                           what its monitors say when all goes well
+  forearm calibrate --policy nano                                what its monitors say when all goes well
   forearm card --results clean.json light.json --out card.json   under which conditions a model was measured to work
   forearm report runs/…                                          rebuilds a run's report from its log alone
   forearm record --out data/nano                                 demonstrations of the scripted solver
   forearm data info data/theirs                                  what a LeRobot v3 dataset is, and what it lacks
   forearm train --data data/nano --out runs/nano                 from demonstrations to weights
-  forearm train --from model --data data/mine --out runs/mine    from weights to better ones
-  forearm model info checkpoints/MolmoAct2-LIBERO                what a released checkpoint is
+  forearm train --from nano --data data/mine --out runs/mine     from weights to better ones
+  forearm model info station                                     what a model knows, and what is known of it
   forearm selftest                                               shows both safety gates what is known to be bad
 
 forearm COMMAND --help says more about each."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from forearm.cli.asked import file_at
 from forearm.cli.evaluate import results_of, seeds_of
 from forearm.cli.exits import Exit
 
@@ -30,29 +31,39 @@ def calibrate(
     again, it goes on. Prints the file's path.
 
       forearm calibrate
+      forearm calibrate --policy station --out calibration.json
       forearm calibrate --policy runs/nano --task put-in-box --task lift --seeds 40000:40100
       forearm calibrate --budget 0.02 --out calibration.json
 
     Args:
         task: as for `forearm eval`; all that the model can be asked for by default.
         seeds: FIRST:END, END not included, of each task; none of them may be among those that are evaluated.
-        out: the file; calibration.json beside the weights by default, where it is found again.
-        policy: model, or a checkpoint's folder.
+        out: the file; calibration.json beside the weights by default, where it is found again. Where nothing can be
+            written there, as in some installations: a copy of the weights' folder is a policy too.
+        policy: nano, station, or a checkpoint's folder; model is the smaller of the first two that was taught every
+            task asked for.
         budget: share of successful runs that may raise an alarm.
         workers: processes; as many as there are cores by default.
     """
     from forearm.cli.terminal import PEOPLE, say
-    from forearm.errors import InputError
-    from forearm.policy.choice import weights_folder
+    from forearm.errors import InputError, listing
+    from forearm.evaluation.plans import tasks_of
+    from forearm.evaluation.suites import suite_named
+    from forearm.model.description import MODELS
+    from forearm.policy.choice import answering, tasks_for, weights_folder
     from forearm.runtime.monitors.calibration_file import FILE_NAME, write_calibration
 
+    clean = suite_named("clean")
+    policy = answering(policy, lambda name: tasks_of(clean, task, tasks_for(name)))
     folder = weights_folder(policy)
     if folder is None:
-        raise InputError(f"calibration: got policy {policy!r}, a model is needed; name a checkpoint's folder")
-    file = out or folder / FILE_NAME
+        named = listing([*MODELS, "a checkpoint's folder"])
+        raise InputError(f"calibration: got policy {policy!r}, a model is needed; name {named}")
+    tasks = tasks_of(clean, task, tasks_for(policy))
+    file = file_at(out or folder / FILE_NAME)
     first, end = seeds_of(seeds)
     done = _Unfinished(file)
-    calibration = done.calibrated(policy, task, range(first, end), budget, workers)
+    calibration = done.calibrated(policy, tasks, range(first, end), budget, workers)
     write_calibration(file, calibration)
     done.discard()
     alarms = ", ".join(f"{name} {limit:.3g}" for name, limit in calibration.limits.items())
@@ -68,21 +79,18 @@ class _Unfinished:
         self._journal, self._signals = file.with_suffix(".unfinished.jsonl"), file.with_suffix(".signals")
 
     def calibrated(
-        self, policy: str, asked: tuple[str, ...], seeds: range, budget: float, workers: int | None
+        self, policy: str, tasks: tuple[str, ...], seeds: range, budget: float, workers: int | None
     ) -> Calibration:
         """Runs the trials that are missing and learns from all that went well."""
         from forearm.evaluation.journal import Journal
-        from forearm.evaluation.plans import planned, tasks_of
+        from forearm.evaluation.plans import planned
         from forearm.evaluation.processes import in_processes
         from forearm.evaluation.subject import subject
         from forearm.evaluation.suites import suite_named
         from forearm.evaluation.watched import read_watched, watching
-        from forearm.policy.choice import tasks_for
         from forearm.runtime.monitors.calibration import calibrated, cameras_digest, refuse_too_few
 
-        clean = suite_named("clean")
-        tasks = tasks_of(clean, asked, tasks_for(policy))
-        trials = planned(clean, tasks, seeds)
+        trials = planned(suite_named("clean"), tasks, seeds)
         refuse_too_few(len(trials), budget)
         make_policy, about = subject(policy, None)
         journal = Journal(self._journal, about | {"seeds": [seeds.start, seeds.stop], "tasks_asked": tasks})

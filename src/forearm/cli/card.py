@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from forearm.cli.asked import file_at
+
 
 def card(
     results: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FILE")],
@@ -17,7 +19,8 @@ def card(
 
     For each task and each condition it says the worst severity up to which the lower end of the success rate's 95 %
     interval stays at or above RATE; what was not measured is listed as that. Writes OUT and, for people, OUT's name
-    with .md. As limits.json beside the weights it is held at run time: what it does not allow is refused. Prints both.
+    with .md. As limits.json beside the weights, which `forearm model info` finds, it is held at run time: what it does
+    not allow is refused. Prints both.
 
       forearm card --results clean.json --results perturbed.json --results latency.json --out card.json
       forearm card --results all.json --rate 0.9 --out runs/nano/limits.json
@@ -28,13 +31,16 @@ def card(
         rate: success rate that the limits are made for.
     """
     from forearm.cli.terminal import say
+    from forearm.errors import InputError
     from forearm.evaluation.card import card_of, in_markdown
     from forearm.evaluation.comparison import read_results
     from forearm.files import write_json, write_text
 
+    if out.suffix != ".json":
+        raise InputError(f"card: got {out}, a .json is needed, its name with .md is the page; name it {out.stem}.json")
     document = card_of([read_results(file) for file in results], rate)
     page = out.with_suffix(".md")
-    write_json(out, document)
+    write_json(file_at(out), document)
     write_text(page, in_markdown(document))
     say(f"{out}\n{page}")
     return 0

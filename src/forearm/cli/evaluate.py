@@ -36,8 +36,8 @@ class Scenes:
     """What is tried.
 
     Attributes:
-        task: put-in-box, hand-over or lift, with another policy than a model any other of forearm.cell.tasks; may be
-            given several times; all of the suite that the policy can be asked for by default.
+        task: put-in-box, hand-over, lift or any other of forearm.cell.tasks that the policy can be asked for; may be
+            given several times; all of the suite that it can be asked for by default.
         suite: which scenes.
         variation: only this one of the suite, at one level (mild, strong, worst) or at all; may be given several times.
         seeds: FIRST:END, END not included.
@@ -95,7 +95,8 @@ def evaluate(
         json_file: gets the result.
         html: gets a page about it that opens without a network, a .html file or a folder for it; the first failures are
             run once more beside it, each with its log and its own page.
-        policy: model, demonstrator, hold, or a checkpoint's folder.
+        policy: nano, station, demonstrator, hold, or a checkpoint's folder; model is the smaller of the first two that
+            was taught every task asked for.
         intervene: changes the model's plan between reasoning and acting, to see whether the plan causes the action:
             point points at the other block, stated-point only says so, erase hides the plan, and trace measures at
             every decision how far the tools' paths follow a trace shifted by 4 cm.
@@ -130,18 +131,21 @@ def _tried(
     machines: Machines,
 ) -> None:
     """Makes the result file, going on from an unfinished one."""
+    from forearm.cli.terminal import PEOPLE, with_digest
     from forearm.evaluation.interventions import refuse_unfit
     from forearm.evaluation.journal import Journal
     from forearm.evaluation.plans import planned, tasks_of
     from forearm.evaluation.subject import subject
-    from forearm.policy.choice import tasks_for
+    from forearm.policy.choice import answering, tasks_for
 
     (first, end), suite, spread = seeds_of(scenes.seeds), suite_named(scenes.suite), _spread(machines.on)
+    policy = answering(policy, lambda name: tasks_of(suite, scenes.task, tasks_for(name)))
     tasks = tasks_of(suite, scenes.task, tasks_for(policy))
     trials = planned(suite, tasks, range(first, end), scenes.words, scenes.variation)
     make_policy, about = subject(policy, intervene)
     refuse_unfit(intervene, trials)
     about |= {"seeds": [first, end], "tasks_asked": tasks, "words": scenes.words}
+    PEOPLE.print(f"policy   {with_digest(policy, about['model_digest'])}", highlight=False, soft_wrap=True)
     run, monitors = _monitored(policy, about["model_digest"], intervened=intervene is not None)
     about |= {"suite": suite.name, "only": scenes.variation, "monitors": monitors}
     journal = Journal(path.with_suffix(".unfinished.jsonl"), about)

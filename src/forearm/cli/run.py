@@ -40,24 +40,23 @@ def run(
     """Does what the sentence says in the simulated cell, and leaves a log and a report.
 
     Exits 0 when the task is done, 1 when it failed, 2 when the input was bad or refused, 3 when safety stopped it, 70
-    when something broke, and 128 and the signal when one ended it.
-    Prints the run's folder. A limits.json beside the weights refuses what it does not allow; a calibration.json raises
-    alarms, after three of which in a row the arms hold for the person, where there is one (--override).
+    when something broke, and 128 and the signal when one ended it. Prints the run's folder. Without --policy the
+    smallest shipped model that can be asked this does it. A limits.json beside the weights refuses what it does not
+    allow; a calibration.json raises alarms: three in a row make the arms hold for a person, if any (--override).
 
       forearm run "put the red block in the box"
       forearm run "hand the blue bar to the left arm and place it on the pad" --seed 3 --out runs/bar
-      forearm run "please put the red cube into the box" --policy demonstrator
+      forearm run "please put the red cube into the box" --policy station
       forearm run "lift the tray with both arms" --real-time
       forearm run "put the red block in the box" --override keys
       forearm run "put the red block in the box" --override gamepad
       forearm run "put the red block in the box" --override script < acts.txt
 
     Args:
-        instruction: what to do, in the words of one of its sentences or others for it; an unknown one is refused with a
-            list of what the policy can do.
+        instruction: what to do; what the policy cannot be asked, or not in these words, is refused with what it can.
         seed: draws the scene and the policy's noise; the same seed gives the same run.
         out: a new folder for the run; by default runs/TIME-SENTENCE.
-        policy: model, demonstrator, hold, a checkpoint's folder, or a run's folder to replay its decisions.
+        policy: nano, station, demonstrator, hold, a checkpoint's folder, or a run's folder to replay its decisions.
         real_time: by the machine's clock, with station, inference, recorder and a watchdog in processes of their own,
             as real arms would be run; a run then does not repeat itself exactly. Linux only.
         override: a person may hold, step, move the arms and hand back: with keys in this terminal or a gamepad, and the
@@ -69,12 +68,13 @@ def run(
         stop_file: the arms stop as soon as this file exists, or it cannot be seen whether it does. Software on an
             ordinary computer looks for it: it is not a safety function and replaces no emergency stop.
     """
-    from forearm.policy.choice import scene_for, weights_folder
+    from forearm.policy.choice import answering, scene_for, weights_folder
     from forearm.runtime.known import read_known
     from forearm.runtime.stop_file import StopFile
 
     at_least(0, seed=seed)
     stop = str if stop_file is None else StopFile(stop_file)
+    policy = answering(policy, lambda name: scene_for(name, instruction, seed))
     setup = scene_for(policy, instruction, seed)
     folder = out or _default_folder(setup.instruction)
     with operator_by(override, device=gamepad) as operator:
@@ -85,7 +85,7 @@ def run(
             setup=setup, policy=policy, seed=seed, folder=folder, known=known, operator=operator, stop=stop
         )
         told = _lived(wanted) if real_time else _simulated(wanted, paced=override in ("keys", "gamepad"))
-    return _summarized(told, folder)
+    return _summarized(told, policy, folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +106,10 @@ class _Wanted:
 
 
 class _Told(NamedTuple):
-    """How a run ended, after how many s of its time, by which signal or 0, and what its log lacks, in words."""
+    """How a run of these weights ended, after how many s of its time, by which signal or 0, and what its log lacks."""
 
     ended: SessionEnded
+    model_digest: str
     duration_s: float
     signal: int
     log_fault: str
@@ -150,7 +151,7 @@ def _simulated(wanted: _Wanted, *, paced: bool) -> _Told:
             interrupted=lambda: interruption.reason,
             external_stop=wanted.stop,
         )
-    run = simulated.ended, simulated.duration_s, int(interruption.signal or 0)
+    run = simulated.ended, simulation.policy.model_digest, simulated.duration_s, int(interruption.signal or 0)
     return _Told(*run, log_fault=recorder.close().fault)
 
 
@@ -197,7 +198,8 @@ def _lived(wanted: _Wanted) -> _Told:
             external_stop=wanted.stop,
         )
     duration_s = (ended.stamp_ns - started_ns) / NANOSECONDS
-    return _Told(ended, duration_s, int(interruption.signal or 0), log_fault=live.log_fault)
+    run = ended, live.policy.model_digest, duration_s, int(interruption.signal or 0)
+    return _Told(*run, log_fault=live.log_fault)
 
 
 def _default_folder(instruction: str) -> Path:
@@ -205,11 +207,11 @@ def _default_folder(instruction: str) -> Path:
     return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{words}"
 
 
-def _summarized(told: _Told, folder: Path) -> int:
-    """Says how it ended and writes the report; the code to exit with."""
+def _summarized(told: _Told, policy: str, folder: Path) -> int:
+    """Says how it ended, of which policy, and writes the report; the code to exit with."""
     from rich.markup import escape
 
-    from forearm.cli.terminal import PEOPLE, say
+    from forearm.cli.terminal import PEOPLE, say, with_digest
     from forearm.errors import LogError
     from forearm.evaluation.report import write_report
 
@@ -225,7 +227,8 @@ def _summarized(told: _Told, folder: Path) -> int:
     except (LogError, OSError) as error:  # what stopped the run may have stopped its log
         report = f"none: {error}"
     with suppress(OSError):
-        PEOPLE.print(f"report  {report}\nlog     {folder / 'run.mcap'}", highlight=False, soft_wrap=True)
+        lines = f"policy  {with_digest(policy, told.model_digest)}\nreport  {report}\nlog     {folder / 'run.mcap'}"
+        PEOPLE.print(lines, markup=False, highlight=False, soft_wrap=True)
         say(str(folder))
     if told.signal:
         return 128 + told.signal

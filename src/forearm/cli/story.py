@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from rich.markup import escape
 
-from forearm.cli.terminal import PEOPLE
+from forearm.cli.terminal import PEOPLE, with_digest
 from forearm.clock import NANOSECONDS
 from forearm.events import (
     Alarmed,
@@ -71,11 +71,9 @@ class Story:
     def _tell(self, event: Event) -> None:
         if isinstance(event, SessionStarted):
             self._started_ns = event.stamp_ns
-            PEOPLE.print(
-                f"[bold]{escape(event.instruction)}[/] · policy {escape(event.policy)} · seed {event.seed}",
-                highlight=False,
-                soft_wrap=True,
-            )
+            policy = escape(with_digest(event.policy, event.model_digest))
+            line = f"[bold]{escape(event.instruction)}[/] · policy {policy} · seed {event.seed}"
+            PEOPLE.print(line, highlight=False, soft_wrap=True)
         elif isinstance(event, LimitsStated):
             PEOPLE.print(
                 f"monitors {event.monitors}\ncard     {event.card}", markup=False, highlight=False, soft_wrap=True

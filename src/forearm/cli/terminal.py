@@ -29,6 +29,11 @@ def say(line: str) -> None:
         _let_go(sys.stdout)
 
 
+def with_digest(policy: str, model_digest: str) -> str:
+    """The policy's name and the first twelve digits of its weights' SHA-256, where it has any, for people to read."""
+    return f"{policy} {model_digest[:12]}".rstrip()
+
+
 def settle() -> None:
     """Writes what is left; streams that take nothing any more, of a closed terminal, do not change the exit code."""
     for stream in (sys.stdout, sys.stderr):

@@ -36,8 +36,7 @@ def train(
     Or, `--from` a checkpoint, goes on learning. A run that was interrupted goes on where it stopped.
 
       forearm train --data data/nano --out runs/nano
-      forearm train --data data/nano --out runs/reactive --recipe reactive
-      forearm train --from model --data data/mine --out runs/mine --steps 500
+      forearm train --from nano --data data/mine --out runs/mine --steps 500
       forearm train --from runs/nano --data data/mine --out runs/mine --tune lora
       forearm train --from checkpoints/MolmoAct2 --data data/theirs --mapping theirs.toml --out runs/theirs --tune lora
       forearm train --from allenai/MolmoAct2 … --action-tokenizer allenai/MolmoAct2-FAST-Tokenizer
@@ -46,10 +45,10 @@ def train(
     Args:
         data: the dataset's folder; recorded first where there is none and nothing to go on from.
         out: gets the checkpoint, its metrics and training.html.
-        recipe: nano, the shipped model; station, a larger one for more tasks in a cell that varies; or to compare with
-            nano, reactive, the same without reasoning, or act, an Action Chunking Transformer of its size.
-        start: a checkpoint to go on from, instead of a recipe: its folder; model, the weights that came with the
-            package; or a released MolmoAct2, its folder or its name on the hub. Our own learns new words with the new
+        recipe: of one of the shipped models: nano, or station, larger, for more tasks in a cell that varies; or to
+            compare with nano, reactive, the same without reasoning, or act, an Action Chunking Transformer of its size.
+        start: a checkpoint to go on from, instead of a recipe: its folder; nano or station, which came with the
+            package; or a released MolmoAct2, its folder or its name on the hub. Ours learns new words with the new
             sentences, beside those it knows; a released one is shared out between the processes of torchrun.
         tune: what of that checkpoint is trained: full, all of it; lora, low-rank additions to what sees and reasons,
             and the action expert; expert, the action expert alone.
@@ -111,17 +110,18 @@ def _refuse_for_ours(data: Path, mapping: Path | None, action_tokenizer: str | N
 
 def _is_ours(start: str) -> bool:
     from forearm.model import checkpoint
+    from forearm.model.description import shipped
     from forearm.model.hub import find
 
-    return start == "model" or checkpoint.kind_of(find(start)) is not None
+    return checkpoint.kind_of(shipped(start) or find(start)) is not None
 
 
 def _plan(start: str, data: Path, out: Path, tune: Tune, provenance: Mapping[str, object]) -> FinetunePlan:
-    from forearm.model.description import SHIPPED
+    from forearm.model.description import shipped
     from forearm.model.hub import find
     from forearm.training.finetune_plan import FinetunePlan
 
-    parent = SHIPPED if start == "model" else find(start)
+    parent = shipped(start) or find(start)
     return FinetunePlan(parent=parent, data=data, out=out, tune=tune, provenance=provenance)
 
 

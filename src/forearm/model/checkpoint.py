@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 from torch import Tensor
 
@@ -32,6 +33,15 @@ FORMATS: Mapping[Kind, str] = MappingProxyType(
 
 
 Model = TypeVar("Model", Reasoner, Reactive, ACT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A weights file: how many parameters, bytes of the whole file, and the safetensors types that it holds."""
+
+    count: int
+    size: int
+    types: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,6 +117,24 @@ def kind_of(folder: Path) -> Kind | None:
     """
     found = read_json(folder / CONFIG).get("format")
     return next((kind for kind, name in FORMATS.items() if name == found), None)
+
+
+def stored(folder: Path) -> Stored:
+    """How the weights in a folder are stored; only the file's header is read.
+
+    Raises:
+        CheckpointError: when it is missing or damaged.
+    """
+    try:
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            tensors = [file.get_slice(name) for name in file.keys()]  # noqa: SIM118  # it is no mapping
+        return Stored(
+            count=sum(prod(each.get_shape()) for each in tensors),
+            size=(folder / WEIGHTS).stat().st_size,
+            types=tuple(sorted({each.get_dtype() for each in tensors})),
+        )
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{folder / WEIGHTS}: got {error}, weights are needed; take them again") from error
 
 
 def _read(folder: Path, kind: type[Model]) -> Checkpoint[Model]:

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from forearm.errors import CheckpointError
 from forearm.model.words import Words
 
 CONFIG = "config.json"
-SHIPPED = Path(__file__).parent.parent / "weights" / "nano"  # comes with the package
+_WEIGHTS = Path(__file__).parent.parent / "weights"
+MODELS: Mapping[str, Path] = (
+    MappingProxyType(  # that come with the package, smallest first; a package may leave one out
+        {name: _WEIGHTS / name for name in ("nano", "station") if (_WEIGHTS / name).is_dir()}
+    )
+)
+SHIPPED = MODELS["nano"]  # the smallest of them
+MODEL = "model"  # names the smallest of them that can be asked what is asked
+
+
+def shipped(name: str) -> Path | None:
+    """The folder of the model that came with the package under that name, None for any other.
+
+    Where nothing is asked, "model" is the smallest of all.
+    """
+    return SHIPPED if name == MODEL else MODELS.get(name)
 
 
 def read_words(folder: Path) -> Words:

@@ -5,7 +5,7 @@ Invariant: what `policy_named` returns can be sent to another process, and makes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,8 @@ from forearm.cell.tasks import TASKS, scene, taught_phrasings
 from forearm.cell.tasks.absence import missing
 from forearm.cell.tasks.interface import Task, canonical
 from forearm.errors import InputError, InstructionError, listing, unknown
-from forearm.model.description import SHIPPED, read_words
+from forearm.model.description import MODEL as MODEL
+from forearm.model.description import MODELS, read_words, shipped
 from forearm.model.words import Words
 from forearm.policy.baselines import Demonstrator, Hold, Refuse, Replay
 from forearm.policy.interface import Policy
@@ -33,34 +34,62 @@ if TYPE_CHECKING:
 MakePolicy = Callable[[CellRobot], Policy]
 MakeIntervention = Callable[[CellRobot], "Intervention"]
 
-MODEL = "model"  # the weights that come with the package
+
+def answering(policy: str, ask: Callable[[str], object], models: Sequence[str] = tuple(MODELS)) -> str:
+    """The policy that is meant: for "model" the first of `models` that can be asked, any other as it is.
+
+    Reads no weights.
+
+    Args:
+        policy: as a person writes it.
+        ask: asks the policy of that name; raises InputError where it cannot be asked that.
+        models: names or folders, smallest first.
+
+    Raises:
+        InputError: of the kind that `ask` raises, with what each model says, when none can be asked.
+        CheckpointError: when a model's folder does not say what it was taught.
+    """
+    if policy != MODEL:
+        return policy
+    refusals = dict[str, InputError]()
+    for name in models:
+        try:
+            ask(name)
+        except InputError as refusal:
+            refusals[name] = refusal
+        else:
+            return name
+    *_, last = refusals.values()
+    if len({str(refusal) for refusal in refusals.values()}) == 1:
+        raise last
+    raise type(last)("; ".join(f"model {name}: {refusal}" for name, refusal in refusals.items()))
 
 
 def policy_named(name: str, *, intervene: MakeIntervention | None = None) -> MakePolicy:
-    """What makes the policy called `name`: "model", "demonstrator", "hold", a checkpoint's folder, a run's to replay.
+    """What makes the policy called `name`: a shipped model, "demonstrator", "hold", a checkpoint's or a run's folder.
 
     Args:
-        name: as a person writes it.
+        name: as a person writes it; "model" is the smallest of the shipped ones.
         intervene: changes the model's plan between reasoning and acting; only models have one.
 
     Raises:
         InputError: for any other name, or an intervention on a policy that does not reason.
     """
     folder = Path(name).absolute()  # a worker elsewhere has another current one
-    if name == MODEL:
-        return partial(reasoning, folder=None, intervene=intervene)
+    if shipped(name) is not None:
+        return partial(reasoning, model=name, intervene=intervene)
     if (folder / FILE_NAME).is_file():
         made: MakePolicy = partial(replay, log=folder / FILE_NAME)
     elif folder.is_dir() and (acting := _acting(folder)) is not None:
         made = partial(acting, folder=folder)
     elif folder.is_dir():
-        return partial(reasoning, folder=folder, intervene=intervene)
+        return partial(reasoning, model=str(folder), intervene=intervene)
     elif name == "demonstrator":
         made = demonstrator
     elif name == "hold":
         made = hold
     else:
-        allowed = [MODEL, "demonstrator", "hold", "a checkpoint's folder", "a run's folder"]
+        allowed = [MODEL, *MODELS, "demonstrator", "hold", "a checkpoint's folder", "a run's folder"]
         raise InputError(unknown("policy", name, allowed))
     if intervene is not None:
         raise InputError(f"intervention: got policy {name!r}, only a model has a plan to change; leave one of them out")
@@ -85,9 +114,7 @@ def about_policy(name: str) -> dict[str, object]:
 
 def weights_folder(name: str) -> Path | None:
     """Where the weights of the policy called `name` are, and what is known of them; None for one without any."""
-    if name == MODEL:
-        return SHIPPED
-    return Path(name) if _holds_weights(name) else None
+    return shipped(name) or (Path(name) if _holds_weights(name) else None)
 
 
 def tasks_for(name: str) -> tuple[Task, ...]:
@@ -128,20 +155,26 @@ def checkpoint_named(name: str) -> Checkpoint[Reasoner] | None:
     Raises:
         CheckpointError: when they are missing or corrupt.
     """
-    if name == MODEL:
-        return _checkpoint(None)
+    if (folder := shipped(name)) is not None:
+        return _checkpoint(folder)
     return None if not _holds_weights(name) or _acting(Path(name)) else _checkpoint(Path(name).absolute())
 
 
-def reasoning(robot: CellRobot, *, folder: Path | None, intervene: MakeIntervention | None) -> Policy:
+def reasoning(robot: CellRobot, *, model: str, intervene: MakeIntervention | None) -> Policy:
     """The action reasoning model; the same weights serve every scene of a process.
+
+    Args:
+        robot: whose scene it is for.
+        model: a shipped one's name, wherever the package lies, or its folder.
+        intervene: changes its plan.
 
     Raises:
         CheckpointError: when the weights are missing or corrupt.
     """
     from forearm.policy.reasoning import ReasoningPolicy  # torch: loaded by those who use it
 
-    return ReasoningPolicy(_checkpoint(folder), intervention=None if intervene is None else intervene(robot))
+    checkpoint = _checkpoint(shipped(model) or Path(model))
+    return ReasoningPolicy(checkpoint, intervention=None if intervene is None else intervene(robot))
 
 
 def reactive(robot: CellRobot, *, folder: Path) -> Policy:
@@ -228,7 +261,7 @@ def _reactive(folder: Path) -> Checkpoint[Reactive]:
 
 
 @cache
-def _checkpoint(folder: Path | None) -> Checkpoint[Reasoner]:
+def _checkpoint(folder: Path) -> Checkpoint[Reasoner]:
     from forearm.model import checkpoint
 
-    return checkpoint.read(folder or SHIPPED)
+    return checkpoint.read(folder)

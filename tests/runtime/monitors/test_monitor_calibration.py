@@ -55,6 +55,19 @@ def test_what_was_never_seen_in_a_successful_run_is_beyond_the_threshold() -> No
     assert greatest_score(calibration, went_well(generator, trouble=80.0)) > calibration.threshold
 
 
+def test_a_signal_that_is_nearly_always_zero_leaves_the_others_their_alarms() -> None:
+    generator = np.random.default_rng(8)
+    episodes = [went_well(generator) for _ in range(60)]
+    standing = [
+        replace(each, values={**each.values, "progress": np.full(DECISIONS, 0.7 if number % 15 == 1 else 0.0)})
+        for number, each in enumerate(episodes)
+    ]
+    calibration = of(standing)
+    assert calibration.usual["progress"].middle == 0.0
+    assert calibration.limits["trace"] < 60.0  # mm
+    assert greatest_score(calibration, went_well(generator, trouble=80.0)) > calibration.threshold
+
+
 def test_features_in_a_direction_that_never_varied_are_far_and_one_is_usual() -> None:
     generator = np.random.default_rng(2)
     features = np.concatenate([generator.normal(size=(500, 4)), np.zeros((500, 1))], axis=1)

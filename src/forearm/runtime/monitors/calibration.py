@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, isfinite, nan
+from types import MappingProxyType
 
 import numpy as np
 
@@ -23,6 +24,15 @@ from forearm.runtime.monitors.signals import FEATURES, NAMES
 
 USUAL, HIGH = 0.5, 0.9  # quantiles of the runs' greatest values: what is usual, and what a high one is
 LEAST_SPREAD = 0.1  # of the usual value: a signal that hardly varied in a few runs must not drown the others
+LEAST_SPREADS: Mapping[str, float] = MappingProxyType(  # of one that is usually 0 too: what nobody would call a change
+    {
+        "depth": 1.0,  # mm
+        "trace": 1.0,  # mm
+        "chunk": 0.01,  # rad
+        "progress": 0.5,  # s, less than there is between two decisions
+        FEATURES: 0.1,  # times
+    }
+)
 AXES = 32  # directions in which features may vary each in its own way; few runs do not tell more of them apart
 LEAST_DEVIATION = 0.01  # of the average one: what never varied is not known to the last bit
 ROUNDING = 1e-9  # of a count: 20 times 0.05 is one
@@ -176,7 +186,7 @@ def calibrated(
         for half in (0, 1)
         for episode in learned[half::2]
     ]
-    usual = {name: _usual([each[name] for each in greatest if name in each]) for name in NAMES}
+    usual = {name: _usual(name, [each[name] for each in greatest if name in each]) for name in NAMES}
     known = replace(draft, usual={name: each for name, each in usual.items() if each is not None})
     threshold = sorted(greatest_score(known, each) for each in judged)[rank - 1]
     if not isfinite(threshold):
@@ -232,11 +242,11 @@ def _familiar(episodes: Sequence[Episode]) -> Familiar | None:
     return Familiar.of(np.array(features)) if len(features) > 1 and len(features[0]) else None
 
 
-def _usual(greatest: Sequence[float]) -> Usual | None:
+def _usual(name: str, greatest: Sequence[float]) -> Usual | None:
     if not greatest:
         return None
     middle, high = (float(value) for value in np.quantile(greatest, [USUAL, HIGH]))
-    return Usual(middle=middle, spread=max(high - middle, LEAST_SPREAD * abs(middle), 1e-9))
+    return Usual(middle=middle, spread=max(high - middle, LEAST_SPREAD * abs(middle), LEAST_SPREADS[name]))
 
 
 def _rounded(values: Floats) -> list[float]:

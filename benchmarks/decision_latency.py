@@ -1,6 +1,7 @@
-"""How long the small model takes for one decision, and with what: medians over real observations of the cell.
+"""How long a model of ours takes for one decision, and with what: medians over real observations of the cell.
 
-    python benchmarks/nano_latency.py --json latency.json
+    python benchmarks/decision_latency.py --json latency.json
+    python benchmarks/decision_latency.py --policy station --json latency.json
 
 Times one process with 1 and then with 2 threads. Compare figures of one run only: cores are shared with other work.
 """
@@ -19,23 +20,22 @@ import torch
 from forearm.cell.simulator import CellRobot
 from forearm.clock import SimulatedClock
 from forearm.messages import Observation, Request
-from forearm.model import checkpoint
 from forearm.model.checkpoint import Checkpoint
 from forearm.model.flow import sample
 from forearm.model.reasoner import Reasoner
-from forearm.policy.choice import MODEL, tasks_for
+from forearm.policy.choice import checkpoint_named, tasks_for
 from forearm.policy.reasoning import ReasoningPolicy
 from forearm.policy.seeing import see
 
-SCENES = 8  # of each task
+SCENES = 24  # shared out over the model's tasks
 REPEATS = 5
 
 
-def observations() -> list[Observation]:
-    """First looks at unseen scenes of every task."""
-    seen = []
-    for task in tasks_for(MODEL):
-        for seed in range(5000, 5000 + SCENES):
+def observations(policy: str) -> list[Observation]:
+    """First looks at unseen scenes of every task that the model was taught."""
+    seen, tasks = [], tasks_for(policy)
+    for task in tasks:
+        for seed in range(5000, 5000 + max(1, SCENES // len(tasks))):
             robot = CellRobot(setup=task.sample(seed), clock=SimulatedClock())
             robot.connect(epoch=1)
             seen.append(robot.read())
@@ -69,10 +69,9 @@ def parts(policy: ReasoningPolicy, made: Checkpoint[Reasoner], observation: Obse
     return spent
 
 
-def measure(threads: int, seen: list[Observation]) -> dict[str, dict[str, float]]:
+def measure(made: Checkpoint[Reasoner], threads: int, seen: list[Observation]) -> dict[str, dict[str, float]]:
     """Median and 99th percentile of every part, ms."""
     torch.set_num_threads(threads)
-    made = checkpoint.read(checkpoint.SHIPPED)
     policy = ReasoningPolicy(made)
     policy.decide(Request(observation=seen[0]))
     rows = [parts(policy, made, each) for _ in range(REPEATS) for each in seen]
@@ -84,14 +83,21 @@ def main() -> None:
     """Measures and prints a table; writes JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--policy", default="nano", help="nano, station, or a checkpoint's folder")
     arguments = parser.parse_args()
-    seen = observations()
-    result = {f"{threads} thread{'s' * (threads > 1)}": measure(threads, seen) for threads in (1, 2)}
-    for name, table in result.items():
-        print(f"{name}: ms a decision, p50 (p99) over {REPEATS * len(seen)} decisions")
+    made = checkpoint_named(arguments.policy)
+    if made is None:
+        parser.error(f"policy: got {arguments.policy!r}, a model that reasons is needed; name nano or station")
+    seen = observations(arguments.policy)
+    tables = {f"{threads} thread{'s' * (threads > 1)}": measure(made, threads, seen) for threads in (1, 2)}
+    for name, table in tables.items():
+        print(
+            f"{arguments.policy} {made.digest[:12]}, {name}: ms a decision, p50 (p99) over {REPEATS * len(seen)} decisions"
+        )
         for part, figures in table.items():
             print(f"  {part:15s} {figures['p50']:7.2f} ({figures['p99']:.2f})")
     if arguments.json:
+        result = {"policy": arguments.policy, "model_digest": made.digest, **tables}
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
