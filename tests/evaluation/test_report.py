@@ -227,6 +227,7 @@ def test_a_robot_with_other_joints_has_a_report_without_paths(tmp_path: Path) ->
     assert page.run["joints"]["names"][0] == "joint1"
 
 
+@pytest.mark.slow
 def test_a_guard_that_objects_all_the_time_does_not_flood_the_page(tmp_path: Path) -> None:
     run = events_of(painted(2.6))
     held = next(event for event in run if isinstance(event, Judged) and event.gate == "guard")
@@ -257,6 +258,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_a_process_killed_in_mid_run_leaves_a_report(tmp_path: Path) -> None:
     command = [sys.executable, "-c", ENDLESS, str(tmp_path / "run.mcap")]
     child = subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE)
