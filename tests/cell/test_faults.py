@@ -55,6 +55,7 @@ def test_frozen_motors_stand_and_then_go_on() -> None:
     assert speeds[begun + 40 :].max() > 0.2
 
 
+@pytest.mark.slow
 def test_a_dead_gripper_keeps_its_opening_and_then_closes() -> None:
     seen, run = positions("put-in-box", DeadGripper(arm="left", seconds=1.5), DeadGripper(arm="right", seconds=1.5))
     openings = seen[:, [6, 13]]

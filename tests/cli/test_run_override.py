@@ -265,6 +265,7 @@ def test_keys_without_a_terminal_are_refused_before_anything_starts(tmp_path: Pa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_script_with_a_line_that_means_nothing_is_refused_before_anything_starts(tmp_path: Path) -> None:
     ended = scripted(tmp_path / "run", "1 hold\n2 dance\n")
     assert ended.returncode == 2

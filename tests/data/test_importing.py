@@ -128,6 +128,7 @@ def test_a_rate_that_is_no_multiple_of_ours_is_interpolated(mapping: FeatureMapp
     np.testing.assert_allclose(data.positions[1:, 0], 0.6 + 0.3 * (np.arange(1, 20) / 10 - 1 / 25), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_import_that_was_stopped_goes_on(theirs: foreign.Written, mapping: FeatureMapping, tmp_path: Path) -> None:
     import_dataset(theirs.root, mapping, tmp_path / "ours")
     whole = load(tmp_path / "ours").actions

@@ -185,6 +185,7 @@ def test_measured_cells_are_medians_and_unknown_where_nothing_was_seen() -> None
     assert np.isnan(cells[1, 1])
 
 
+@pytest.mark.slow
 def test_a_log_that_was_cut_off_says_so_and_still_plays(tmp_path: Path) -> None:
     with LogWriter.create(tmp_path / "run.mcap") as log:
         for event in events_of(painted()):

@@ -125,7 +125,14 @@ def test_an_arm_that_touches_something_with_empty_fingers_goes_back_the_way_it_c
     assert [event.gate for event in judged] == ["guard", "vetting"]
 
 
-@pytest.mark.parametrize("held", [{"left_n": -15.0}, {"right_n": -15.0}, {"left_n": -15.0, "right_n": -15.0}])
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"left_n": -15.0},
+        pytest.param({"right_n": -15.0}, marks=pytest.mark.slow),
+        pytest.param({"left_n": -15.0, "right_n": -15.0}, marks=pytest.mark.slow),
+    ],
+)
 def test_an_arm_stays_where_it_is_while_anything_is_held(held: dict[str, float]) -> None:
     bench = Bench(robot=partial(Blocked, **held), goal_s=2.5)
     bench.session.run()

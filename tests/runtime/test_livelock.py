@@ -119,6 +119,7 @@ def test_the_same_hold_of_the_guard_again_and_again_ends_in_a_stop_whether_the_a
     assert bench.modes()[-1] == "protective_stop"
 
 
+@pytest.mark.slow
 @WITH_AND_WITHOUT_THE_LADDER
 def test_an_arm_that_meets_a_wall_again_and_again_goes_back_each_time_and_then_stops_and_says_why(
     budget: Budget | None,

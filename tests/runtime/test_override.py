@@ -86,6 +86,7 @@ def test_a_suspicion_holds_the_arms_until_the_person_who_is_there_has_looked() -
     assert reasons[1] == "The plan is 90 mm off."
 
 
+@pytest.mark.slow
 def test_a_step_follows_one_decision_and_stands_again() -> None:
     bench = played((1.0, Hold(who=ME)), (2.0, StepOnce(who=ME)))
     assert np.ptp(sent(bench, 2.0, 3.6)[:, 0]) > 0.05

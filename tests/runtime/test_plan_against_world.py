@@ -40,7 +40,9 @@ def vet(policy: ReasoningPolicy, seen: Observation, depth: DepthImage | None = N
     return Vetting(Limits.of(), model_digest=policy.model_digest).vet(decision, judged, judged.stamp_ns)
 
 
-@pytest.mark.parametrize("task", ["put-in-box", "hand-over", "lift"])
+@pytest.mark.parametrize(
+    "task", ["hand-over", *(pytest.param(name, marks=pytest.mark.slow) for name in ("put-in-box", "lift"))]
+)
 def test_the_model_sees_the_world_that_is_there(policy: ReasoningPolicy, task: str) -> None:
     assert vet(policy, at_start(task, 7)).outcome < Outcome.HOLD
 

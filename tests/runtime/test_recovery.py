@@ -64,6 +64,7 @@ def test_what_both_may_hold_is_neither_set_down_nor_drawn_back_and_the_next_rung
     assert next_rung(Condition.BLOCKED_PATH, 1, Holding.SHARED) == 2
 
 
+@pytest.mark.slow
 def test_a_grasp_that_holds_asks_for_nothing() -> None:
     bench = RecoveryBench()
     assert bench.session.run().outcome == "done"

@@ -126,6 +126,7 @@ def test_a_policy_that_raises_in_the_middle_makes_the_arms_hold_and_the_session_
     assert bench.modes() == ["engaged", "holding", "protective_stop"]
 
 
+@pytest.mark.slow
 def test_a_policy_that_comes_back_is_followed_again_after_the_hold() -> None:
     def faltering(number: int, decision: Decision) -> Decision:
         if 3 <= number < 20:
@@ -137,6 +138,7 @@ def test_a_policy_that_comes_back_is_followed_again_after_the_hold() -> None:
     assert bench.modes() == ["engaged", "holding", "engaged", "idle"]
 
 
+@pytest.mark.slow
 def test_an_inference_that_hangs_makes_the_arms_hold_when_the_last_chunk_is_spent() -> None:
     bench = Bench(inference=HangsAfter(2.0), goal_s=60.0)
     ended = bench.session.run()
@@ -361,6 +363,7 @@ class StaleOnce(Guard):
         return super().review(replace(command, stamp_ns=0) if late else command, observation, now_ns)
 
 
+@pytest.mark.slow
 def test_a_hold_does_not_loosen_what_a_gripper_holds() -> None:
     def grips(number: int, decision: Decision) -> Decision:
         rows = decision.chunk.positions.copy()

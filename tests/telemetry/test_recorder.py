@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from test_log import a_run, ended, observed, started
 
 from forearm.events import Commanded, Decided, Event, Judged, ModeChanged
@@ -166,6 +167,7 @@ def test_closing_twice_is_harmless_and_what_comes_after_is_dropped(tmp_path: Pat
 FULL_DISK = """
 import sys
 from pathlib import Path
+import pytest
 from test_log import a_run
 from forearm.telemetry.recorder import Recorder
 from forearm.telemetry.writer import LogWriter
@@ -211,6 +213,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_recording_process_killed_at_any_moment_leaves_a_log_that_opens(tmp_path: Path) -> None:
     path = tmp_path / "run.mcap"
     child = subprocess.Popen([sys.executable, "-c", ENDLESS, str(path)], cwd=HERE, stdout=subprocess.PIPE)

@@ -224,10 +224,10 @@ def test_the_parent_is_not_overwritten_and_a_folder_becomes_one_thing_only(recor
         finetune(planned(recorded, tmp_path, "full"), short(tuning))
 
 
-def test_what_is_no_reasoner_is_not_tuned_as_one(recorded: Path, tmp_path: Path) -> None:
+def test_what_is_no_reasoner_is_not_tuned_as_one(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"format": "forearm.reactive.v1"}')
     with pytest.raises(CheckpointError, match="got reactive"):
-        finetune(planned(recorded, tmp_path / "out", "full", parent=tmp_path), short(tuning_named("full")))
+        finetune(planned(tmp_path / "data", tmp_path / "out", "full", parent=tmp_path), short(tuning_named("full")))
     with pytest.raises(InputError, match="full, lora or expert"):
         tuning_named("some")
     assert LOW_RANK.dropout == 0.0  # a step is decided by its recipe alone
