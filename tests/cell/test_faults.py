@@ -31,6 +31,7 @@ def positions(task: str, *faults: Fault, time_limit_s: float = 3.0) -> tuple[np.
     return np.array(seen), run
 
 
+@pytest.mark.slow
 def test_a_nudged_block_is_not_between_the_fingers_when_they_are_shut() -> None:
     openings, run = positions("put-in-box", Nudge())
     assert run.robot.faults() == ("failed grasp",)
@@ -55,7 +56,6 @@ def test_frozen_motors_stand_and_then_go_on() -> None:
     assert speeds[begun + 40 :].max() > 0.2
 
 
-@pytest.mark.slow
 def test_a_dead_gripper_keeps_its_opening_and_then_closes() -> None:
     seen, run = positions("put-in-box", DeadGripper(arm="left", seconds=1.5), DeadGripper(arm="right", seconds=1.5))
     openings = seen[:, [6, 13]]

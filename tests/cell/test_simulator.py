@@ -132,6 +132,7 @@ def test_only_the_newest_due_capture_is_made_after_a_long_pause() -> None:
     robot.close()
 
 
+@pytest.mark.slow
 def test_the_outside_view_is_there_only_when_asked_for() -> None:
     setup = task_named("lift").sample(1)
     for outside_view in (False, True):

@@ -54,6 +54,7 @@ def stops(bench: Bench) -> list[Stopped]:
     return [event for event in bench.events if isinstance(event, Stopped)]
 
 
+@pytest.mark.slow
 def test_a_session_that_is_done_was_measured_standing_before_it_said_so() -> None:
     bench = Bench()
     bench.session.run()

@@ -341,7 +341,8 @@ class Edited(Grasps):
         return replace(decision, latency_s=1.0, epoch=seen.epoch + self._refused)
 
 
-@pytest.mark.parametrize("how", ["refused", pytest.param("broken", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["refused", "broken"])
 def test_an_edit_whose_decision_is_refused_holds_the_arms_and_the_person_is_told(how: str) -> None:
     desk = TraceDesk()
     edit = EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.08))

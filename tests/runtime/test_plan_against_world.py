@@ -55,6 +55,7 @@ def test_the_depth_of_another_moment_is_held_and_said_in_words(policy: Reasoning
     assert "of the top camera's view the plan sees a surface at" in verdict.findings[0].text
 
 
+@pytest.mark.slow
 def test_the_depth_of_another_scene_is_held(policy: ReasoningPolicy) -> None:
     elsewhere = at_start("hand-over", 8, turned=1.0).depths["top"]
     assert [found.check for found in vet(policy, at_start("put-in-box", 7), elsewhere).findings] == ["depth"]

@@ -135,6 +135,7 @@ def test_where_a_person_can_be_asked_the_arms_wait_under_power_before_they_stop(
     assert 3.0 <= bench.ended()[-1].duration_s < 3.1
 
 
+@pytest.mark.slow
 def test_a_person_has_a_minute_and_where_there_is_none_nothing_is_waited_for() -> None:
     assert Budget().ask_s == 60.0
     bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0, budget=Budget(attempts=1))

@@ -40,7 +40,9 @@ def session(*points: Floats) -> tuple[Bench, Wave]:
     return Bench(policy, inference=Understanding(SimulatedInference(policy, Vetting(LIMITS)))), policy
 
 
-@pytest.mark.parametrize("nothing", [NOWHERE, HALF, np.zeros((0, 2))])
+@pytest.mark.parametrize(
+    "nothing", [NOWHERE, *(pytest.param(each, marks=pytest.mark.slow) for each in (HALF, np.zeros((0, 2))))]
+)
 def test_what_is_not_seen_in_three_looks_is_refused_before_any_motion(nothing: Floats) -> None:
     bench, policy = session(nothing)
     ended = bench.session.run()
@@ -73,6 +75,7 @@ def test_what_is_seen_at_the_second_look_is_done_and_later_plans_may_name_nothin
     assert not np.array_equal(bench.robot.positions, HOME)
 
 
+@pytest.mark.slow
 def test_a_policy_without_plans_is_followed() -> None:
     policy = Wave()
     bench = Bench(policy, inference=Understanding(SimulatedInference(policy, Vetting(LIMITS))))
