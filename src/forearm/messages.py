@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 def _freeze(value: Any) -> Any:
     """Read-only views of arrays and mappings, at any depth a message has."""
     if isinstance(value, np.ndarray):
-        view = cast(NDArray[Any], value).view()
+        view = cast("NDArray[Any]", value).view()  # quoted: a type made at each call took longer than the view
         view.flags.writeable = False
         return view
     if isinstance(value, dict):
@@ -37,8 +37,8 @@ class _Message:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if (frozen := _freeze(value)) is not value:
-                object.__setattr__(self, name, frozen)
+            if isinstance(value, (np.ndarray, dict)):
+                object.__setattr__(self, name, _freeze(value))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as a call of its class, so that it is as read-only in another process."""

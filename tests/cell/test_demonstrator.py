@@ -62,6 +62,7 @@ def test_the_target_is_followed_to_within_a_few_hundredths_of_a_radian() -> None
     assert np.abs(made.positions[1:, joints] - made.actions[:-1, joints]).max() < 0.12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", EACH)
 def test_a_start_from_anywhere_is_solved_too(task) -> None:
     assert [rehearse(task.sample(seed, odd_start=True), seed=seed, noise_amplitude=0.0) for seed in range(2)] == [

@@ -31,6 +31,7 @@ def positions(task: str, *faults: Fault, time_limit_s: float = 3.0) -> tuple[np.
     return np.array(seen), run
 
 
+@pytest.mark.slow
 def test_a_nudged_block_is_not_between_the_fingers_when_they_are_shut() -> None:
     openings, run = positions("put-in-box", Nudge())
     assert run.robot.faults() == ("failed grasp",)
@@ -38,6 +39,7 @@ def test_a_nudged_block_is_not_between_the_fingers_when_they_are_shut() -> None:
     assert run.robot.taken() is None
 
 
+@pytest.mark.slow
 def test_a_greased_block_slides_out_of_the_hand() -> None:
     openings, run = positions("put-in-box", Slip())
     assert run.robot.faults() == ("dropped object",)
@@ -45,6 +47,7 @@ def test_a_greased_block_slides_out_of_the_hand() -> None:
     assert openings[:, [6, 13]].min() < 0.03
 
 
+@pytest.mark.slow
 def test_frozen_motors_stand_and_then_go_on() -> None:
     seen, _ = positions("put-in-box", Freeze(after_s=0.8, seconds=0.3), time_limit_s=2.0)
     speeds = np.abs(np.diff(seen, axis=0)).max(axis=1) / 0.01
@@ -61,6 +64,7 @@ def test_a_dead_gripper_keeps_its_opening_and_then_closes() -> None:
     assert openings.min() < 0.6
 
 
+@pytest.mark.slow
 def test_a_jammed_arm_hardly_moves_though_it_is_told_to() -> None:
     told: list[np.ndarray] = []
     seen: list[np.ndarray] = []
@@ -103,6 +107,7 @@ def test_a_greased_bar_is_lost_when_the_giver_lets_go() -> None:
     assert run.robot.progress() == 0.0
 
 
+@pytest.mark.slow
 def test_equal_faults_give_equal_bytes() -> None:
     one, other = (positions("put-in-box", Nudge(), Slip())[0] for _ in range(2))
     assert (one == other).all()

@@ -42,6 +42,7 @@ def test_pictures_taken_beside_are_those_taken_inline() -> None:
     beside.close()
 
 
+@pytest.mark.slow
 def test_a_press_during_a_picture_is_dropped_and_does_not_wait() -> None:
     physics, beside = cell(), BackgroundShutter()
     beside.open(physics, ("outside",) * 20 + NAMES, 0)  # a long exposure: 0.3 s

@@ -51,7 +51,7 @@ def script_targets(setup) -> list[np.ndarray]:
 
 def test_equal_setups_and_commands_give_equal_bytes() -> None:
     setup = task_named("hand-over").sample(3)
-    targets, digests = script_targets(setup)[:15], []
+    targets, digests = script_targets(setup)[:6], []
     for _ in range(2):
         clock = SimulatedClock(start_ns=17)
         robot = CellRobot(setup=setup, clock=clock)
@@ -91,6 +91,7 @@ def test_following_the_script_through_the_robot_succeeds_and_says_what_was_taken
     robot.close()
 
 
+@pytest.mark.slow
 def test_the_other_colour_word_makes_the_same_motion_a_failure() -> None:
     task = PutInBox()
     setup = task.sample(5)
@@ -131,6 +132,7 @@ def test_only_the_newest_due_capture_is_made_after_a_long_pause() -> None:
     robot.close()
 
 
+@pytest.mark.slow
 def test_the_outside_view_is_there_only_when_asked_for() -> None:
     setup = task_named("lift").sample(1)
     for outside_view in (False, True):

@@ -276,6 +276,7 @@ def test_one_hand_has_the_bar_across_and_the_other_one_lengthwise() -> None:
     assert min(along[OTHER[giver]]) > 0.98
 
 
+@pytest.mark.slow
 def test_what_else_a_scene_of_bars_could_be_asked_for_is_where_the_hands_would_close() -> None:
     task = PlaceUpright()
     setup = task.sample(5)
@@ -330,6 +331,7 @@ def test_the_hole_is_wider_than_the_peg_by_its_play_and_no_more() -> None:
     assert insert_peg.PLAY_M <= 0.003
 
 
+@pytest.mark.slow
 def test_the_socket_is_in_the_other_hand_while_the_peg_goes_in() -> None:
     setup = InsertPeg().sample(3)
     name = next(each.name for each in setup.placements if each.colour and each.colour in setup.instruction)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from forearm.cli import main
 from forearm.model.description import CONFIG, MODELS, SHIPPED, read_json
 from forearm.model.words import Words
 from forearm.telemetry.log import read_run
@@ -20,6 +21,15 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 def forearm(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "forearm", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a person is told by a command that does not begin; nothing is told to scripts."""
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    told = capsys.readouterr()
+    assert (end.value.code, told.out) == (2, "")
+    return told.err
 
 
 def begin(folder: Path) -> "subprocess.Popen[str]":
@@ -51,8 +61,11 @@ def test_help_teaches_with_examples_and_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "eval", "calibrate", "card", "report", "record", "data", "train", "model"])
-def test_every_command_has_an_example(command: str) -> None:
-    assert f"forearm {command}" in forearm(command, "--help").stdout
+def test_every_command_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert not end.value.code
+    assert f"forearm {command}" in capsys.readouterr().out
 
 
 def test_an_unknown_instruction_is_refused_before_anything_starts(tmp_path: Path) -> None:
@@ -65,13 +78,14 @@ def test_an_unknown_instruction_is_refused_before_anything_starts(tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
-def test_a_task_that_the_model_was_not_taught_is_refused_with_what_it_was(tmp_path: Path) -> None:
+def test_a_task_that_the_model_was_not_taught_is_refused_with_what_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked = ("run", "stack the red block on the blue block", "--policy", "nano")
-    ended = forearm(*asked, "--out", str(tmp_path / "run"))
-    assert ended.returncode == 2
-    assert "'lift the tray with both arms'" in ended.stderr
-    assert "stack the {" not in ended.stderr
-    assert ended.stderr.count("\n") == 1
+    told = refused(capsys, *asked, "--out", str(tmp_path / "run"))
+    assert "'lift the tray with both arms'" in told
+    assert "stack the {" not in told
+    assert told.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
@@ -98,21 +112,16 @@ def test_an_evaluation_that_names_no_policy_says_which_model_was_tried(tmp_path:
     assert (document["policy"], document["model_digest"]) == ("nano", digest)
 
 
-def test_words_that_a_model_was_not_taught_are_refused_with_those_that_it_was(tmp_path: Path) -> None:
+def test_words_that_a_model_was_not_taught_are_refused_with_those_that_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = Words.taught_by(("lift the tray with both arms",), ("reach",))
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / CONFIG).write_text(json.dumps({"words": asdict(words)}))
-    ended = forearm(
-        "run",
-        "please lift the tray with both arms",
-        "--policy",
-        str(tmp_path / "model"),
-        "--out",
-        str(tmp_path / "run"),
-    )
-    assert ended.returncode == 2
-    assert "allowed are 'lift the tray with both arms'" in ended.stderr
-    assert ended.stderr.count("\n") == 1
+    where = ("--policy", str(tmp_path / "model"), "--out", str(tmp_path / "run"))
+    told = refused(capsys, "run", "please lift the tray with both arms", *where)
+    assert "allowed are 'lift the tray with both arms'" in told
+    assert told.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
@@ -174,17 +183,14 @@ def test_weights_that_cannot_be_read_leave_no_folder_of_a_live_run(tmp_path: Pat
     assert not (tmp_path / "run").exists()
 
 
-def test_a_report_of_no_run_is_one_clear_line(tmp_path: Path) -> None:
-    ended = forearm("report", str(tmp_path))
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("forearm: run log: got")
-    assert ended.stderr.count("\n") == 1
+def test_a_report_of_no_run_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = refused(capsys, "report", str(tmp_path))
+    assert told.startswith("forearm: run log: got")
+    assert told.count("\n") == 1
 
 
-def test_a_runs_report_goes_nowhere_else(tmp_path: Path) -> None:
-    ended = forearm("report", str(tmp_path), "--html", str(tmp_path / "page.html"))
-    assert ended.returncode == 2
-    assert "leave out --html" in ended.stderr
+def test_a_runs_report_goes_nowhere_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "leave out --html" in refused(capsys, "report", str(tmp_path), "--html", str(tmp_path / "page.html"))
 
 
 @pytest.mark.slow
@@ -331,10 +337,11 @@ def trials_of(file: Path) -> list[dict[str, object]]:
     return [{**trial, "wall_s": 0.0} for trial in json.loads(file.read_text())["trials"]]
 
 
-def test_a_selftest_lists_every_check_of_both_gates_and_that_it_is_proven() -> None:
-    done = forearm("selftest")
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+def test_a_selftest_lists_every_check_of_both_gates_and_that_it_is_proven(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["selftest"])
+    assert end.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
     assert all(line.startswith("ok ") for line in lines[:-1])
     assert lines[-1] == f"{len(lines) - 1} of {len(lines) - 1} proven"
     assert any("guard" in line and "clearance: arms" in line and "wrists 4 mm apart" in line for line in lines)

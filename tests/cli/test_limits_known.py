@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from forearm.cli import main
 from forearm.model.description import SHIPPED, read_json
 from forearm.runtime.monitors.calibration import Calibration, Usual, cameras_digest
 from forearm.runtime.monitors.calibration_file import read_calibration, write_calibration
@@ -109,15 +110,20 @@ def test_a_calibration_is_made_of_runs_that_went_well_and_found_beside_the_weigh
     ]  # fmt: skip
 
 
-def test_a_policy_without_weights_cannot_be_calibrated(tmp_path: Path) -> None:
-    ended = forearm("calibrate", "--policy", "hold", "--out", str(tmp_path / "calibration.json"))
-    assert ended.returncode == 2
-    assert "a model is needed" in ended.stderr
+def test_a_policy_without_weights_cannot_be_calibrated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["calibrate", "--policy", "hold", "--out", str(tmp_path / "calibration.json")])
+    assert end.value.code == 2
+    assert "a model is needed" in capsys.readouterr().err
 
 
-def test_a_calibration_that_could_not_be_written_is_refused_before_a_run(tmp_path: Path) -> None:
+def test_a_calibration_that_could_not_be_written_is_refused_before_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "taken").write_text("")
-    ended = forearm("calibrate", "--policy", "nano", "--out", str(tmp_path / "taken" / "calibration.json"))
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("forearm: folder: got ")
-    assert ended.stderr.count("\n") == 1
+    with pytest.raises(SystemExit) as end:
+        main(["calibrate", "--policy", "nano", "--out", str(tmp_path / "taken" / "calibration.json")])
+    told = capsys.readouterr().err
+    assert end.value.code == 2
+    assert told.startswith("forearm: folder: got ")
+    assert told.count("\n") == 1

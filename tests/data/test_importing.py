@@ -60,6 +60,7 @@ def test_a_dataset_of_another_robot_becomes_ours(
     assert len(stats["observation.state"]["q01"]) == len(stats["action"]["q99"]) == 14
 
 
+@pytest.mark.slow
 def test_our_own_writer_in_other_conventions_comes_back_as_it_was(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = foreign.motion(12, 10.0).astype(np.float32)
@@ -119,6 +120,7 @@ def test_without_depth_every_cell_is_unknown_and_the_dataset_is_still_whole(
     assert "NaN" not in (tmp_path / "ours/meta/stats.json").read_text()
 
 
+@pytest.mark.slow
 def test_a_rate_that_is_no_multiple_of_ours_is_interpolated(mapping: FeatureMapping, tmp_path: Path) -> None:
     written = foreign.write(tmp_path / "theirs", fps=25, lengths=(50,), depth=False)
     import_dataset(written.root, replace(mapping, depth=None), tmp_path / "ours")
@@ -128,6 +130,7 @@ def test_a_rate_that_is_no_multiple_of_ours_is_interpolated(mapping: FeatureMapp
     np.testing.assert_allclose(data.positions[1:, 0], 0.6 + 0.3 * (np.arange(1, 20) / 10 - 1 / 25), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_import_that_was_stopped_goes_on(theirs: foreign.Written, mapping: FeatureMapping, tmp_path: Path) -> None:
     import_dataset(theirs.root, mapping, tmp_path / "ours")
     whole = load(tmp_path / "ours").actions

@@ -32,7 +32,7 @@ def raises(job: int) -> int:
     raise MemoryError("not enough for this one")
 
 
-@pytest.mark.parametrize("workers", [1, 3, None])
+@pytest.mark.parametrize("workers", [1, *(pytest.param(many, marks=pytest.mark.slow) for many in (3, None))])
 def test_every_job_has_one_answer_whatever_the_number_of_workers(workers: int | None) -> None:
     answers = list(in_processes(range(5), squared, workers=workers))
     assert sorted(answers) == [(job, job * job) for job in range(5)]
@@ -44,6 +44,7 @@ def test_a_job_whose_process_dies_once_is_done_at_its_second_try(tmp_path: Path)
     assert (tmp_path / "2").exists()
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_each_process_is_given_up_after_two_and_the_others_are_done(tmp_path: Path) -> None:
     answers = dict(in_processes(range(4), partial(counts_and_dies, folder=tmp_path), workers=1))
     assert (tmp_path / "tries").read_text() == "xx"

@@ -185,6 +185,7 @@ def test_measured_cells_are_medians_and_unknown_where_nothing_was_seen() -> None
     assert np.isnan(cells[1, 1])
 
 
+@pytest.mark.slow
 def test_a_log_that_was_cut_off_says_so_and_still_plays(tmp_path: Path) -> None:
     with LogWriter.create(tmp_path / "run.mcap") as log:
         for event in events_of(painted()):
@@ -227,6 +228,7 @@ def test_a_robot_with_other_joints_has_a_report_without_paths(tmp_path: Path) ->
     assert page.run["joints"]["names"][0] == "joint1"
 
 
+@pytest.mark.slow
 def test_a_guard_that_objects_all_the_time_does_not_flood_the_page(tmp_path: Path) -> None:
     run = events_of(painted(2.6))
     held = next(event for event in run if isinstance(event, Judged) and event.gate == "guard")
@@ -257,6 +259,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_a_process_killed_in_mid_run_leaves_a_report(tmp_path: Path) -> None:
     command = [sys.executable, "-c", ENDLESS, str(tmp_path / "run.mcap")]
     child = subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE)

@@ -32,6 +32,7 @@ def _as_if_asked_for(setup: Setup, robot: CellRobot) -> Demonstrator:
     return Demonstrator.rehearse(setup)
 
 
+@pytest.mark.slow
 def test_the_demonstrator_lifts_the_tray_through_the_whole_line() -> None:
     result = run_trial(Trial(task="lift", seed=5), demonstrator)
     assert (result.outcome, result.success, result.progress) == ("done", True, 1.0)

@@ -54,7 +54,9 @@ def test_actions_are_those_of_ordinary_generation(name: str) -> None:
         assert decided.passes == 1
 
 
-@pytest.mark.parametrize("name", THINKERS)
+@pytest.mark.parametrize(
+    "name", ["think_gate_shared", *(pytest.param(each, marks=pytest.mark.slow) for each in THINKERS[:2])]
+)
 def test_depth_and_the_actions_behind_it_are_those_of_greedy_decoding(name: str) -> None:
     model, (first, second) = prompts(name, 1, 2, depth=True)
     closing(model, first)

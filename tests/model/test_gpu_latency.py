@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from released import REFERENCES
 
@@ -27,6 +28,7 @@ def thinker() -> ModelConfig:
     return replace(config, depth=replace(config.depth, codes=4))
 
 
+@pytest.mark.slow
 def test_every_part_runs_and_writes_the_same_codes() -> None:
     torch.set_num_threads(1)
     config = thinker()
@@ -72,6 +74,7 @@ def test_the_benchmark_is_of_the_published_configuration() -> None:
     assert int((prompt.ids == TokenIds().image_patch).sum()) == prompt.windows.shape[0] == 392
 
 
+@pytest.mark.slow
 def test_stages_of_the_published_widths_look_at_no_value() -> None:
     config = gpu_latency.thinking()
     assert config.expert is not None

@@ -32,6 +32,7 @@ def paraphrasing(tmp_path: Path) -> str:
     return taught(tmp_path, *(said for sentence in SENTENCES for said in taught_phrasings(sentence)))
 
 
+@pytest.mark.slow
 def test_a_model_that_was_taught_phrasings_may_be_asked_in_them_and_in_those_held_out(paraphrasing: str) -> None:
     for sentence in SENTENCES:
         for said in (*taught_phrasings(sentence), *held_out_phrasings(sentence)):

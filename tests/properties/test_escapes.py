@@ -31,6 +31,7 @@ def test_nothing_that_is_known_to_be_bad_reaches_the_robot() -> None:
     assert set(score.tried) == {f"chunk: {kind}" for kind in CHUNKS} | {f"command: {kind}" for kind in COMMANDS}
 
 
+@pytest.mark.slow
 def test_what_escapes_from_gates_that_were_opened_is_seen() -> None:
     opened = replace(
         LIMITS,

@@ -54,6 +54,7 @@ def stops(bench: Bench) -> list[Stopped]:
     return [event for event in bench.events if isinstance(event, Stopped)]
 
 
+@pytest.mark.slow
 def test_a_session_that_is_done_was_measured_standing_before_it_said_so() -> None:
     bench = Bench()
     bench.session.run()
@@ -63,7 +64,14 @@ def test_a_session_that_is_done_was_measured_standing_before_it_said_so() -> Non
     assert bench.robot.calls[-2:] == ["stop", "close"]
 
 
-@pytest.mark.parametrize(("robot", "verdict"), [(DiesWhenStopped, "unknown"), (Stuck, "unknown"), (Drifting, "moving")])
+@pytest.mark.parametrize(
+    ("robot", "verdict"),
+    [
+        (Drifting, "moving"),
+        pytest.param(Stuck, "unknown", marks=pytest.mark.slow),
+        pytest.param(DiesWhenStopped, "unknown", marks=pytest.mark.slow),
+    ],
+)
 def test_an_end_that_was_not_seen_standing_is_not_called_stopped(robot: type[ObedientRobot], verdict: str) -> None:
     bench = Bench(robot=robot)
     ended = bench.session.run()
@@ -83,6 +91,7 @@ def test_a_hold_says_what_it_measured_and_a_protective_stop_after_it_too() -> No
     assert len(held.joints_rad) == len(held.tools_m) == 2
 
 
+@pytest.mark.slow
 def test_a_hold_that_ends_before_the_arms_stood_is_not_said_to_have_stopped_them() -> None:
     def spoiled(number: int, decision: Decision) -> Decision:
         if number == 4:
@@ -117,7 +126,14 @@ def test_an_arm_that_touches_something_with_empty_fingers_goes_back_the_way_it_c
     assert [event.gate for event in judged] == ["guard", "vetting"]
 
 
-@pytest.mark.parametrize("held", [{"left_n": -15.0}, {"right_n": -15.0}, {"left_n": -15.0, "right_n": -15.0}])
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"left_n": -15.0},
+        pytest.param({"right_n": -15.0}, marks=pytest.mark.slow),
+        pytest.param({"left_n": -15.0, "right_n": -15.0}, marks=pytest.mark.slow),
+    ],
+)
 def test_an_arm_stays_where_it_is_while_anything_is_held(held: dict[str, float]) -> None:
     bench = Bench(robot=partial(Blocked, **held), goal_s=2.5)
     bench.session.run()
@@ -125,6 +141,7 @@ def test_an_arm_stays_where_it_is_while_anything_is_held(held: dict[str, float])
     assert {stopped.how for stopped in stops(bench)[:-1]} == {"hold"}
 
 
+@pytest.mark.slow
 def test_a_way_back_that_is_held_too_does_not_begin_another_one() -> None:
     class AlwaysBlocked(Blocked):
         def read(self) -> Observation:
@@ -139,6 +156,7 @@ def test_a_way_back_that_is_held_too_does_not_begin_another_one() -> None:
     assert ended.outcome == "stopped"
 
 
+@pytest.mark.slow
 def test_a_person_takes_over_an_arm_that_goes_back_and_gives_it_back() -> None:
     alone = Bench(robot=Blocked, goal_s=2.5)
     alone.session.run()
@@ -173,6 +191,7 @@ class RefusesOnce:
         return Verdict(outcome=Outcome.HOLD, findings=(finding,))
 
 
+@pytest.mark.slow
 def test_an_approach_that_was_too_quick_is_followed_by_a_slow_one() -> None:
     bench = Bench(guard=RefusesOnce(2.0))
     assert bench.session.run().outcome == "done"

@@ -98,6 +98,7 @@ def test_an_instruction_that_is_not_on_the_card_is_refused_with_the_reason() -> 
         within_card(poor, Vetting(LIMITS), MODEL, "wave")
 
 
+@pytest.mark.slow
 def test_a_model_that_is_always_too_slow_ends_in_a_stop_that_says_so() -> None:
     policy = Wave()
     gate = within_card(replace(CARD, light=None), Vetting(LIMITS), MODEL, "wave")

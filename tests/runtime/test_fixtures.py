@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from forearm.cell.tasks import task_named
 from forearm.cell.tasks.put_in_box import BOX_HALF_M
@@ -17,6 +18,7 @@ from forearm.safety.workspace import Workspace
 NEAR_M = 0.03  # m, about as near as fingers come to the box where a block is let go
 
 
+@pytest.mark.slow
 def test_a_policy_that_does_not_know_of_the_box_does_not_get_its_fingers_into_it() -> None:
     task = task_named("put-in-box")
     setup = replace(task.sample(0), time_limit_s=4.0)

@@ -15,6 +15,11 @@ from forearm.runtime.ladder import LADDER, Rung
 from forearm.runtime.recovery import Budget
 from forearm.safety.guard import Guard
 
+WITH_AND_WITHOUT_THE_LADDER = pytest.mark.parametrize(
+    "budget",
+    [pytest.param(None, id="alone"), pytest.param(Budget(), id="with the ladder", marks=pytest.mark.slow)],
+)
+
 
 def with_rows(decision: Decision, rows: np.ndarray) -> Decision:
     return replace(decision, chunk=replace(decision.chunk, positions=rows))
@@ -51,6 +56,7 @@ def test_a_chunk_that_is_cut_short_again_and_again_ends_in_a_protective_stop_tha
     np.testing.assert_allclose(bench.robot.positions, HOME, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_refusals_with_accepted_chunks_in_between_end_too_when_nothing_moves() -> None:
     bench = Bench(
         Wave(lambda number, decision: out_of_reach(decision) if number % 2 else resting(decision)),
@@ -62,6 +68,7 @@ def test_refusals_with_accepted_chunks_in_between_end_too_when_nothing_moves() -
     assert "The same objection came 7 times" in ended.reason
 
 
+@pytest.mark.slow
 def test_refusals_with_progress_in_between_do_not_end_a_session() -> None:
     bench = Bench(Wave(lambda number, decision: out_of_reach(decision) if number % 2 else decision), goal_s=8.0)
     assert bench.session.run().outcome == "done"
@@ -95,8 +102,11 @@ class Flickers:
         return Verdict(outcome=Outcome.HOLD, findings=(finding,))
 
 
-@pytest.mark.parametrize("budget", [None, Budget()], ids=["alone", "with the ladder"])
-@pytest.mark.parametrize(("spoil", "most_s"), [(lambda number, decision: resting(decision), 4.0), (unspoiled, 10.0)])
+@WITH_AND_WITHOUT_THE_LADDER
+@pytest.mark.parametrize(
+    ("spoil", "most_s"),
+    [(lambda number, decision: resting(decision), 4.0), pytest.param(unspoiled, 10.0, marks=pytest.mark.slow)],
+)
 def test_the_same_hold_of_the_guard_again_and_again_ends_in_a_stop_whether_the_arms_rest_or_swing(
     spoil: Callable[[int, Decision], Decision], most_s: float, budget: Budget | None
 ) -> None:
@@ -109,7 +119,8 @@ def test_the_same_hold_of_the_guard_again_and_again_ends_in_a_stop_whether_the_a
     assert bench.modes()[-1] == "protective_stop"
 
 
-@pytest.mark.parametrize("budget", [None, Budget()], ids=["alone", "with the ladder"])
+@pytest.mark.slow
+@WITH_AND_WITHOUT_THE_LADDER
 def test_an_arm_that_meets_a_wall_again_and_again_goes_back_each_time_and_then_stops_and_says_why(
     budget: Budget | None,
 ) -> None:
@@ -126,6 +137,7 @@ def test_an_arm_that_meets_a_wall_again_and_again_goes_back_each_time_and_then_s
     assert rungs == ([] if budget is None else [rung.value for rung in LADDER[Condition.BLOCKED_PATH][:3]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right_n", "rungs"),
     [(0.0, [Rung.REPLAN, Rung.RETREAT, Rung.REPLAN]), (-15.0, [Rung.REPLAN, Rung.REPLAN, Rung.REPLAN])],
@@ -150,6 +162,7 @@ def sways_and_dives(number: int, decision: Decision) -> Decision:
     return with_rows(decision, rows)
 
 
+@pytest.mark.slow
 def test_a_chunk_that_is_cut_short_while_a_tool_sways_by_centimetres_ends_too() -> None:
     bench = Bench(Wave(sways_and_dives), goal_s=60.0, time_limit_s=60.0)
     ended = bench.session.run()

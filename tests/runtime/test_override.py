@@ -75,6 +75,7 @@ def odd_from_one_second_on(events: list[Event]) -> str:
     return "The plan is 90 mm off." if asked else ""
 
 
+@pytest.mark.slow
 def test_a_suspicion_holds_the_arms_until_the_person_who_is_there_has_looked() -> None:
     bench = RecoveryBench(operator=Script([(5.0, Resume(who=ME))]), question=odd_from_one_second_on)
     assert bench.session.run().outcome == "done"
@@ -85,6 +86,7 @@ def test_a_suspicion_holds_the_arms_until_the_person_who_is_there_has_looked() -
     assert reasons[1] == "The plan is 90 mm off."
 
 
+@pytest.mark.slow
 def test_a_step_follows_one_decision_and_stands_again() -> None:
     bench = played((1.0, Hold(who=ME)), (2.0, StepOnce(who=ME)))
     assert np.ptp(sent(bench, 2.0, 3.6)[:, 0]) > 0.05
@@ -103,6 +105,7 @@ def test_a_person_jogs_the_tool_where_it_should_be_and_hands_back_without_a_jump
     assert bench.modes() == ["engaged", "operator", "holding", "engaged", "idle"]
 
 
+@pytest.mark.slow
 def test_a_person_moves_one_joint_within_its_range() -> None:
     bench = played(
         (1.0, TakeOver(who=ME)),
@@ -114,6 +117,7 @@ def test_a_person_moves_one_joint_within_its_range() -> None:
     assert last[13] == 1.0
 
 
+@pytest.mark.slow
 def test_a_hold_while_the_person_steers_stands_at_once_and_goes_on_with_the_next_jog() -> None:
     far, near = (0.0, 0.2, 0.0), (0.0, 0.0, 0.02)
     bench = played(
@@ -131,6 +135,7 @@ def test_a_hold_while_the_person_steers_stands_at_once_and_goes_on_with_the_next
     assert bench.modes() == ["engaged", "operator", "holding", "engaged", "idle"]
 
 
+@pytest.mark.slow
 def test_every_time_a_person_makes_the_arms_stand_it_is_measured_whether_they_do() -> None:
     bench = played((1.0, Hold(who=ME)), (2.0, StepOnce(who=ME)), (5.0, TakeOver(who=ME)), (6.0, Hold(who=ME)))
     stops = [event for event in bench.events if isinstance(event, Stopped)]
@@ -144,6 +149,7 @@ def test_every_time_a_person_makes_the_arms_stand_it_is_measured_whether_they_do
     assert [event.commanded_ns / 1e9 for event in stops[:1]] == [1.0]
 
 
+@pytest.mark.slow
 def test_a_person_who_is_refused_again_and_again_is_no_livelock() -> None:
     down = JogTool(who=ME, arm="left", by_m=(0.0, 0.0, -0.6))
     pressed = [(2.0 + 0.4 * press, down) for press in range(12)]
@@ -154,6 +160,7 @@ def test_a_person_who_is_refused_again_and_again_is_no_livelock() -> None:
     assert len(refused) > 7
 
 
+@pytest.mark.slow
 def test_what_it_is_not_the_time_for_is_refused_and_written_down() -> None:
     bench = played(
         (1.0, JogTool(who=ME, arm="left", by_m=(0.1, 0.0, 0.0))),
@@ -169,6 +176,7 @@ def test_what_it_is_not_the_time_for_is_refused_and_written_down() -> None:
     assert bench.modes() == ["engaged", "idle"]
 
 
+@pytest.mark.slow
 def test_the_ladder_leaves_a_person_alone() -> None:
     bench = RecoveryBench(
         thing=lambda seconds: 0.0, operator=Script([(0.5, TakeOver(who=ME)),
@@ -333,6 +341,7 @@ class Edited(Grasps):
         return replace(decision, latency_s=1.0, epoch=seen.epoch + self._refused)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["refused", "broken"])
 def test_an_edit_whose_decision_is_refused_holds_the_arms_and_the_person_is_told(how: str) -> None:
     desk = TraceDesk()
@@ -351,7 +360,9 @@ def test_an_edit_whose_decision_is_refused_holds_the_arms_and_the_person_is_told
     assert np.ptp(sent(bench, 7.0)[:, 0]) > 0.01
 
 
-@pytest.mark.parametrize("late_s", [0.0, 0.05, 0.3, 0.55, 0.56, 0.58, 0.6, 0.65, 0.7])
+@pytest.mark.parametrize(
+    "late_s", [0.56, *(pytest.param(at, marks=pytest.mark.slow) for at in (0.0, 0.05, 0.3, 0.55, 0.58, 0.6, 0.65, 0.7))]
+)
 def test_an_edit_is_followed_once_whenever_its_person_holds(late_s: float) -> None:
     desk = TraceDesk()
     edit = EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.08))

@@ -40,7 +40,9 @@ def vet(policy: ReasoningPolicy, seen: Observation, depth: DepthImage | None = N
     return Vetting(Limits.of(), model_digest=policy.model_digest).vet(decision, judged, judged.stamp_ns)
 
 
-@pytest.mark.parametrize("task", ["put-in-box", "hand-over", "lift"])
+@pytest.mark.parametrize(
+    "task", ["hand-over", *(pytest.param(name, marks=pytest.mark.slow) for name in ("put-in-box", "lift"))]
+)
 def test_the_model_sees_the_world_that_is_there(policy: ReasoningPolicy, task: str) -> None:
     assert vet(policy, at_start(task, 7)).outcome < Outcome.HOLD
 
@@ -53,6 +55,7 @@ def test_the_depth_of_another_moment_is_held_and_said_in_words(policy: Reasoning
     assert "of the top camera's view the plan sees a surface at" in verdict.findings[0].text
 
 
+@pytest.mark.slow
 def test_the_depth_of_another_scene_is_held(policy: ReasoningPolicy) -> None:
     elsewhere = at_start("hand-over", 8, turned=1.0).depths["top"]
     assert [found.check for found in vet(policy, at_start("put-in-box", 7), elsewhere).findings] == ["depth"]

@@ -64,6 +64,7 @@ def test_what_both_may_hold_is_neither_set_down_nor_drawn_back_and_the_next_rung
     assert next_rung(Condition.BLOCKED_PATH, 1, Holding.SHARED) == 2
 
 
+@pytest.mark.slow
 def test_a_grasp_that_holds_asks_for_nothing() -> None:
     bench = RecoveryBench()
     assert bench.session.run().outcome == "done"
@@ -80,6 +81,7 @@ def test_a_failed_grasp_is_backed_off_from_and_tried_again_until_something_is_he
     assert bench.modes()[:3] == ["engaged", "recovering", "engaged"]
 
 
+@pytest.mark.slow
 def test_every_take_over_of_the_ladder_is_measured_and_the_arms_stand_before_they_go_anywhere() -> None:
     bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0)
     bench.session.run()
@@ -91,12 +93,14 @@ def test_every_take_over_of_the_ladder_is_measured_and_the_arms_stand_before_the
     assert {(stopped.how, stopped.verdict) for stopped in measured} == {("hold", "standing")}
 
 
+@pytest.mark.slow
 def test_without_the_ladder_the_same_failure_goes_unnoticed() -> None:
     bench = RecoveryBench(thing=lambda seconds: 0.0, recovers=False)
     bench.session.run()
     assert "recovering" not in bench.modes()
 
 
+@pytest.mark.slow
 def test_an_object_that_is_lost_is_noticed_and_said() -> None:
     bench = RecoveryBench(thing=lambda seconds: 0.0 if 3.0 < seconds < 4.0 else 0.39)
     assert bench.session.run().outcome == "done"
@@ -104,6 +108,7 @@ def test_an_object_that_is_lost_is_noticed_and_said() -> None:
     assert [event.recovered for event in bench.ended()] == [True]
 
 
+@pytest.mark.slow
 def test_a_grasp_that_fails_again_and_again_ends_in_a_protective_stop_that_says_what_was_tried() -> None:
     bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0)
     ended = bench.session.run()
@@ -122,6 +127,7 @@ def test_the_budget_of_the_run_ends_it_sooner() -> None:
     assert len(bench.began()) == 3
 
 
+@pytest.mark.slow
 def test_where_a_person_can_be_asked_the_arms_wait_under_power_before_they_stop() -> None:
     budget = Budget(attempts=1, ask_s=3.0)
     bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0, budget=budget, operator=Script([]))
@@ -129,6 +135,7 @@ def test_where_a_person_can_be_asked_the_arms_wait_under_power_before_they_stop(
     assert 3.0 <= bench.ended()[-1].duration_s < 3.1
 
 
+@pytest.mark.slow
 def test_a_person_has_a_minute_and_where_there_is_none_nothing_is_waited_for() -> None:
     assert Budget().ask_s == 60.0
     bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0, budget=Budget(attempts=1))
@@ -151,6 +158,7 @@ def test_a_recovery_that_vetting_refuses_moves_nothing_and_the_next_rung_is_take
                and event.stamp_ns > first.stamp_ns) < 0.1  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_motion_of_a_recovery_is_a_decision_that_was_vetted() -> None:
     bench = RecoveryBench(thing=lambda seconds: 0.39 if seconds > 2.5 else 0.0)
     bench.session.run()
@@ -160,6 +168,7 @@ def test_every_motion_of_a_recovery_is_a_decision_that_was_vetted() -> None:
     assert opening
 
 
+@pytest.mark.slow
 def test_no_set_point_breaks_a_limit_when_the_recovery_begins_or_ends() -> None:
     bench = RecoveryBench(thing=lambda seconds: 0.39 if seconds > 2.5 else 0.0)
     bench.session.run()
@@ -176,12 +185,14 @@ def test_stale_images_are_waited_for_longer_than_a_hold_may_last() -> None:
     assert RecoveryBench(blind=(4.0, 8.0), goal_s=12.0, recovers=False).session.run().outcome == "stopped"
 
 
+@pytest.mark.slow
 def test_images_that_stay_stale_end_in_a_stop() -> None:
     ended = RecoveryBench(blind=(4.0, 99.0), goal_s=99.0).session.run()
     assert ended.outcome == "stopped"
     assert "Tried: perceive again." in ended.reason
 
 
+@pytest.mark.slow
 def test_an_arm_that_something_else_holds_is_waited_for_and_then_goes_on() -> None:
     bench = RecoveryBench(stuck=(3.5, 6.0), goal_s=14.0)
     assert bench.session.run().outcome == "done"
@@ -204,6 +215,7 @@ class Weighed:
         return replace(self._policy.decide(request), model_digest=self.model_digest)
 
 
+@pytest.mark.slow
 def test_a_motion_of_the_ladder_says_that_no_model_made_it_and_is_let_through_where_one_steers() -> None:
     events: list[Event] = []
     setup = replace(task_named("lift").sample(1), time_limit_s=3.5)

@@ -61,6 +61,7 @@ def test_the_robot_follows_the_policy() -> None:
     assert np.abs(errors).max() < 0.005
 
 
+@pytest.mark.slow
 def test_a_new_decision_comes_before_the_execution_horizon_ends() -> None:
     bench = Bench()
     bench.session.run()
@@ -68,6 +69,7 @@ def test_a_new_decision_comes_before_the_execution_horizon_ends() -> None:
     assert np.diff(stamps)[1:] == pytest.approx(0.7)  # the helm takes no answer to the instant of its own beginning
 
 
+@pytest.mark.slow
 def test_equal_runs_leave_equal_events() -> None:
     one, other = Bench(), Bench()
     one.session.run()
@@ -94,6 +96,7 @@ def test_a_chunk_with_a_nan_moves_nothing() -> None:
     assert "engaged" not in bench.modes()
 
 
+@pytest.mark.slow
 def test_chunks_that_are_refused_again_and_again_end_in_a_protective_stop_and_move_nothing() -> None:
     bench = Bench(Wave(out_of_reach), goal_s=60.0, time_limit_s=60.0)
     ended = bench.session.run()
@@ -103,6 +106,7 @@ def test_chunks_that_are_refused_again_and_again_end_in_a_protective_stop_and_mo
     assert bench.policy.asked > 3
 
 
+@pytest.mark.slow
 def test_refused_decisions_within_the_budget_are_simply_made_again() -> None:
     bench = Bench(Wave(lambda number, decision: out_of_reach(number, decision) if number in (3, 4) else decision))
     assert bench.session.run().outcome == "done"
@@ -122,6 +126,7 @@ def test_a_policy_that_raises_in_the_middle_makes_the_arms_hold_and_the_session_
     assert bench.modes() == ["engaged", "holding", "protective_stop"]
 
 
+@pytest.mark.slow
 def test_a_policy_that_comes_back_is_followed_again_after_the_hold() -> None:
     def faltering(number: int, decision: Decision) -> Decision:
         if 3 <= number < 20:
@@ -133,6 +138,7 @@ def test_a_policy_that_comes_back_is_followed_again_after_the_hold() -> None:
     assert bench.modes() == ["engaged", "holding", "engaged", "idle"]
 
 
+@pytest.mark.slow
 def test_an_inference_that_hangs_makes_the_arms_hold_when_the_last_chunk_is_spent() -> None:
     bench = Bench(inference=HangsAfter(2.0), goal_s=60.0)
     ended = bench.session.run()
@@ -146,6 +152,7 @@ def test_an_inference_that_hangs_makes_the_arms_hold_when_the_last_chunk_is_spen
     assert np.ptp(np.array(late), axis=0).max() < 0.01  # it brakes, then stands
 
 
+@pytest.mark.slow
 def test_an_inference_that_never_answers_moves_nothing() -> None:
     bench = Bench(inference=HangsAfter(0.0), goal_s=60.0)
     ended = bench.session.run()
@@ -215,6 +222,7 @@ class Unreadable(Elapsed):
         raise RuntimeError("the board is torn")
 
 
+@pytest.mark.slow
 def test_a_goal_that_cannot_say_how_far_it_is_keeps_nothing_from_being_stopped_closed_and_logged() -> None:
     bench = Bench(goal=Unreadable)
     ended = bench.session.run()
@@ -269,6 +277,7 @@ def test_an_interruption_ends_the_session_at_the_next_tick() -> None:
     assert (ended.outcome, ended.reason, ended.ticks) == ("stopped", "SIGTERM", 100)
 
 
+@pytest.mark.slow
 def test_every_objection_of_the_guard_is_in_the_events() -> None:
     bench = Bench(robot=partial(ObedientRobot, blind_after_s=2.0))
     bench.session.run()
@@ -354,6 +363,7 @@ class StaleOnce(Guard):
         return super().review(replace(command, stamp_ns=0) if late else command, observation, now_ns)
 
 
+@pytest.mark.slow
 def test_a_hold_does_not_loosen_what_a_gripper_holds() -> None:
     def grips(number: int, decision: Decision) -> Decision:
         rows = decision.chunk.positions.copy()

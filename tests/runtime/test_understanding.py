@@ -40,7 +40,9 @@ def session(*points: Floats) -> tuple[Bench, Wave]:
     return Bench(policy, inference=Understanding(SimulatedInference(policy, Vetting(LIMITS)))), policy
 
 
-@pytest.mark.parametrize("nothing", [NOWHERE, HALF, np.zeros((0, 2))])
+@pytest.mark.parametrize(
+    "nothing", [NOWHERE, *(pytest.param(each, marks=pytest.mark.slow) for each in (HALF, np.zeros((0, 2))))]
+)
 def test_what_is_not_seen_in_three_looks_is_refused_before_any_motion(nothing: Floats) -> None:
     bench, policy = session(nothing)
     ended = bench.session.run()
@@ -65,6 +67,7 @@ def test_looks_are_in_the_log_with_the_reason_and_each_is_at_newer_images() -> N
     assert all(before < after for before, after in zip(asked, captured[1:], strict=False))
 
 
+@pytest.mark.slow
 def test_what_is_seen_at_the_second_look_is_done_and_later_plans_may_name_nothing() -> None:
     bench, policy = session(NOWHERE, SOMEWHERE, NOWHERE)
     assert bench.session.run().outcome == "done"
@@ -72,6 +75,7 @@ def test_what_is_seen_at_the_second_look_is_done_and_later_plans_may_name_nothin
     assert not np.array_equal(bench.robot.positions, HOME)
 
 
+@pytest.mark.slow
 def test_a_policy_without_plans_is_followed() -> None:
     policy = Wave()
     bench = Bench(policy, inference=Understanding(SimulatedInference(policy, Vetting(LIMITS))))
@@ -111,13 +115,16 @@ def test_a_plan_that_points_at_what_was_not_said_is_refused_before_any_motion(el
     np.testing.assert_array_equal(bench.robot.positions, HOME)
 
 
-@pytest.mark.parametrize("points", [(RED,), (BOTH,), (BLUE, RED, BLUE)])
+@pytest.mark.parametrize(
+    "points", [(BLUE, RED, BLUE), *(pytest.param(each, marks=pytest.mark.slow) for each in ((RED,), (BOTH,)))]
+)
 def test_a_plan_that_points_at_what_was_said_is_followed_and_may_point_elsewhere_later(
     points: tuple[Floats, ...],
 ) -> None:
     assert among_flags(*points).session.run().outcome == "done"
 
 
+@pytest.mark.slow
 def test_a_test_may_point_elsewhere_on_purpose() -> None:
     assert among_flags(BLUE, goes_by_colour=False).session.run().outcome == "done"
 

@@ -162,6 +162,7 @@ def test_gates_that_let_nothing_pass_or_refuse_without_their_reason_fail_too() -
     assert not any(proof.proven for proof in prove(all_three(LetsNothingPass()), seen(), NOW_NS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "vetting", "guard"),
     [

@@ -85,12 +85,23 @@ def write(path: Path, run: list[Event]) -> Path:
     return path
 
 
-@given(st.lists(events, min_size=1, max_size=4))
-@quick
-def test_every_event_comes_back_from_the_log_bit_for_bit(run: list[Event]) -> None:
+def assert_comes_back(run: list[Event]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         back = list(read_events(write(Path(folder) / "run.mcap", run)))
     assert same(tuple(back), tuple(run))
+
+
+@given(st.lists(events, min_size=1, max_size=4))
+@settings(quick, max_examples=15)
+def test_events_come_back_from_the_log_bit_for_bit(run: list[Event]) -> None:
+    assert_comes_back(run)
+
+
+@pytest.mark.slow
+@given(st.lists(events, min_size=1, max_size=4))
+@quick
+def test_every_event_comes_back_from_the_log_bit_for_bit(run: list[Event]) -> None:
+    assert_comes_back(run)
 
 
 @given(events)
@@ -100,6 +111,7 @@ def test_every_record_conforms_to_the_schema_in_its_channel(event: Event) -> Non
     assert conforms(record, event_schema(type(event)))
 
 
+@pytest.mark.slow
 def test_every_kind_of_event_is_covered_by_the_strategy() -> None:
     seen: set[type] = set()
 

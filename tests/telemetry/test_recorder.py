@@ -167,6 +167,7 @@ def test_closing_twice_is_harmless_and_what_comes_after_is_dropped(tmp_path: Pat
 FULL_DISK = """
 import sys
 from pathlib import Path
+import pytest
 from test_log import a_run
 from forearm.telemetry.recorder import Recorder
 from forearm.telemetry.writer import LogWriter
@@ -212,6 +213,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_recording_process_killed_at_any_moment_leaves_a_log_that_opens(tmp_path: Path) -> None:
     path = tmp_path / "run.mcap"
     child = subprocess.Popen([sys.executable, "-c", ENDLESS, str(path)], cwd=HERE, stdout=subprocess.PIPE)
@@ -239,7 +241,8 @@ def test_a_loop_that_stalls_has_its_last_events_on_disk(tmp_path: Path) -> None:
     recorder.close()
 
 
-@pytest.mark.parametrize("heavy", ["torch", "mujoco"])
-def test_telemetry_loads_neither_torch_nor_mujoco(heavy: str) -> None:
-    code = f"import sys, forearm.telemetry.recorder, forearm.telemetry.log; sys.exit({heavy!r} in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_telemetry_loads_neither_torch_nor_mujoco() -> None:
+    code = (
+        "import sys, forearm.telemetry.recorder, forearm.telemetry.log; print({'torch', 'mujoco'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

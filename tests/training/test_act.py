@@ -133,6 +133,7 @@ def test_a_folder_of_it_is_a_policy_that_only_acts(folder: Path) -> None:
         policy_named(str(folder), intervene=lambda robot: pytest.fail("never made"))
 
 
+@pytest.mark.slow
 def test_it_answers_alike_when_asked_alike_and_otherwise_after_a_refusal(folder: Path) -> None:
     first, same, retried = (decide(folder, attempt=attempt).chunk.positions for attempt in (0, 0, 1))
     assert np.array_equal(first, same)

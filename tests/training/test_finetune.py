@@ -186,6 +186,7 @@ def test_the_action_expert_alone_learns_to_act_and_thinks_as_before(known: Path,
     assert moved == {"expert"}
 
 
+@pytest.mark.slow
 def test_the_action_expert_alone_cannot_learn_sentences(recorded: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"kindly.*full or lora"):
         finetune(planned(recorded, tmp_path, "expert"), short(tuning_named("expert")))
@@ -209,6 +210,7 @@ def test_a_low_rank_run_that_was_stopped_goes_on(recorded: Path, shipped: Checkp
         torch.testing.assert_close(resumed.average[name], tensor, rtol=1e-5, atol=1e-6, msg=name)
 
 
+@pytest.mark.slow
 def test_the_parent_is_not_overwritten_and_a_folder_becomes_one_thing_only(recorded: Path, tmp_path: Path) -> None:
     tuning = tuning_named("full")
     with pytest.raises(InputError, match="two folders"):
@@ -222,10 +224,10 @@ def test_the_parent_is_not_overwritten_and_a_folder_becomes_one_thing_only(recor
         finetune(planned(recorded, tmp_path, "full"), short(tuning))
 
 
-def test_what_is_no_reasoner_is_not_tuned_as_one(recorded: Path, tmp_path: Path) -> None:
+def test_what_is_no_reasoner_is_not_tuned_as_one(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"format": "forearm.reactive.v1"}')
     with pytest.raises(CheckpointError, match="got reactive"):
-        finetune(planned(recorded, tmp_path / "out", "full", parent=tmp_path), short(tuning_named("full")))
+        finetune(planned(tmp_path / "data", tmp_path / "out", "full", parent=tmp_path), short(tuning_named("full")))
     with pytest.raises(InputError, match="full, lora or expert"):
         tuning_named("some")
     assert LOW_RANK.dropout == 0.0  # a step is decided by its recipe alone

@@ -36,6 +36,7 @@ def folders(lessons: Lessons, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return folders
 
 
+@pytest.mark.slow
 def test_each_model_is_described_and_its_decision_counted_and_timed(folders: tuple[Path, Path]) -> None:
     entries = peers.contestants("model", *(str(folder) for folder in folders))
     flow, act = peers.facts(entries[1]), peers.facts(entries[2])

@@ -68,6 +68,7 @@ def test_it_acts_without_a_plan_and_its_words_reach_the_action(folder: Path, les
     assert (velocity[0] - velocity[1]).abs().max() > 1e-4
 
 
+@pytest.mark.slow
 def test_its_folder_is_a_policy_like_any_other_but_has_no_plan_to_change(folder: Path) -> None:
     setup = task_named("hand-over").sample(3, "hand the red bar to the left arm and place it on the pad")
     robot = CellRobot(setup=setup, clock=SimulatedClock())

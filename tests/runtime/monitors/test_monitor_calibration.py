@@ -38,6 +38,7 @@ def of(episodes: list[Episode], budget: float = 0.05) -> Calibration:
     )
 
 
+@pytest.mark.slow
 def test_on_average_no_more_than_the_budget_of_successful_runs_raise_an_alarm() -> None:
     generator = np.random.default_rng(0)
     budget, alarms, runs = 0.1, 0, 0
