@@ -95,7 +95,13 @@ def record_dataset(root: Path, recording: Recording, *, workers: int) -> None:
     shards = list(shards_of(recording))
     missing = [shard for shard in shards if not data_file(root, shard.number).is_file()]
     total = sum(shard.episodes for shard in shards)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("recording", total=total, completed=total - sum(shard.episodes for shard in missing))
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
