@@ -6,11 +6,13 @@ and is then shut without having been told to open was LOST.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from forearm.messages import Floats, Observation
-from forearm.robot.embodiment import Embodiment
+from forearm.robot.embodiment import BIMANUAL_YAM, GRIPPER_STROKE_M, Embodiment
+from forearm.safety.limits import TICK_S
+from forearm.safety.workspace import Workspace
 
 # Openings are fractions of twice 47 mm. Measured in the cell on what is carried: a tray's handle (22 mm) 0.21, a bar
 # (32 mm) 0.31, a block (40 mm) 0.39; a gripper shut on nothing 0.00, for an instant -0.08.
@@ -79,3 +81,26 @@ def grips(observation: Observation, commanded: Floats, embodiment: Embodiment) -
         )
         for arm in embodiment.arms
     )
+
+
+class Hands:
+    """Feels both grippers tick by tick, and says in each observation what they hold. Used by the control thread alone.
+
+    Args:
+        workspace: what they may hold.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._felt = tuple(Felt() for _ in BIMANUAL_YAM.arms)
+
+    def note(self, observation: Observation, commanded: Floats | None) -> Observation:
+        """The observation with what is held, given the set-points (J,) sent last, None for none so far. 20 µs."""
+        felt = grips(observation, observation.positions if commanded is None else commanded, BIMANUAL_YAM)
+        self._felt = tuple(feel(before, grip, TICK_S) for before, grip in zip(self._felt, felt, strict=True))
+        held = (
+            self._workspace.held_by(arm.name, 2.0 * GRIPPER_STROKE_M * grip.measured)
+            for arm, grip, each in zip(BIMANUAL_YAM.arms, felt, self._felt, strict=True)
+            if each.grasp is Grasp.HOLDING
+        )
+        return replace(observation, held=tuple(thing for things in held for thing in things))

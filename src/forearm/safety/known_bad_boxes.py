@@ -63,7 +63,7 @@ def lowered(workspace: Workspace, name: str, arm: int) -> tuple[Floats, Floats] 
         else:
             below = height
     clear, near = at(above + APART_M), at(above)
-    whole = Surroundings(workspace.standing, Limits.of())
+    whole = Surroundings(workspace, Limits.of())
     fits = NEAR_M[0] < apart(thing, near) < NEAR_M[1] and apart(whole, clear) > CLEAR_M
     reached = abs(tool_poses(near)[0][arm][2] - above) < THERE_M
     return (clear, near) if fits and reached and _free(np.stack([clear, near])) else None
