@@ -11,11 +11,13 @@ from forearm.cell.stage import Fault
 from forearm.cell.tasks import task_named
 from forearm.clock import SimulatedClock
 from forearm.events import Commanded, Event, Observed
+from forearm.geometry import Goods
 from forearm.messages import DepthImage, Observation
 from forearm.policy.baselines import Demonstrator
 from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.runtime.grasp import Felt, Grasp, Grip, feel, grips
+from forearm.runtime.grasp import Felt, Grasp, Grip, Hands, feel, grips
 from forearm.runtime.simulation import Simulation
+from forearm.safety.workspace import Workspace
 
 TICK_S = 0.01
 
@@ -138,6 +140,37 @@ def test_what_the_camera_did_not_measure_is_unknown() -> None:
     assert np.isnan(observed(DepthImage(stamp_ns=0, metres=holes))[0].between_m)
     holes[:] = np.nan
     assert np.isnan(observed(DepthImage(stamp_ns=0, metres=holes))[0].between_m)
+
+
+BLOCK = Goods(name="block", half=(0.02, 0.02, 0.02), width_m=0.04)
+
+
+def noted(hands: Hands, opening: float, commanded: float | None, *, effort: float = -27.0, ticks: int = 1) -> set[str]:
+    """What the observations say that the left arm holds after so many ticks."""
+    positions, efforts = np.zeros(14), np.zeros(14)
+    positions[6], efforts[6] = opening, effort
+    told = None if commanded is None else np.full(14, commanded)
+    for _ in range(ticks):
+        seen = Observation(
+            stamp_ns=0, sequence=1, epoch=1, positions=positions, velocities=np.zeros(14), efforts=efforts, images={},
+            depths={}, instruction="",
+        )  # fmt: skip
+        seen = hands.note(seen, told)
+    return {f"{each.arm} {each.name}" for each in seen.held}
+
+
+def test_an_observation_says_what_is_held_from_when_it_is_felt_until_it_is_let_go_of_or_lost() -> None:
+    hands = Hands(Workspace(goods=(BLOCK,)))
+    assert noted(hands, 0.39, None) == set()
+    assert noted(hands, 0.39, 0.0) == set()  # not yet believed
+    assert noted(hands, 0.39, 0.0, ticks=12) == {"left block"}
+    assert noted(hands, 0.39, 1.0) == set()
+    assert noted(hands, 0.39, 0.0, ticks=12) == {"left block"}
+    assert noted(hands, 0.0, 0.0) == set()
+
+
+def test_what_is_held_is_told_by_how_wide_it_is() -> None:
+    assert noted(Hands(Workspace(goods=(BLOCK,))), 0.6, 0.0, ticks=12) == {"left something"}
 
 
 @pytest.mark.parametrize("opening", [0.2, 0.4, 0.7])

@@ -36,7 +36,7 @@ class Round:
 
 
 def enclosing(held: Held, thing: int = 0) -> list[Round]:
-    """Capsules round a held box; more than one round a plate.
+    """Capsules round a held box, of the least volume; more than one round a plate.
 
     They lie along its longest side, and beside each other along its second.
     """
@@ -44,8 +44,10 @@ def enclosing(held: Held, thing: int = 0) -> list[Round]:
     small, middle, longest = sorted(range(3), key=lambda axis: half[axis])
     strips = ceil(half[middle] / max(half[small], STRIP_M) - 1e-9)
     wide = half[middle] / strips
-    reach = max(half[longest] - min(half[small], wide), SHORTEST_M)
-    radius = hypot(max(half[longest] - reach, 0.0), half[small], wide)
+    # As long as the box, or so much shorter that the round ends reach as far as it does.
+    reaches = (half[longest], max(half[longest] - min(half[small], wide), SHORTEST_M))
+    sizes = [(reach, hypot(half[longest] - reach, half[small], wide)) for reach in reaches]
+    reach, radius = min(sizes, key=lambda size: (size[0] + 2.0 / 3.0 * size[1]) * size[1] ** 2)
     along, beside = reach * np.eye(3)[longest], wide * np.eye(3)[middle]
     middles = [centre + (2 * strip + 1 - strips) * beside for strip in range(strips)]
     return [Round(thing=thing, start=_point(at - along), end=_point(at + along), radius=radius) for at in middles]
