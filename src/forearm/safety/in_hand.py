@@ -65,21 +65,19 @@ class InHand:
         self.capsules = [capsule for number, each in enumerate(held) for capsule in enclosing(each, number)]
         self._arms = np.array([ARMS.index(each.arm) for each in held], dtype=np.int64)
         self._corners = np.array([np.array(each.centre) + np.array(each.half) * _SIGNS for each in held])
+        self._ends = np.array([[each.start, each.end] for each in self.capsules])
+        self._arms_of_capsules = self._arms[[each.thing for each in self.capsules]]
         self._farthest = [float(np.linalg.norm(corners, axis=1).max()) for corners in self._corners]
 
-    def ends(self, positions: Float64[ndarray, "N 14"]) -> Float64[ndarray, "2 3 C N"]:
-        """Where the capsules start and end, m in the cell frame."""
-        of = [self._arms[capsule.thing] for capsule in self.capsules]
-        points = np.array([[capsule.start, capsule.end] for capsule in self.capsules])
-        return _placed(points, of, positions).transpose(1, 2, 0, 3)
-
-    def lows(self, positions: Float64[ndarray, "N 14"]) -> Float64[ndarray, "H N"]:
-        """How low each thing reaches, m in the cell frame."""
-        return _placed(self._corners, self._arms, positions)[:, :, 2].min(axis=1)
+    def at(self, positions: Float64[ndarray, "N 14"]) -> tuple[Float64[ndarray, "2 3 C N"], Float64[ndarray, "H N"]]:
+        """Where the capsules start and end, and how low each thing reaches, m in the cell frame."""
+        poses = tool_poses(positions)
+        ends = _placed(self._ends, self._arms_of_capsules, poses).transpose(1, 2, 0, 3)
+        return ends, _placed(self._corners, self._arms, poses)[:, :, 2].min(axis=1)
 
     def speeds(self, path: Float64[ndarray, "N+1 14"], period_s: float) -> Float64[ndarray, "H N"]:
         """How fast the corner of each thing that moves fastest moves on each step of a path, m/s."""
-        ways = np.diff(_placed(self._corners, self._arms, path), axis=-1)
+        ways = np.diff(_placed(self._corners, self._arms, tool_poses(path)), axis=-1)
         return np.sqrt(np.einsum("hcin,hcin->hcn", ways, ways).max(axis=1)) / period_s
 
     def let_go(self, path: Float64[ndarray, "N+1 14"]) -> Bool[ndarray, "H N"]:
@@ -101,10 +99,10 @@ class InHand:
         return reach_of("gripper", int(self._arms[thing]), _TOOL_M + self._farthest[thing])
 
 
-def _placed(points: Float64[ndarray, "n p 3"], arms: Sequence[int] | ndarray, positions: Floats) -> Floats:
-    """(n, p, 3, N) m, p points of the frame of each of n arms' tools, in the cell frame."""
-    tools, turns = tool_poses(positions)
-    return np.einsum("naij,apj->apin", turns[:, arms], points) + tools[:, arms].transpose(1, 2, 0)[:, None]
+def _placed(points: Float64[ndarray, "n p 3"], arms: ndarray, poses: tuple[Floats, Floats]) -> Floats:
+    """(n, p, 3, N) m, p points of the frame of each of n arms' tools, in the cell frame, with the tools there."""
+    tools, turns = (each[:, arms].swapaxes(0, 1) for each in poses)  # n, N, …
+    return (points[:, None] @ turns.swapaxes(-1, -2) + tools[:, :, None]).transpose(0, 2, 3, 1)
 
 
 def _point(values: Floats) -> Point:

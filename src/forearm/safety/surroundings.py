@@ -86,7 +86,10 @@ class Surroundings:
         self._required = np.array([margins.get(pair.kind, limits.fixture_clearance_m) for pair in self.pairs])
         over_table = np.array([pair.kind == "held object and table" for pair in self.pairs], dtype=bool)
         self._required[over_table] += workspace.table_m
-        self._placing = np.array([pair.placing for pair in self.pairs], dtype=bool)
+        things = range(len(self._in_hand.held))
+        self._takes_part = np.array([[thing in pair.held for thing in things] for pair in self.pairs], dtype=bool)
+        self._is_placed = self._takes_part & np.array([[pair.placing] for pair in self.pairs], dtype=bool)
+        self._between = np.array([bool(pair.held) and pair.second is not None for pair in self.pairs], dtype=bool)
         self._layout = _Layout.of(self.pairs, self._in_hand.capsules, self._boxes)
 
     def required(self, path: Float64[ndarray, "N+1 14"], period_s: float) -> Float64[ndarray, "K N"]:
@@ -100,11 +103,9 @@ class Surroundings:
         if self._in_hand.held:
             gone, shared = self._in_hand.let_go(path), self._in_hand.is_one_thing(path[0])
             slow = self._in_hand.speeds(path, period_s) <= self._placing_speed
-            for number, pair in enumerate(self.pairs):
-                for thing in pair.held:
-                    required[number, gone[thing] | (slow[thing] & pair.placing)] = -inf
-                if pair.held and pair.second is not None and shared:
-                    required[number] = -inf
+            required[(self._takes_part @ gone) | (self._is_placed @ slow)] = -inf
+            if shared:
+                required[self._between] = -inf
         return required
 
     def at(self, positions: Float64[ndarray, "N 14"]) -> PlacedThings:
@@ -112,11 +113,11 @@ class Surroundings:
         bodies = Bodies.at(positions)
         if not self._in_hand.held:
             return self.of(bodies)
-        starts, ends = self._in_hand.ends(positions)
+        (starts, ends), lows = self._in_hand.at(positions)
         return PlacedThings(
             np.concatenate([bodies.starts, starts], axis=1),
             np.concatenate([bodies.ends, ends], axis=1),
-            self._in_hand.lows(positions),
+            lows,
             self._layout,
         )
 
