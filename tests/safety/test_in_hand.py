@@ -86,11 +86,12 @@ def test_a_plate_is_covered_by_strips_beside_each_other() -> None:
 
 def test_its_speed_is_that_of_its_farthest_corner() -> None:
     path = np.tile(GRIPS, (3, 1))
-    path[:, 0] += [0.0, 0.01, 0.03]  # rad about the base
+    path[:, 0] += [0.0, 0.01, 0.03]  # rad about the base; the first step is from where the arms are measured
     away = Held(name="rod", arm="left", centre=(0.0, 0.0, OUT_M), half=(0.001, 0.001, 0.001))
     tool, turn = (each[0, 0] for each in tool_poses(path[:1]))
-    lever = float(np.linalg.norm((tool + turn @ np.array(away.centre))[:2] - np.array([0.0, 0.0])))
-    np.testing.assert_allclose(InHand((away,)).speeds(path, 0.1), [[0.1 * lever, 0.2 * lever]], rtol=0.02, atol=0.003)
+    lever = float(np.linalg.norm((tool + turn @ np.array(away.centre))[:2]))
+    expected = [[0.01 * lever / 0.155, 0.02 * lever / 0.1]]
+    np.testing.assert_allclose(InHand((away,)).speeds(path, 0.1), expected, rtol=0.02)
 
 
 TIP = LEFT_TOOL + 0.13 * tool_poses(GRIPS[None])[1][0, 0, :, 0]  # of the rod below

@@ -19,6 +19,7 @@ from forearm.robot.kinematics import LINKS, link_frames, tool_poses
 from forearm.safety.capsules import ARMS
 from forearm.safety.sweep import reach_of
 
+BEHIND_S = 0.055  # s, by which moving joints lag behind their set-points: kd/kp of the position loop
 LETS_GO = 0.05  # opening; what is held yields to the fingers by less
 SHORTEST_M = 0.001  # m, of a capsule's segment: distances need a direction
 STRIP_M = 0.02  # m, half the width from which a plate is covered by more than one capsule
@@ -76,9 +77,14 @@ class InHand:
         return ends, _placed(self._corners, self._arms, poses)[:, :, 2].min(axis=1)
 
     def speeds(self, path: Float64[ndarray, "N+1 14"], period_s: float) -> Float64[ndarray, "H N"]:
-        """How fast the corner of each thing that moves fastest moves on each step of a path, m/s."""
+        """How fast the corner of each thing that moves fastest moves on each step of a path, m/s.
+
+        The path begins where the arms are measured, which is `BEHIND_S` behind where they were told to be.
+        """
         ways = np.diff(_placed(self._corners, self._arms, tool_poses(path)), axis=-1)
-        return np.sqrt(np.einsum("hcin,hcin->hcn", ways, ways).max(axis=1)) / period_s
+        times = np.full(len(path) - 1, period_s)
+        times[0] += BEHIND_S
+        return np.sqrt(np.einsum("hcin,hcin->hcn", ways, ways).max(axis=1)) / times
 
     def let_go(self, path: Float64[ndarray, "N+1 14"]) -> Bool[ndarray, "H N"]:
         """Whether each thing has been let go of on each step of a path that begins with it in hand."""

@@ -26,7 +26,7 @@ PLATE: Point = (0.15, 0.15, 0.01)  # m, half sizes of what comes too near to the
 INWARDS = (0.6, 0.9)  # rad, both base joints: the plate 49 mm from the other hand, and 15 mm in it
 BELOW_M = 0.08  # m, how far what is put down too fast reaches below the tool
 THICK_M = 0.01  # m, half its width and height
-ENDS_M = (0.04, -0.02)  # m, of its lower end over what it meets, before the first row and in it: at 0.6 m/s
+ENDS_M = (0.07, -0.03)  # m, of its lower end over what it meets, before the first row and in it: at 0.6 m/s
 
 
 def of_what_is_held(workspace: Workspace) -> tuple[Entry, ...]:
