@@ -27,7 +27,7 @@ def between_fingers(arm: Arm, opening: float, depth: DepthImage | None) -> float
     Args:
         arm: whose wrist camera, of the arm's name, took the image.
         opening: 0..1, of its gripper.
-        depth: the image, None for none. A third of its pixels, at most, are looked at: 20 µs.
+        depth: the image, None for none. A third of its pixels, at most, are looked at: 40 µs.
     """
     half = GRIPPER_STROKE_M * opening - ASIDE_M
     if depth is None or half < LEAST_M / 2.0:

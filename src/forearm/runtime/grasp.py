@@ -133,7 +133,7 @@ class Hands:
     def note(self, observation: Observation, commanded: Floats | None) -> Observation:
         """The observation with what is held, given the set-points (J,) sent last, None for none so far.
 
-        30 µs; 60 more for each gripper that is told to close on something, for its image.
+        20 µs; 45 more for each gripper that is told to close and has not shut, for its image.
         """
         felt = grips(observation, observation.positions if commanded is None else commanded, BIMANUAL_YAM)
         self._felt = tuple(feel(before, grip, TICK_S) for before, grip in zip(self._felt, felt, strict=True))
