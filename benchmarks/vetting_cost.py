@@ -4,9 +4,9 @@
 
 Real chunks and ticks are those of sessions of the shipped model in the cell, kept and shown to fresh gates again, which
 are to answer as they did then. Beside them 30 rows of smooth motions of both arms, plan and depth map included. Each
-once more with the five walls of a box and a block that either hand may hold: there many chunks are cut or refused, which
-takes more looking. Wall time is what a control loop feels, CPU time is what the work takes; on a machine that does other
-work too the two differ. `cpu_least_*` is over the least of `REPEATS` repetitions of each call: what the work itself
+once more with the five walls of a box and a block in either hand: there many chunks are cut or refused, which takes more
+looking. Wall time is what a control loop feels, CPU time is what the work takes; on a machine that does other work too
+the two differ. `cpu_least_*` is over the least of `REPEATS` repetitions of each call: what the work itself
 takes, without what other work on the machine adds to it.
 """
 
@@ -29,7 +29,7 @@ import numpy as np
 from forearm.cell.simulator import CellRobot
 from forearm.clock import NANOSECONDS, SimulatedClock
 from forearm.geometry import Box
-from forearm.messages import ActionChunk, Command, Decision, DepthImage, Image, Observation, Plan, Verdict
+from forearm.messages import ActionChunk, Command, Decision, DepthImage, Held, Image, Observation, Plan, Verdict
 from forearm.policy.choice import MODEL, policy_named, tasks_for
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
@@ -42,7 +42,7 @@ from forearm.safety.gates import Gates
 from forearm.safety.guard import Guard
 from forearm.safety.limits import TICK_S, Limits
 from forearm.safety.vetting import Vetting
-from forearm.safety.workspace import Held, Workspace
+from forearm.safety.workspace import Workspace
 
 HOME = np.array([0.611, 1.467, 1.299, -1.403, 0.0, -1.571, 1.0])
 BOTH_HOME = np.concatenate([HOME, HOME * [-1, 1, 1, 1, -1, -1, 1]])
@@ -56,7 +56,9 @@ FURNISHED = Workspace(
         Box(name="box", centre=(0.29 + x, -0.305 + y, z), half=half)
         for (x, y, z), half in zip(WALLS, SIZES, strict=True)
     ),
-    held=tuple(Held.box("block", arm, (0.02, 0.02, 0.02), (0.3, 1.0)) for arm in ("left", "right")),
+)
+BLOCKS = tuple(
+    Held(name="block", arm=arm, centre=(0.0, 0.0, 0.0), half=(0.025, 0.02, 0.025)) for arm in ("left", "right")
 )
 
 
@@ -175,25 +177,28 @@ def measure(make_calls: Callable[[], Sequence[Callable[[], bool]]]) -> dict[str,
     return {**figures, "calls": len(cpu[0]), "allowed": float(np.mean(allowed))}
 
 
-def smooth_chunks(workspace: Workspace | None = None) -> dict[str, float]:
+def smooth_chunks(workspace: Workspace | None = None, held: tuple[Held, ...] = ()) -> dict[str, float]:
     """What vetting 30 rows of smooth motion costs."""
     generator = np.random.default_rng(0)
     vetting = Vetting(Limits.of(), workspace=workspace)
-    here = observation(way(np.zeros(1), generator)[0], 0)
+    here = replace(observation(way(np.zeros(1), generator)[0], 0), held=held)
     decisions = [decision(30, generator) for _ in range(CALLS)]
     return measure(lambda: [lambda d=each: vetting.vet(d, here, 0).vetted is not None for each in decisions])
 
 
-def real_chunks(kept: list[tuple[Kept, Kept, str]], workspace: Workspace | None = None) -> dict[str, float]:
-    """What vetting the model's chunks costs."""
+def real_chunks(
+    kept: list[tuple[Kept, Kept, str]], workspace: Workspace | None = None, held: tuple[Held, ...] = ()
+) -> dict[str, float]:
+    """What vetting the model's chunks costs, with that in the hands."""
 
     def calls() -> list[Callable[[], bool]]:
         gates = [Vetting(Limits.of(), model_digest=digest, workspace=workspace) for _, _, digest in kept]
-        return [
-            lambda g=gate, a=asked: g.vet(*a).vetted is not None
+        asked = [
+            (gate, question, replace(seen, held=held), now_ns)
             for gate, (vets, _, _) in zip(gates, kept, strict=True)
-            for asked, _ in vets.asked
+            for (question, seen, now_ns), _ in vets.asked
         ]
+        return [lambda a=each: a[0].vet(*a[1:]).vetted is not None for each in asked]
 
     return measure(calls)
 
@@ -238,9 +243,9 @@ def main() -> None:
     load, kept = os.getloadavg()[0], sessions(arguments.sessions)
     results = {
         "vetting_30x14": smooth_chunks(),
-        "vetting_30x14_furnished": smooth_chunks(FURNISHED),
+        "vetting_30x14_furnished": smooth_chunks(FURNISHED, BLOCKS),
         "vetting_real": real_chunks(kept),
-        "vetting_real_furnished": real_chunks(kept, FURNISHED),
+        "vetting_real_furnished": real_chunks(kept, FURNISHED, BLOCKS),
         "guard_smooth": smooth_ticks(),
         "guard_real": real_ticks(kept),
     }

@@ -74,6 +74,28 @@ class Box:
         return np.stack([np.array(self.centre) - half, np.array(self.centre) + half])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goods:
+    """A thing that grippers may hold, as a box of half sizes `half` about `centre`, m, in the frame of the tool.
+
+    Of the tool's axes x goes across the fingers, y the way they close, z along the approach. What may be taken at
+    either end reaches as far to both sides.
+
+    Attributes:
+        name: as rules and findings call it.
+        half: m, of the box.
+        width_m: m, of what lies between the fingers.
+        centre: m, of the box.
+        meets: names of goods, and parts of the other arm, that it is brought together with on purpose.
+    """
+
+    name: str
+    half: tuple[float, float, float]
+    width_m: float
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    meets: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pinhole:
     """An ideal camera with square pixels: image size in pixels, vertical field of view in radians."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Point = tuple[float, float, float]
 
 
 def _freeze(value: Any) -> Any:
@@ -67,12 +68,23 @@ class DepthImage(_Message):
     metres: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held(_Message):
+    """A box in which what an arm's gripper holds lies: `centre` and half sizes m in its tool frame."""
+
+    name: str
+    arm: str
+    centre: Point
+    half: Point
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Observation(_Message):
     """Everything a robot knows of itself and the world at one tick.
 
     `positions`, `velocities`, `efforts` are (J,) in embodiment order: rad, rad/s, N m; grippers as opening 0..1,
-    1/s, N. `images` and `depths` are the newest captures by camera name, each with its own, older stamp.
+    1/s, N. `images` and `depths` are the newest captures by camera name, each with its own, older stamp. `held` is
+    what the grippers were felt to hold; the control loop adds it, a robot says nothing of it.
     """
 
     stamp_ns: int
@@ -84,6 +96,7 @@ class Observation(_Message):
     images: Mapping[str, Image]
     depths: Mapping[str, DepthImage]
     instruction: str
+    held: tuple[Held, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -4,7 +4,7 @@ set-point that passes the guard.
 The judge is another one than the accused: spheres strung along every capsule, at dense samples of the path.
 """
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 
 from forearm.clock import NANOSECONDS
 from forearm.geometry import Box
-from forearm.messages import ActionChunk, Command, Decision, Observation, Outcome
+from forearm.messages import ActionChunk, Command, Decision, Held, Observation, Outcome
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import link_poses, tool_poses
 from forearm.safety.capsules import ARMS, CAPSULES
 from forearm.safety.guard import Guard
+from forearm.safety.in_hand import enclosing
 from forearm.safety.limits import TICK_S, Limits
 from forearm.safety.sweep import RESOLUTION_M
 from forearm.safety.vetting import Vetting
-from forearm.safety.workspace import Held, Workspace
+from forearm.safety.workspace import Workspace
 
 LIMITS = Limits.of()
 TICK_NS = round(TICK_S * NANOSECONDS)
@@ -49,10 +50,11 @@ def strung(positions: np.ndarray, held: Held) -> tuple[np.ndarray, np.ndarray]:
             centres.append(np.einsum("nij,pj->npi", turn, points) + origin[:, None])
             radii += [capsule.radius] * STRUNG
     tools, turns = tool_poses(positions)
-    points = np.array(held.start) + shares * (np.array(held.end) - held.start)
+    (capsule,) = enclosing(held)
+    points = np.array(capsule.start) + shares * (np.array(capsule.end) - capsule.start)
     arm = ARMS.index(held.arm)
     centres.append(np.einsum("nij,pj->npi", turns[:, arm], points) + tools[:, arm, None])
-    return np.concatenate(centres, axis=1), np.array(radii + [held.radius] * STRUNG)
+    return np.concatenate(centres, axis=1), np.array(radii + [capsule.radius] * STRUNG)
 
 
 def clearances(positions: np.ndarray, box: Box, held: Held) -> np.ndarray:
@@ -64,6 +66,15 @@ def clearances(positions: np.ndarray, box: Box, held: Held) -> np.ndarray:
     beyond = np.abs(away) - np.array(box.half)
     signed = np.linalg.norm(np.maximum(beyond, 0), axis=-1) + np.minimum(beyond.max(axis=-1), 0)
     return (signed - radii).reshape(len(positions), -1, STRUNG).min(axis=-1)
+
+
+def slowly(path: np.ndarray, held: Held) -> np.ndarray:
+    """(N,) whether what is held moves no faster than things are put down, for every dense sample of the path."""
+    corners = np.array(list(product((-1, 1), repeat=3))) * held.half
+    tools, turns = (each[:, ARMS.index(held.arm)] for each in tool_poses(path))
+    placed = tools[:, None] + corners @ turns.swapaxes(-1, -2)
+    ways = np.linalg.norm(np.diff(placed, axis=0), axis=-1).max(axis=1)
+    return np.repeat(ways <= LIMITS.placing_speed * np.array([0.155, *[0.1] * (len(ways) - 1)]), DENSE)
 
 
 def some_scene(generator: np.random.Generator) -> tuple[Workspace, Held, np.ndarray, np.ndarray]:
@@ -79,11 +90,11 @@ def some_scene(generator: np.random.Generator) -> tuple[Workspace, Held, np.ndar
         )
         for name, tool in zip(("post", "zone"), tool_poses(start[None])[0][0], strict=True)
     ]
-    held = Held.box("bar", str(generator.choice(ARMS)), (0.016, 0.1, 0.016), (0.3, 0.5))
+    held = Held(name="bar", arm=str(generator.choice(ARMS)), centre=(0.0, 0.0, 0.0), half=(0.016, 0.1, 0.016))
     rows = start + np.linspace(0, 1, ROWS + 1)[1:, None] * generator.normal(0, 0.5, 14)
     rows[:, [6, 13]] = 0.4
     rows = np.clip(rows, BIMANUAL_YAM.lower, BIMANUAL_YAM.upper)
-    return Workspace(fixtures=(boxes[0],), keep_out=(boxes[1],), held=(held,)), held, start, rows
+    return Workspace(fixtures=(boxes[0],), keep_out=(boxes[1],)), held, start, rows
 
 
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, phases=[Phase.generate])
@@ -95,7 +106,7 @@ def a_scene_is_vetted_safely(seed: int) -> None:
         still = np.zeros(14)
         observation = Observation(
             stamp_ns=0, sequence=1, epoch=1, positions=start, velocities=still, efforts=still, images={}, depths={},
-            instruction="",
+            instruction="", held=(held,),
         )  # fmt: skip
         chunk = ActionChunk(stamp_ns=0, period_s=0.1, positions=rows)
         decision = Decision(sequence=1, epoch=1, plan=None, chunk=chunk, latency_s=0.0, model_digest="")
@@ -110,6 +121,9 @@ def a_scene_is_vetted_safely(seed: int) -> None:
         for box in (*workspace.fixtures, *workspace.keep_out):
             apart = clearances(dense, box, held)
             needed = np.minimum(LIMITS.fixture_clearance_m, apart[0] - RESOLUTION_M)
+            needed = np.tile(needed, (len(dense), 1))
+            if box in workspace.fixtures:
+                needed[slowly(path, held), -1] = -np.inf  # it may be put down there
             # What overlaps at the start is told apart by its deepest point, which our spheres need not hit.
             assert (apart >= np.where(apart[0] < 0, -np.inf, needed) - 1e-9).all()
 
@@ -155,4 +169,4 @@ def test_no_set_point_that_passes_the_guard_comes_nearer_to_what_stands_there_th
 @pytest.mark.slow
 def test_nothing_that_passes_vetting_comes_nearer_to_what_stands_there_than_its_margin() -> None:
     a_scene_is_vetted_safely()
-    assert min(passed.values()) > 20  # whole, changed and refused: the property was not empty
+    assert min(passed.values()) > 5  # whole, changed and refused: the property was not empty

@@ -81,7 +81,7 @@ def test_a_grasp_gone_wrong_is_believed_after_a_moment_and_not_before(
     found = look(just + [moment(at, grasps=after) for at in ticks(1.1, 1.2)])
     assert found is not None
     assert (found.condition, found.arm) == (condition, "right")
-    assert set(found.evidence) == {"opening", "set_point", "effort_n"}
+    assert set(found.evidence) == {"opening", "set_point", "effort_n", "between_m"}
 
 
 def test_a_gripper_that_was_shut_all_along_has_not_failed() -> None:

@@ -276,10 +276,25 @@ def test_the_reach_of_the_links_is_the_length_of_the_arm_from_each_joint_on() ->
     assert reach_of("gripper", 0, 0.1)[6] == 0.0
 
 
+def test_a_distance_may_be_asked_for_on_some_steps_alone() -> None:
+    rows = BOTH_HOME + np.linspace(0, 1, 9)[:, None] * np.array([-1.4, *[0] * 6, 1.4, *[0] * 6])
+    required = np.full(len(PAIRS), -np.inf)
+    required[[pair.text for pair in PAIRS].index("left gripper and right gripper")] = 0.3
+    always = sweep(BOTH_HOME, rows, required)
+    assert 0 < always.clear_rows < 8
+    assert sweep(BOTH_HOME, rows, np.tile(required[:, None], 9)).clear_rows == always.clear_rows
+    later = np.tile(required[:, None], 9)
+    later[:, : always.clear_rows + 1] = -np.inf
+    found = sweep(BOTH_HOME, rows, later)
+    assert (found.clear_rows, found.pair, found.required_m) == (always.clear_rows + 1, always.pair, 0.3)
+    later[:] = -np.inf
+    assert sweep(BOTH_HOME, rows, later).clear_rows == 9
+
+
 def test_halves_meet_in_the_middle_and_each_has_half_the_travel() -> None:
     rows = BOTH_HOME + np.array([[0.0], [0.1], [0.5]]) * (np.arange(14) == 0)
     pair = np.array([[pair.text for pair in PAIRS].index("left gripper and right gripper")])
-    whole = _Items(pair, np.array([1.5]), np.array([0.3]), np.array([0.2]), np.array([0.08]))
+    whole = _Items(pair, np.array([1.5]), np.array([0.3]), np.array([0.2]), np.array([0.08]), np.array([0.1]))
     halves = _halved(whole, rows, 0.5, ARMS_AND_TABLE)
     between = clearances(BOTH_HOME[None] + (0.1 + 0.75 * 0.4) * (np.arange(14) == 0))[0, pair[0]]
     np.testing.assert_array_equal(halves.pairs, [pair[0]] * 2)
@@ -287,3 +302,4 @@ def test_halves_meet_in_the_middle_and_each_has_half_the_travel() -> None:
     np.testing.assert_allclose(halves.before, [0.3, between])
     np.testing.assert_allclose(halves.after, [between, 0.2])
     np.testing.assert_allclose(halves.travel, [0.04, 0.04])
+    np.testing.assert_allclose(halves.required, [0.1, 0.1])

@@ -10,20 +10,34 @@ import numpy as np
 import pytest
 
 from forearm.errors import SafetyError
-from forearm.messages import Command, Decision, Finding, Observation, Outcome, SafeCommand, Verdict, VettedChunk
+from forearm.messages import (
+    ActionChunk,
+    Command,
+    Decision,
+    Finding,
+    Observation,
+    Outcome,
+    SafeCommand,
+    Verdict,
+    VettedChunk,
+)
 from forearm.robot.kinematics import tool_poses
 from forearm.safety import guard as guard_module
 from forearm.safety.clearance import PAIRS, Bodies, Kind
 from forearm.safety.gates import Gates
 from forearm.safety.guard import Guard
 from forearm.safety.known_bad import OF_GUARD, OF_VETTING, TOO_NEAR
+from forearm.safety.known_bad_in_hand import of_what_is_held
 from forearm.safety.known_good import GOOD, READY, good_command, good_decision
 from forearm.safety.limits import Limits
 from forearm.safety.selftest import Proof, prove, prove_guard, prove_vetting, refuse_unproven
 from forearm.safety.sweep import Sweep
 from forearm.safety.vetting import Vetting, _Blocked
+from forearm.safety.workspace import Workspace
 
 from .scenes import BOTH_HOME, NOW_NS, TICK_NS, asked, seen
+
+IN_HAND = of_what_is_held(Workspace())
 
 LIMITS = Limits.of()
 SAFETY = Path(guard_module.__file__).parent
@@ -75,7 +89,7 @@ def all_three(gate: LetsAllPass) -> Gates:
 def test_the_gates_as_they_are_prove_every_check() -> None:
     proofs = prove(Gates.of(LIMITS), seen(), NOW_NS)
     assert [str(proof) for proof in proofs if not proof.proven] == []
-    assert len(proofs) == 2 * len(OF_VETTING) + len(OF_GUARD)
+    assert len(proofs) == 2 * (len(OF_VETTING) + len(IN_HAND)) + len(OF_GUARD)
     refuse_unproven(proofs)
 
 
@@ -110,7 +124,9 @@ def test_what_is_good_is_whole() -> None:
 
 def test_a_proof_says_what_was_shown_and_what_the_gate_answered() -> None:
     proofs = prove(Gates.of(LIMITS), seen(), NOW_NS)
-    assert [proof.shown for proof in proofs] == [entry.shown for entry in (*OF_VETTING, *OF_VETTING, *OF_GUARD)]
+    assert [proof.shown for proof in proofs] == [
+        entry.shown for entry in (*OF_VETTING, *IN_HAND, *OF_VETTING, *IN_HAND, *OF_GUARD)
+    ]
     answers = {str(proof): proof.answer for proof in proofs}
     assert answers[f"vetting: {GOOD} (staying where the arms are)"] == "ALLOW"
     assert answers["vetting: dtype (single precision)"] == "STOP by dtype"
@@ -205,7 +221,8 @@ class ForgetsLateArms(Vetting):
 class LooksAtRowsAlone(Vetting):
     """A vetting that does not see what is between two rows."""
 
-    def _in_the_way(self, start: np.ndarray, rows: np.ndarray) -> _Blocked | None:
+    def _in_the_way(self, chunk: ActionChunk, observation: Observation) -> _Blocked | None:
+        rows = chunk.positions
         bodies, every = Bodies.at(rows), np.arange(len(PAIRS))
         for number in range(len(rows)):
             spare = bodies.clearance(every, np.full(len(PAIRS), number)) - self._required

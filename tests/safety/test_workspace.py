@@ -7,26 +7,26 @@ import numpy as np
 import pytest
 
 from forearm.errors import ConfigError
-from forearm.geometry import Box
-from forearm.messages import Outcome, Verdict
+from forearm.geometry import Box, Goods
+from forearm.messages import Held, Outcome, Verdict
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
 from forearm.safety.limits import Limits
 from forearm.safety.surroundings import Surroundings
 from forearm.safety.vetting import Vetting
-from forearm.safety.workspace import PARTS, Held, Workspace
+from forearm.safety.workspace import PARTS, SLACK_M, SOMETHING, Workspace
 
 from .scenes import BOTH_HOME, NOW_NS, decided, ramp, resting, seen
 
 LIMITS = Limits.of()
 LEFT_TOOL = tool_poses(BOTH_HOME[None])[0][0, 0]
-BAR = Held.box("bar", "left", (0.016, 0.13, 0.016), (0.2, 0.5))
+BAR = Held(name="bar", arm="left", centre=(0.0, 0.0, 0.0), half=(0.13, 0.016, 0.016))
 HOLDING = BOTH_HOME.copy()
 HOLDING[6] = 0.34
 
 
-def vet(workspace: Workspace, rows: np.ndarray, start: np.ndarray = BOTH_HOME) -> Verdict:
-    return Vetting(LIMITS, workspace=workspace).vet(decided(rows), seen(start), NOW_NS)
+def vet(workspace: Workspace, rows: np.ndarray, start: np.ndarray = BOTH_HOME, *held: Held) -> Verdict:
+    return Vetting(LIMITS, workspace=workspace).vet(decided(rows), seen(start, held=held), NOW_NS)
 
 
 def post(turn: float, reach_m: float = 0.244, name: str = "post") -> Box:
@@ -111,75 +111,39 @@ def test_a_higher_table_is_kept_clear_of_as_well() -> None:
     assert verdict.findings[0].limit == pytest.approx(lowest - 0.05 + LIMITS.finger_height_m)
 
 
-def test_a_held_object_joins_the_sweep_while_the_gripper_holds_it() -> None:
-    fixtures = (post(0.25, reach_m=0.36),)
-    with_bar, rows = Workspace(fixtures=fixtures, held=(BAR,)), ramp(0, -0.15)
-    assert vet(with_bar, rows).outcome is Outcome.ALLOW  # the gripper is open: nothing is held
-    verdict = vet(with_bar, holding(rows), HOLDING)
-    assert verdict.findings[0].subject == "bar and post"
-    assert vet(Workspace(fixtures=fixtures), holding(rows), HOLDING).outcome is Outcome.ALLOW
+BLOCK = Goods(name="block", half=(0.02, 0.02, 0.02), width_m=0.04)
+LID = Goods(name="lid", half=(0.07, 0.07, 0.017), width_m=0.024, centre=(0.0, 0.0, 0.003))
+LID_AS_WIDE = replace(LID, width_m=0.044)
 
 
-def test_a_held_object_is_kept_from_the_table_unless_it_may_lie_there() -> None:
-    long = Held.box("rod", "left", (0.01, 0.01, 0.05), (0.2, 0.5), centre=(0.0, 0.0, 0.06))
-    rows = holding(ramp(1, 0.2))
-    assert vet(Workspace(), rows, HOLDING).outcome is Outcome.ALLOW
-    found = vet(Workspace(held=(long,)), rows, HOLDING).findings[0]
-    assert (found.check, found.subject) == ("clearance: held object and table", "rod and table")
-    assert vet(Workspace(held=(long,), touching=(("rod", "table"),)), rows, HOLDING).outcome is Outcome.ALLOW
-    higher = Workspace(held=(long,), table_m=0.01)
-    assert vet(higher, rows, HOLDING).findings[0].limit > found.limit
+@pytest.mark.parametrize(
+    ("width_m", "names"),
+    [(0.037, ["block"]), (0.039, ["block", "lid"]), (0.045, ["lid"]), (0.0485, [SOMETHING]), (0.02, [SOMETHING])],
+)
+def test_what_an_arm_holds_is_all_that_is_as_wide_between_the_fingers(width_m: float, names: list[str]) -> None:
+    held = Workspace(goods=(BLOCK, LID_AS_WIDE)).held_by("left", width_m)
+    assert [each.name for each in held] == names
+    assert {each.arm for each in held} == {"left"}
 
 
-def test_a_held_object_is_kept_from_the_other_arm_and_from_what_that_holds() -> None:
-    rods = tuple(Held.box("rod", arm, (0.01, 0.20, 0.01), (0.2, 0.5)) for arm in ("left", "right"))
-    workspace = Workspace(held=rods)
-    texts = [pair.text for pair in Surroundings(workspace, LIMITS).pairs]
-    assert texts.count("rod and rod") == 1
-    rows = resting()
-    rows[:, 0] -= np.linspace(0, 1.4, 16)
-    rows[:, 7] += np.linspace(0, 1.4, 16)
-    rows[:, [6, 13]] = 0.34
-    both = HOLDING.copy()
-    both[13] = 0.34
-    assert vet(Workspace(), rows, both).outcome is Outcome.ALLOW
-    verdict = vet(workspace, rows, both)
-    assert verdict.findings[0].check == "clearance: held object and arm"
-    one = vet(workspace, rows, HOLDING)  # the right gripper is open: its rod is not there
-    assert one.outcome is Outcome.ALLOW or "rod and rod" not in {found.subject for found in one.findings}
+def test_goods_may_lie_a_little_off_in_the_hand() -> None:
+    (held,) = Workspace(goods=(BLOCK, LID)).held_by("right", 0.022)
+    assert held == Held(name="lid", arm="right", centre=(0.0, 0.0, 0.003), half=(0.07 + SLACK_M, 0.07, 0.017 + SLACK_M))
 
 
-def test_a_box_in_the_hand_is_wholly_inside_its_capsule() -> None:
-    for half in ((0.02, 0.02, 0.02), (0.016, 0.13, 0.016), (0.05, 0.01, 0.03)):
-        held = Held.box("thing", "right", half, (0.1, 0.9), centre=(0.01, 0.0, -0.02))
-        corners = np.array(np.meshgrid(*[(-each, each) for each in half])).reshape(3, -1).T
-        corners = corners + np.array([0.01, 0.0, -0.02])
-        start, way = np.array(held.start), np.array(held.end) - np.array(held.start)
-        share = np.clip((corners - start) @ way / (way @ way), 0, 1)
-        assert np.linalg.norm(corners - start - share[:, None] * way, axis=1).max() <= held.radius + 1e-12
-
-
-@pytest.mark.parametrize("longest", range(3))
-def test_the_capsule_of_a_box_lies_along_its_longest_side_and_is_no_longer_than_it(longest: int) -> None:
-    half = [0.02, 0.02, 0.02]
-    half[longest] = 0.13
-    held = Held.box("bar", "left", (half[0], half[1], half[2]), (0.2, 0.5), centre=(0.1, 0.2, 0.3))
-    along = 0.11 * np.eye(3)[longest]
-    np.testing.assert_allclose(held.start, np.array([0.1, 0.2, 0.3]) - along)
-    np.testing.assert_allclose(held.end, np.array([0.1, 0.2, 0.3]) + along)
-    assert held.radius == pytest.approx(0.02 * np.sqrt(3))
-
-
-def test_a_cube_and_a_capsule_a_millimetre_long_may_be_held() -> None:
-    cube = Held.box("cube", "left", (0.02, 0.02, 0.02), (0.2, 0.5))
-    short = replace(BAR, start=(0.0, 0.0, 0.0), end=(0.0, 0.0, 0.001))
-    assert Workspace(held=(cube, short)).held == (cube, short)
+def test_what_is_none_of_the_goods_is_as_large_as_anything_may_be() -> None:
+    (unknown,) = Workspace().held_by("left", 0.061)
+    assert unknown.half == pytest.approx((0.05, 0.035, 0.05))
+    (as_large,) = Workspace(goods=(BLOCK, LID)).held_by("left", 0.061)
+    assert as_large.half == pytest.approx((0.07 + SLACK_M, 0.07, 0.05))
+    (wider,) = Workspace(goods=(BLOCK, LID), reach_m=0.1).held_by("left", 0.1601)
+    assert wider.half == pytest.approx((0.1, 0.085, 0.1))
 
 
 def test_reach_bounds_how_much_any_clearance_changes() -> None:
-    rods = tuple(Held.box("rod", arm, (0.01, 0.20, 0.01), (0.0, 1.0)) for arm in ("left", "right"))
+    rods = [Held(name="rod", arm=arm, centre=(0.0, 0.0, 0.0), half=(0.01, 0.20, 0.01)) for arm in ("left", "right")]
     zone = Box(name="zone", centre=(0.3, -0.6, 0.2), half=(0.1, 0.05, 0.2), yaw=0.4)
-    surroundings = Surroundings(Workspace(fixtures=(post(0.5),), keep_out=(zone,), held=rods), LIMITS)
+    surroundings = Surroundings(Workspace(fixtures=(post(0.5),), keep_out=(zone,)), LIMITS, rods)
     generator = np.random.default_rng(3)
     before = generator.uniform(BIMANUAL_YAM.lower, BIMANUAL_YAM.upper, (60, 14))
     steps = generator.normal(0, 0.05, before.shape) * (generator.random(before.shape) < 0.3)
@@ -199,10 +163,16 @@ def test_reach_bounds_how_much_any_clearance_changes() -> None:
 
 
 def test_a_pose_that_is_not_a_number_is_clear_of_nothing() -> None:
-    surroundings = Surroundings(Workspace(fixtures=(post(0.5),), held=(BAR,)), LIMITS)
+    surroundings = Surroundings(
+        Workspace(
+            fixtures=(post(0.5),),
+        ),
+        LIMITS,
+        (BAR,),
+    )
     pose = HOLDING[None].copy()
     pose[0, 1] = np.nan
-    left = np.array([pair.text.startswith(("left", "bar")) for pair in surroundings.pairs])
+    left = np.array([pair.text.startswith("left") for pair in surroundings.pairs])
     moved = np.array([not pair.text.startswith("left shoulder") for pair in surroundings.pairs])
     every = np.flatnonzero(left & moved)
     assert np.isnan(surroundings.at(pose).clearance(every, np.zeros_like(every))).all()
@@ -225,30 +195,28 @@ WRONG = {
     ),
     "a turn that is no number": ({"fixtures": (replace(BOX, yaw=np.nan),)}, "box 'box': got (0.3, -0.3, 0.1, nan), "),
     "a table that is no number": ({"table_m": np.nan}, f"table height: got (nan,), {NUMBERS}"),
-    "a start that is no number": ({"held": (replace(BAR, start=(np.nan, 0.0, 0.0)),)}, "held object 'bar': got (nan, "),
-    "an end that is no number": ({"held": (replace(BAR, end=(0.0, 0.0, np.inf)),)}, "held object 'bar': got "),
-    "an opening that is no number": ({"held": (replace(BAR, opening=(0.1, np.nan)),)}, "held object 'bar': got "),
-    "a held object without a radius": (
-        {"held": (replace(BAR, radius=0.0),)},
-        f"radius of held object 'bar': got (0.0,) m, {LENGTHS}",
+    "goods without a width": (
+        {"goods": (replace(BLOCK, width_m=0.0),)},
+        f"half sizes and width of 'block': got (0.02, 0.02, 0.02, 0.0) m, {LENGTHS}",
     ),
-    "a held object without a length": (
-        {"held": (replace(BAR, start=(0.1, 0.2, 0.3), end=(0.1, 0.2, 0.3)),)},
-        f"length of held object 'bar': got (-0.0005,) m, {LENGTHS}",
+    "goods with a size that is no number": (
+        {"goods": (replace(BLOCK, half=(0.02, np.nan, 0.02)),)},
+        "half sizes and width of 'block': got ",
     ),
-    "a held object that is too short": (
-        {"held": (replace(BAR, start=(0.0, 0.0, 0.0), end=(0.0, 0.0, 0.0004)),)},
-        "length of held object 'bar': got ",
+    "goods that lie nowhere": (
+        {"goods": (replace(BLOCK, centre=(np.nan, 0.0, 0.0)),)},
+        f"place of 'block' in the hand: got (nan, 0.0, 0.0), {NUMBERS}",
     ),
-    "an arm that there is not": (
-        {"held": (replace(BAR, arm="middle"),)},
-        "arm of a held object: got 'middle', allowed are left or right",
-    ),
+    "a reach of zero": ({"reach_m": 0.0}, f"reach of what may be held: got (0.0,) m, {LENGTHS}"),
     "one name for a fixture and a zone": (
         {"fixtures": (BOX,), "keep_out": (BOX,)},
         "workspace: got the name 'box' for two kinds of things; rename one of them",
     ),
-    "a held object called table": ({"held": (replace(BAR, name="table"),)}, "workspace: got the name 'table' for two "),
+    "goods called table": ({"goods": (replace(BLOCK, name="table"),)}, "workspace: got the name 'table' for two "),
+    "a fixture called like what is unknown": (
+        {"fixtures": (replace(BOX, name=SOMETHING),)},
+        "workspace: got the name 'something' for two ",
+    ),
     "a fixture called like a part": (
         {"fixtures": (replace(BOX, name="fingers"),)},
         "workspace: got the name 'fingers' ",

@@ -26,7 +26,7 @@ from forearm.events import (
     SessionStarted,
     Stopped,
 )
-from forearm.messages import ActionChunk, Decision, DepthImage, Finding, Image, Observation, Outcome, Plan
+from forearm.messages import ActionChunk, Decision, DepthImage, Finding, Held, Image, Observation, Outcome, Plan
 
 stamps = st.integers(0, 2**62)
 counts = st.integers(0, 2**40)
@@ -53,6 +53,7 @@ def _metres(stamp_ns: int) -> DepthImage:
 
 cameras = st.sampled_from(["top", "left", "right", "outside"])
 
+points = st.tuples(numbers, numbers, numbers)
 observations = st.builds(
     Observation,
     stamp_ns=stamps,
@@ -64,6 +65,7 @@ observations = st.builds(
     images=st.dictionaries(cameras, stamps.map(_pixels)),
     depths=st.dictionaries(cameras, stamps.map(_metres)),
     instruction=words,
+    held=st.lists(st.builds(Held, name=words, arm=words, centre=points, half=points), max_size=3).map(tuple),
 )
 plans = st.builds(
     Plan,

@@ -110,6 +110,12 @@ TOP_CAMERA = Pose.of(
     (0.18301153618854285, -0.6830116697534223, 0.683014178599981, -0.1830122084286862),
 )
 
+# tool → wrist camera, the same for both arms: gripper → camera and gripper → tool of the same station model.
+TOOL_FROM_WRIST_CAMERA = Pose.of(
+    (-0.0705317890889739, 3.897483527951405e-05, -0.06764432998200653),
+    (0.6903444546903958, -0.15305075591110717, 0.15304822013123695, -0.6903450168632485),
+)
+
 # Order and units are those of MolmoAct2's YAM embodiment: j1..j6 in rad and the opening, left arm first.
 BIMANUAL_YAM = Embodiment(
     name="bimanual_yam",

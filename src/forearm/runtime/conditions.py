@@ -167,7 +167,7 @@ def dropped_object(history: History) -> Detected | None:
     now = history[-1]
     for index, arm in enumerate(_ARMS):
         if _confirmed(history, index, Grasp.LOST):
-            text = f"The {arm.name} gripper held something and is shut on nothing now; it was not told to open."
+            text = f"The {arm.name} gripper held something and has nothing now; it was not told to open."
             return _about_grip(Condition.DROPPED_OBJECT, now, index, text)
     return None
 
@@ -230,6 +230,7 @@ def _about_grip(condition: Condition, now: Moment, index: int, text: str) -> Det
         "opening": float(now.measured[gripper]),
         "set_point": float(now.commanded[gripper]),
         "effort_n": float(now.efforts[gripper]),
+        "between_m": now.grasps[index].between_m,
     }
     return Detected(condition=condition, arm=_ARMS[index].name, evidence=evidence, text=text)
 

@@ -17,6 +17,7 @@ from forearm.events import Commanded, Decided, Emit, Judged, Observed
 from forearm.messages import Command, Floats, Observation, Outcome, Verdict
 from forearm.robot.interface import Robot
 from forearm.runtime.chunks import ChunkBuffer
+from forearm.runtime.grasp import Hands
 from forearm.runtime.inference import Answer, Inference
 from forearm.safety.stops import resting_pose
 
@@ -56,17 +57,27 @@ class Loop:
         clock: the session's time.
         inference: thinks beside the loop.
         chunks: started at the robot's pose; turns vetted chunks into commands.
+        hands: feel what the grippers hold, for whoever judges.
         guard: judges every command.
         emit: takes events without blocking.
     """
 
     def __init__(
-        self, *, robot: Robot, clock: Clock, inference: Inference, chunks: ChunkBuffer, guard: Reviews, emit: Emit
+        self,
+        *,
+        robot: Robot,
+        clock: Clock,
+        inference: Inference,
+        chunks: ChunkBuffer,
+        hands: Hands,
+        guard: Reviews,
+        emit: Emit,
     ) -> None:
         self._robot = robot
         self._clock = clock
         self._inference = inference
         self._chunks = chunks
+        self._hands = hands
         self._guard = guard
         self._emit = emit
         self._sent: Floats | None = None  # the newest set-point that the robot has, or where it was stopped
@@ -78,7 +89,7 @@ class Loop:
             RobotError: when the robot cannot be read or does not take a command.
             InstructionError: when the policy does not know what the instruction means.
         """
-        observation = self._robot.read()
+        observation = self._hands.note(self._robot.read(), self._sent)
         now_ns = self._clock.now_ns()
         self._emit(Observed(stamp_ns=now_ns, observation=observation))
 

@@ -19,6 +19,7 @@ from forearm.messages import Outcome
 from forearm.policy.interface import Policy
 from forearm.robot.interface import Robot
 from forearm.runtime.brakes import TICK_NS, Brakes
+from forearm.runtime.grasp import Hands
 from forearm.runtime.loop import Loop, Tick
 from forearm.runtime.patience import Concern, Monitor, Patience
 from forearm.runtime.steering import Steering
@@ -107,7 +108,15 @@ class Session:
         self._clock = clock
         self._emit = emit
         helm, chunks = steering.helm, steering.chunks
-        self._loop = Loop(robot=robot, clock=clock, inference=helm, chunks=chunks, guard=gates.guard, emit=emit)
+        self._loop = Loop(
+            robot=robot,
+            clock=clock,
+            inference=helm,
+            chunks=chunks,
+            hands=Hands(gates.workspace),
+            guard=gates.guard,
+            emit=emit,
+        )
         self._monitor = Monitor(patience or Patience())
         self._brakes = Brakes(chunks=chunks, embodiment=robot.embodiment, emit=emit, trail=steering.trail)
         self._interrupted = interrupted

@@ -13,12 +13,13 @@ import numpy as np
 from forearm.cell.setup import Setup
 from forearm.cell.simulator import CellRobot
 from forearm.cell.stage import Fault
-from forearm.cell.tasks import refuse_misunderstood, task_named
+from forearm.cell.tasks import refuse_misunderstood
 from forearm.clock import NANOSECONDS, SimulatedClock
 from forearm.events import Emit, SessionEnded
 from forearm.policy.choice import MakePolicy
 from forearm.runtime.card import refuse_uncarded, within_card
 from forearm.runtime.chunks import EXECUTION_HORIZON
+from forearm.runtime.furnished import workspace_of
 from forearm.runtime.inference import SimulatedInference
 from forearm.runtime.known import NOTHING, Known
 from forearm.runtime.monitors.watch import Watch
@@ -29,7 +30,6 @@ from forearm.runtime.steering import Steering
 from forearm.runtime.understanding import Understanding
 from forearm.safety.gates import Gates
 from forearm.safety.limits import Limits
-from forearm.safety.workspace import Workspace
 
 EPOCH = 1  # of every session: a simulated robot serves one, and equal arguments give equal events
 LATENCY_S = 0.05  # s, simulated, from observation to decision: twice the small model's measured one on one core
@@ -171,7 +171,7 @@ class Simulation:
         setup = self._robot.setup
         return Gates.of(
             Limits.of(self._robot.embodiment),
-            workspace=Workspace(fixtures=task_named(setup.task).fixtures(setup)),
+            workspace=workspace_of(setup),
             model_digest=self.policy.model_digest,
         )
 

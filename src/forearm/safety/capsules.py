@@ -14,10 +14,9 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from forearm.messages import Point
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import LINKS, link_frames
-
-Point = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

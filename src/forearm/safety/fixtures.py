@@ -24,7 +24,7 @@ class Fixtures:
     """
 
     def __init__(self, workspace: Workspace, limits: Limits) -> None:
-        self._surroundings = Surroundings(workspace.standing, limits)
+        self._surroundings = Surroundings(workspace, limits)
         self._required_m = limits.fixture_clearance_now_m
         boxes = (*workspace.fixtures, *workspace.keep_out)
         self.any = bool(boxes)

@@ -33,15 +33,19 @@ _FREE_M = np.where([pair.kind == "fingers over table" for pair in PAIRS], 0.0, F
 
 def of_boxes(workspace: Workspace) -> tuple[Entry, ...]:
     """One entry for each fixture and zone, for vetting and guard alike. About 30 ms each."""
-    kinds = {box.name: "fixture" for box in workspace.fixtures}
-    kinds |= {box.name: "keep-out zone" for box in workspace.keep_out}
     entries = list[Entry]()
-    for name, kind in kinds.items():
+    for name, kind in kinds_of(workspace).items():
         poses = (lowered(workspace, name, arm) for arm in range(len(ARMS)))
         if (found := next((each for each in poses if each is not None), None)) is not None:
             shown = f"a hand lowered to 1 mm from the {name}"
             entries.append(Entry(check=f"clearance: {kind}", shown=shown, spoil=nearing(*found)))
     return tuple(entries)
+
+
+def kinds_of(workspace: Workspace) -> dict[str, str]:
+    """The kind of every fixture and zone by its name."""
+    kinds = {box.name: "fixture" for box in workspace.fixtures}
+    return kinds | {box.name: "keep-out zone" for box in workspace.keep_out}
 
 
 def lowered(workspace: Workspace, name: str, arm: int) -> tuple[Floats, Floats] | None:
@@ -63,10 +67,10 @@ def lowered(workspace: Workspace, name: str, arm: int) -> tuple[Floats, Floats] 
         else:
             below = height
     clear, near = at(above + APART_M), at(above)
-    whole = Surroundings(workspace.standing, Limits.of())
+    whole = Surroundings(workspace, Limits.of())
     fits = NEAR_M[0] < apart(thing, near) < NEAR_M[1] and apart(whole, clear) > CLEAR_M
     reached = abs(tool_poses(near)[0][arm][2] - above) < THERE_M
-    return (clear, near) if fits and reached and _free(np.stack([clear, near])) else None
+    return (clear, near) if fits and reached and stand_free(np.stack([clear, near])) else None
 
 
 def apart(things: Surroundings, pose: Floats) -> float:
@@ -75,7 +79,7 @@ def apart(things: Surroundings, pose: Floats) -> float:
     return float(placed.clearance(every, np.zeros_like(every)).min())
 
 
-def _free(poses: Floats) -> bool:
+def stand_free(poses: Floats) -> bool:
     """Whether joints (N, J) are in their range, and the arms clear of each other, themselves and the table."""
     bodies = Bodies.at(poses)
     spare = np.stack([bodies.clearance(_EVERY, np.full(len(_EVERY), row)) for row in range(len(poses))])

@@ -63,7 +63,7 @@ def _images_backwards(asked: Asked) -> Asked:
     return replace(asked, observation=replace(seen, images=images))
 
 
-def _followed(start: Floats, rows: Floats, period_s: float) -> Callable[[Asked], Asked]:
+def followed(start: Floats, rows: Floats, period_s: float) -> Callable[[Asked], Asked]:
     """Rows (H, J) from the pose `start` (J,), and no plan."""
 
     def spoil(asked: Asked) -> Asked:
@@ -80,14 +80,14 @@ def _in_step() -> Callable[[Asked], Asked]:
     start = with_joints(dict(zip((0, 7), ALMOST, strict=True)))
     rows = np.tile(start, (ROWS, 1))
     rows[:, [0, 7]] += LEADING * np.array([-1.0, -1.0, 0.0, 1.0, 1.0, 1.0])[:, None]
-    return _followed(start, rows, 0.1)
+    return followed(start, rows, 0.1)
 
 
 def _through_the_table() -> Callable[[Asked], Asked]:
     """The left hand swings by 125° to its first row and stays: 10 mm clear before and after, 13 mm deep between."""
     lowered = {0: OUTWARDS, 1: 1.934, 2: 1.244}
     rows = np.tile(with_joints(lowered | {3: -1.498}), (ROWS, 1))
-    return _followed(with_joints(lowered | {3: 0.682}), rows, 0.5)
+    return followed(with_joints(lowered | {3: 0.682}), rows, 0.5)
 
 
 OF_CHUNKS: tuple[Entry, ...] = (
@@ -100,7 +100,7 @@ OF_CHUNKS: tuple[Entry, ...] = (
     Entry(
         check="duration",
         shown="a chunk of half a minute",
-        spoil=_followed(READY, np.tile(READY, (64, 1)), 0.5),
+        spoil=followed(READY, np.tile(READY, (64, 1)), 0.5),
     ),
 )
 

@@ -38,6 +38,7 @@ class Limits:
         fixture_clearance_m: m, least distance of arms and held objects from fixtures and keep-out zones along a vetted
             chunk.
         fixture_clearance_now_m: m, least distance of the arms from them at a set-point, and as measured.
+        placing_speed: m/s, greatest speed at which what is held may come upon the table or a fixture.
         link_height_m: m, least height of links, grippers and cameras above the table.
         finger_height_m: m, least height of the fingertips; below zero they may press on the table's surface.
         sag_m: m, how much lower than set-points may be, and nearer to its own base, an arm may be measured.
@@ -71,6 +72,9 @@ class Limits:
     # set-points cut, by up to 7 mm at full speed, are the lower one's, which holds.
     fixture_clearance_m: float = 0.005
     fixture_clearance_now_m: float = 0.003
+    # Demonstrations put down and let go at up to 0.27 m/s in the tenth of a second before. A hand of 1 kg, with what it
+    # holds, brings 0.08 J at this speed, and 1 J at 1.5 m/s, about as fast as the arms may be told to go.
+    placing_speed: float = 0.4
     link_height_m: float = 0.010
     # A set-point that deep presses with about 15 N: 400 N m/rad at a reach of 0.4 m is 2.5 N/mm. Laying a held object
     # down needs some of it.

@@ -16,6 +16,7 @@ from forearm.messages import Command, Decision, Observation, Outcome, Verdict
 from forearm.safety.gates import Gates, Guards, Vets
 from forearm.safety.known_bad import OF_GUARD, OF_VETTING
 from forearm.safety.known_bad_boxes import of_boxes
+from forearm.safety.known_bad_in_hand import of_what_is_held
 from forearm.safety.known_good import GOOD, Entry, good_command, good_decision
 
 NO_SESSION = -1  # the first epoch of proofs, each has its own: nothing that is remembered of them is of a session
@@ -46,8 +47,9 @@ class Proof:
 def prove(gates: Gates, observation: Observation, now_ns: int) -> tuple[Proof, ...]:
     """Every gate's proofs; the guard then expects what begins at `observation`. About 30 ms, and 30 per fixture."""
     digest, around = gates.model_digest, of_boxes(gates.workspace)
-    proofs = prove_vetting(gates.vetting, now_ns, model_digest=digest, around=around)
-    proofs += prove_vetting(gates.helm_vetting, now_ns, gate="helm vetting", around=around)
+    in_hand = of_what_is_held(gates.workspace)
+    proofs = prove_vetting(gates.vetting, now_ns, model_digest=digest, around=around + in_hand)
+    proofs += prove_vetting(gates.helm_vetting, now_ns, gate="helm vetting", around=around + in_hand)
     return proofs + prove_guard(gates.guard, observation, now_ns, around=around)
 
 
@@ -61,7 +63,7 @@ def prove_vetting(
 ) -> tuple[Proof, ...]:
     """One proof per entry of `OF_VETTING`, for a vetting that follows `model_digest`.
 
-    Its workspace adds those `around` the arms.
+    Its workspace adds those `around` the arms and what they hold.
     """
     proofs = list[Proof]()
     for number, entry in enumerate((*OF_VETTING, *around)):

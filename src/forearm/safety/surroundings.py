@@ -2,36 +2,45 @@
 
 Invariant: a clearance is never overestimated by more than rounding, except by what sticks out of capsules and boxes.
 
-Bodies are both arms' capsules followed by every object that may be held; pairs are compared in the order body and box,
-body and body, body and table.
+Bodies are both arms' capsules followed by those round what is held; pairs are compared in the order body and box, body
+and body, held thing and table. What an arm holds is compared with everything that the arm itself is compared with, but
+for what is stated to be brought together (`Workspace.touching`), and three rules without which nothing could ever be
+put down or passed on:
+
+- *Put down.* It may come upon the table or a fixture while it moves no faster than `Limits.placing_speed`. What it
+  presses with is then the guard's, which feels it. A zone it never enters.
+- *Let go.* From the step on which its gripper opens by `in_hand.LETS_GO` it stays behind.
+- *One thing in both hands.* Two arms that each have their tool within reach of what the other one holds are taken to
+  hold the same thing, which is then not compared with either of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, dist, hypot, inf, sin
+from math import cos, dist, inf, sin
 
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
 from forearm.geometry import Box
-from forearm.messages import Floats
-from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.robot.kinematics import LINKS, link_frames, tool_poses
+from forearm.messages import Held
 from forearm.safety.boxes import point_box_distances, segment_box_distances
 from forearm.safety.capsules import ARMS, CAPSULES, HALF_LENGTHS, RADII, capsule_index
 from forearm.safety.clearance import Bodies, segment_distances
+from forearm.safety.in_hand import InHand, Round
 from forearm.safety.limits import Limits
-from forearm.safety.sweep import REACH, reach_of
-from forearm.safety.workspace import TABLE, Held, Workspace
+from forearm.safety.sweep import REACH
+from forearm.safety.workspace import TABLE, Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """A body and a box, a second body or the table: whichever of `box` and `second` is not None, else the table.
 
-    `held` are the indices, among the workspace's held objects, of those that take part.
+    With the table `first` counts held things instead of bodies. `held` are the held things that take part, by their
+    indices; what is `placing` may touch slowly.
     """
 
     kind: str
@@ -40,6 +49,7 @@ class Gap:
     box: int | None = None
     second: int | None = None
     held: tuple[int, ...] = ()
+    placing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,57 +64,77 @@ class _Body:
 
 
 class Surroundings:
-    """The pairs that a workspace adds to the arms' own, as `sweep` takes them.
+    """The pairs that a workspace, and what is held in it, add to the arms' own, as `sweep` takes them.
 
     Args:
         workspace: what is there.
         limits: whose clearances are kept.
+        held: what the arms hold.
     """
 
-    def __init__(self, workspace: Workspace, limits: Limits) -> None:
-        self._held, self._boxes = workspace.held, (*workspace.fixtures, *workspace.keep_out)
-        bodies = _bodies(workspace.held)
+    def __init__(self, workspace: Workspace, limits: Limits, held: Sequence[Held] = ()) -> None:
+        self._in_hand, self._boxes = InHand(held), (*workspace.fixtures, *workspace.keep_out)
+        self._placing_speed = limits.placing_speed
+        bodies = _bodies(self._in_hand)
         self.pairs = (
             *_with_boxes(bodies, workspace),
             *_with_bodies(bodies, workspace),
-            *_with_table(bodies, workspace),
+            *_with_table(self._in_hand.held, workspace),
         )
-        reach = np.concatenate([REACH, [_held_reach(held) for held in self._held]]) if self._held else REACH
-        self.reach = np.array(
-            [reach[pair.first] + (0.0 if pair.second is None else reach[pair.second]) for pair in self.pairs]
-        ).reshape(-1, REACH.shape[1])
-        margins = {"held object and arm": limits.arm_clearance_m, "held object and table": limits.finger_height_m}
+        self.reach = self._reach()
+        margins = {"held object and arm": limits.arm_clearance_m}
         self._required = np.array([margins.get(pair.kind, limits.fixture_clearance_m) for pair in self.pairs])
         over_table = np.array([pair.kind == "held object and table" for pair in self.pairs], dtype=bool)
         self._required[over_table] += workspace.table_m
-        numbers = range(len(self._held))
-        self._carried = np.array([[number in pair.held for number in numbers] for pair in self.pairs], dtype=bool)
-        self._carried = self._carried.reshape(len(self.pairs), len(numbers))
-        self._openings = np.array([held.opening for held in self._held]).reshape(-1, 2)
-        self._grippers = BIMANUAL_YAM.grippers[[ARMS.index(held.arm) for held in self._held]]
-        self._layout = _Layout.of(self.pairs, self._held, self._boxes)
+        things = range(len(self._in_hand.held))
+        self._takes_part = np.array([[thing in pair.held for thing in things] for pair in self.pairs], dtype=bool)
+        self._is_placed = self._takes_part & np.array([[pair.placing] for pair in self.pairs], dtype=bool)
+        self._between = np.array([bool(pair.held) and pair.second is not None for pair in self.pairs], dtype=bool)
+        self._layout = _Layout.of(self.pairs, self._in_hand.capsules, self._boxes)
 
-    def required(self, positions: Float64[ndarray, " 14"]) -> Float64[ndarray, " K"]:
-        """What each pair's clearance has to be, m, with what the grippers hold at these measured positions."""
-        opened = positions[self._grippers]
-        held = (opened >= self._openings[:, 0]) & (opened <= self._openings[:, 1])
-        absent = (self._carried & ~held).any(axis=1)
-        return np.where(absent, -inf, self._required)
+    def required(self, path: Float64[ndarray, "N+1 14"], period_s: float) -> Float64[ndarray, "K N"]:
+        """What each pair's clearance has to be, m, on every step of a path that begins with what is held in hand.
+
+        Args:
+            path: the measured pose, and rows that are `period_s` s apart.
+            period_s: see there.
+        """
+        required = np.repeat(self._required[:, None], len(path) - 1, axis=1)
+        if self._in_hand.held:
+            gone, shared = self._in_hand.let_go(path), self._in_hand.is_one_thing(path[0])
+            slow = self._in_hand.speeds(path, period_s) <= self._placing_speed
+            required[(self._takes_part @ gone) | (self._is_placed @ slow)] = -inf
+            if shared:
+                required[self._between] = -inf
+        return required
 
     def at(self, positions: Float64[ndarray, "N 14"]) -> PlacedThings:
         """Every body at these joint positions."""
         bodies = Bodies.at(positions)
-        if not self._held:
+        if not self._in_hand.held:
             return self.of(bodies)
-        tools, turns = tool_poses(positions)
-        held = [_placed(each, tools, turns) for each in self._held]
-        starts = np.concatenate([bodies.starts, np.stack([ends[0] for ends in held], axis=1)], axis=1)
-        ends = np.concatenate([bodies.ends, np.stack([ends[1] for ends in held], axis=1)], axis=1)
-        return PlacedThings(starts, ends, self._layout)
+        (starts, ends), lows = self._in_hand.at(positions)
+        return PlacedThings(
+            np.concatenate([bodies.starts, starts], axis=1),
+            np.concatenate([bodies.ends, ends], axis=1),
+            lows,
+            self._layout,
+        )
 
     def of(self, bodies: Bodies) -> PlacedThings:
         """The arms alone, where nothing can be held."""
-        return PlacedThings(bodies.starts, bodies.ends, self._layout)
+        return PlacedThings(bodies.starts, bodies.ends, _NOTHING, self._layout)
+
+    def _reach(self) -> Float64[ndarray, "K 14"]:
+        things = [self._in_hand.reach(number) for number in range(len(self._in_hand.held))]
+        bodies = np.array([*REACH, *(things[capsule.thing] for capsule in self._in_hand.capsules)])
+        rows = [
+            things[pair.first]
+            if pair.box is None and pair.second is None
+            else bodies[pair.first] + (0.0 if pair.second is None else bodies[pair.second])
+            for pair in self.pairs
+        ]
+        return np.reshape(rows, (-1, REACH.shape[1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,12 +151,13 @@ class _Layout:
     cell_from_box: ndarray
 
     @classmethod
-    def of(cls, pairs: tuple[Gap, ...], held: tuple[Held, ...], boxes: tuple[Box, ...]) -> _Layout:
-        radii = np.array([*RADII, *(each.radius for each in held)])
+    def of(cls, pairs: tuple[Gap, ...], capsules: Sequence[Round], boxes: tuple[Box, ...]) -> _Layout:
+        radii = np.array([*RADII, *(each.radius for each in capsules)])
         first = np.array([pair.first for pair in pairs], dtype=np.int64)
         second = np.array([pair.second for pair in pairs if pair.second is not None], dtype=np.int64)
-        both = radii[first]
         begin = sum(pair.box is not None for pair in pairs)
+        both = np.zeros(len(pairs))  # the corners of things over the table have no radius
+        both[: begin + len(second)] = radii[first[: begin + len(second)]]
         both[begin : begin + len(second)] += radii[second]
         turns = [
             [[cos(box.yaw), -sin(box.yaw), 0.0], [sin(box.yaw), cos(box.yaw), 0.0], [0.0, 0.0, 1.0]] for box in boxes
@@ -136,7 +167,7 @@ class _Layout:
             box=np.array([pair.box for pair in pairs if pair.box is not None], dtype=np.int64),
             second=second,
             radii=both,
-            half_lengths=np.array([*HALF_LENGTHS, *(dist(each.start, each.end) / 2.0 for each in held)]),
+            half_lengths=np.array([*HALF_LENGTHS, *(dist(each.start, each.end) / 2.0 for each in capsules)]),
             centres=np.array([box.centre for box in boxes]).reshape(-1, 3),
             halves=np.array([box.half for box in boxes]).reshape(-1, 3),
             cell_from_box=np.array(turns).reshape(-1, 3, 3),
@@ -145,10 +176,11 @@ class _Layout:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlacedThings:
-    """All bodies in N poses: where they start, where they end, m, batch last."""
+    """All bodies in N poses: where they start, where they end, how low the H held things reach, m, batch last."""
 
     starts: Float64[ndarray, "3 C N"]
     ends: Float64[ndarray, "3 C N"]
+    lows: Float64[ndarray, "H N"]
     layout: _Layout
 
     def at_least(self) -> Float64[ndarray, "K N"]:
@@ -162,7 +194,7 @@ class PlacedThings:
         apart = centres[:, between] - centres[:, of.second]
         near_body = np.sqrt(np.einsum("ikn,ikn->kn", apart, apart))
         near_body -= (of.half_lengths[between] + of.half_lengths[of.second])[:, None]
-        over_table = np.minimum(self.starts[2], self.ends[2])[of.first[others:]]
+        over_table = self.lows[of.first[others:]].reshape(-1, centres.shape[-1])
         return np.concatenate([near_box, near_body, over_table]) - of.radii[:, None]
 
     def clearance(self, pairs: ndarray, rows: ndarray) -> Float64[ndarray, " n"]:
@@ -171,7 +203,7 @@ class PlacedThings:
         boxes, others = len(of.box), len(of.box) + len(of.second)
         result = np.empty(len(pairs))
         first = of.first[pairs]
-        starts, ends = self.starts[:, first, rows], self.ends[:, first, rows]
+        starts, ends = self.starts[:, first, rows], self.ends[:, first, rows]  # of no use over the table
         one = pairs < boxes
         box = of.box[pairs[one]]
         start, end = (self._in_box(points[:, one, None], box)[..., 0] for points in (starts, ends))
@@ -181,7 +213,7 @@ class PlacedThings:
         p1, p2 = starts[:, two], self.starts[:, second, at]
         result[two] = segment_distances(p1, ends[:, two] - p1, p2, self.ends[:, second, at] - p2)
         last = pairs >= others
-        result[last] = np.minimum(starts[2, last], ends[2, last])
+        result[last] = self.lows[first[last], rows[last]]
         return result - of.radii[pairs]
 
     def _from_boxes(self, points: Float64[ndarray, "3 C N"]) -> Float64[ndarray, "B C N"]:
@@ -197,25 +229,37 @@ class PlacedThings:
         return np.einsum("kij,ikn->jkn", self.layout.cell_from_box[boxes], from_centre)
 
 
-def _bodies(held: tuple[Held, ...]) -> list[_Body]:
-    """The arms' capsules that can move, and everything that may be held."""
+def _bodies(in_hand: InHand) -> list[_Body]:
+    """The arms' capsules that can move, and those round what is held."""
     bodies = [
         _Body(index=capsule_index(number, arm), arm=arm, part=capsule.part, text=f"{side} {capsule.part}")
         for number, capsule in enumerate(CAPSULES)
         for arm, side in enumerate(ARMS)
         if capsule.link != "base"
     ]
-    carried = [
-        _Body(index=len(RADII) + number, arm=ARMS.index(each.arm), part=each.name, text=each.name, held=(number,))
-        for number, each in enumerate(held)
-    ]
-    return [*bodies, *carried]
+    for index, capsule in enumerate(in_hand.capsules, start=len(RADII)):
+        held = in_hand.held[capsule.thing]
+        body = _Body(index=index, arm=ARMS.index(held.arm), part=held.name, text=_called(held), held=(capsule.thing,))
+        bodies.append(body)
+    return bodies
+
+
+def _called(held: Held) -> str:
+    """As a person reads it: `left arm's block`."""
+    return f"{held.arm} arm's {held.name}"
 
 
 def _with_boxes(bodies: list[_Body], workspace: Workspace) -> list[Gap]:
     kinds = ["fixture"] * len(workspace.fixtures) + ["keep-out zone"] * len(workspace.keep_out)
     return [
-        Gap(kind=kind, text=f"{body.text} and {box.name}", first=body.index, box=number, held=body.held)
+        Gap(
+            kind=kind,
+            text=f"{body.text} and {box.name}",
+            first=body.index,
+            box=number,
+            held=body.held,
+            placing=bool(body.held) and kind == "fixture",
+        )
         for number, (box, kind) in enumerate(zip((*workspace.fixtures, *workspace.keep_out), kinds, strict=True))
         for body in bodies
         if not workspace.may_touch(body.part, box.name)
@@ -239,32 +283,18 @@ def _with_bodies(bodies: list[_Body], workspace: Workspace) -> list[Gap]:
     ]
 
 
-def _with_table(bodies: list[_Body], workspace: Workspace) -> list[Gap]:
+def _with_table(held: tuple[Held, ...], workspace: Workspace) -> list[Gap]:
     return [
-        Gap(kind="held object and table", text=f"{body.text} and table", first=body.index, held=body.held)
-        for body in bodies
-        if body.held and not workspace.may_touch(body.part, TABLE)
+        Gap(
+            kind="held object and table",
+            text=f"{_called(each)} and table",
+            first=number,
+            held=(number,),
+            placing=True,
+        )
+        for number, each in enumerate(held)
+        if not workspace.may_touch(each.name, TABLE)
     ]
 
 
-def _held_reach(held: Held) -> Float64[ndarray, " 14"]:
-    longest = max(hypot(*held.start), hypot(*held.end))
-    return reach_of("gripper", ARMS.index(held.arm), _TOOL_M + longest)
-
-
-def _placed(held: Held, tools: Floats, turns: Floats) -> tuple[Floats, Floats]:
-    """Start and end (3, N) m of a held object in the cell frame."""
-    arm = ARMS.index(held.arm)
-    at, turn = tools[:, arm].T, turns[:, arm]
-    start, end = (at + np.einsum("nij,j->in", turn, np.array(point)) for point in (held.start, held.end))
-    return start, end
-
-
-def _tool_length() -> float:
-    """Length m from the gripper's origin to the tool's, the same in every pose."""
-    zero = np.zeros((1, len(BIMANUAL_YAM.joints)))
-    gripper = link_frames(zero)[LINKS.index("gripper"), 0, 0, :3, 3]
-    return float(np.linalg.norm(tool_poses(zero)[0][0, 0] - gripper))
-
-
-_TOOL_M = _tool_length()
+_NOTHING = np.zeros((0, 0))

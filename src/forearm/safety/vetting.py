@@ -1,7 +1,8 @@
 """Judges a whole decision before its first step; the only maker of `VettedChunk`.
 
 Invariant: every row that comes out of here is finite, in range, within the limits of speed, acceleration and jerk, and
-can be reached from the measured pose with every clearance kept on the way; and whatever goes wrong in here is a stop.
+can be reached from the measured pose with every clearance kept on the way, those of what is held too; and whatever
+goes wrong in here is a stop.
 
 What it may change, it says in a finding, and by how much: rows a rounding outside the range are clipped, a chunk that
 is somewhat too fast is slowed down, where both arms are bound for the same place one of them waits, and of a chunk that
@@ -17,7 +18,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forearm.clock import NANOSECONDS
-from forearm.messages import ActionChunk, Decision, Finding, Floats, Observation, Outcome, Plan, Verdict, VettedChunk
+from forearm.messages import (
+    ActionChunk,
+    Decision,
+    Finding,
+    Floats,
+    Held,
+    Observation,
+    Outcome,
+    Plan,
+    Verdict,
+    VettedChunk,
+)
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 from forearm.robot.kinematics import tool_poses
 from forearm.safety import checks
@@ -32,6 +44,7 @@ from forearm.safety.sweep import Near, Sweep, sweep
 from forearm.safety.workspace import Workspace
 
 Findings = tuple[Finding, ...]
+MOST_HELD = 16  # that are remembered: more than a cell has goods, for each hand alone and for both
 ROUNDING = 1e-9  # relative, of the slowed period, so that the slowed chunk itself passes
 
 
@@ -69,7 +82,8 @@ class Vetting:
         workspace = workspace or Workspace()
         self._required = margins(limits, arms_m=limits.arm_clearance_m, table_m=workspace.table_m)
         self._late = np.where([pair.kind == "arms" for pair in PAIRS], 0.0, -np.inf)
-        self._surroundings = Surroundings(workspace, limits)
+        self._workspace = workspace
+        self._around: dict[tuple[Held, ...], Surroundings] = {(): Surroundings(workspace, limits)}  # by what is held
 
     def vet(self, decision: Decision, observation: Observation, now_ns: int) -> Verdict:
         """The verdict on `decision`, which answers `observation`; `vetted` is there unless it is HOLD or STOP.
@@ -191,8 +205,8 @@ class Vetting:
 
     def _clear(self, chunk: ActionChunk, observation: Observation) -> tuple[ActionChunk, Findings]:
         """The chunk where it keeps every clearance; else with one arm waiting, else its beginning that does."""
-        start, rows = observation.positions, chunk.positions
-        blocked = self._in_the_way(start, rows)
+        rows = chunk.positions
+        blocked = self._in_the_way(chunk, observation)
         if blocked is None:
             return chunk, ()
         yielding = self._yielding(chunk, observation, blocked)
@@ -216,7 +230,7 @@ class Vetting:
         arm = who_waits(start, rows[blocked.swept.clear_rows], blocked.pair)
         changed = waiting(chunk, observation, arm, self._limits)
         objections = self._in_range(changed, observation)[1] or self._in_pace(changed, observation)[1]
-        if objections or self._in_the_way(start, changed.positions) is not None:
+        if objections or self._in_the_way(changed, observation) is not None:
             return None
         tools, _ = tool_poses(np.stack([rows[-1], changed.positions[-1]]))
         short_m = float(np.linalg.norm(tools[0, arm] - tools[1, arm]))
@@ -227,12 +241,15 @@ class Vetting:
         )
         return changed, blocked.findings(Outcome.LIMIT, text, check="right of way")
 
-    def _in_the_way(self, start: Floats, rows: Floats) -> _Blocked | None:
+    def _in_the_way(self, chunk: ActionChunk, observation: Observation) -> _Blocked | None:
         """What first comes too near on that path, or would if one arm were a row late; None where nothing does."""
-        pairs: tuple[Sequence[Near], ...] = (PAIRS, self._surroundings.pairs)
+        start, rows = observation.positions, chunk.positions
+        around = self._surroundings(observation.held)
+        pairs: tuple[Sequence[Near], ...] = (PAIRS, around.pairs)
         found = [sweep(start, rows, self._required)]
         if pairs[1]:
-            found.append(sweep(start, rows, self._surroundings.required(start), self._surroundings))
+            required = around.required(np.concatenate([start[None], rows]), chunk.period_s)
+            found.append(sweep(start, rows, required, around))
         worst = min(range(len(found)), key=lambda number: found[number].clear_rows)
         if found[worst].clear_rows < len(rows):
             return _Blocked(pair=pairs[worst][found[worst].pair], swept=found[worst])
@@ -243,6 +260,14 @@ class Vetting:
             if swept.clear_rows < len(rows):
                 return _Blocked(pair=PAIRS[swept.pair], swept=swept, late=each.name)
         return None
+
+    def _surroundings(self, held: tuple[Held, ...]) -> Surroundings:
+        """What is around the arms, with what they hold; made in 2 ms when they begin to hold something else."""
+        if held not in self._around:
+            if len(self._around) > MOST_HELD:
+                self._around = dict(list(self._around.items())[:1])
+            self._around[held] = Surroundings(self._workspace, self._limits, held)
+        return self._around[held]
 
     def _as_planned(self, plan: Plan, chunk: ActionChunk) -> Findings:
         """The plan's trace leads where the chunk leads, as far as it goes, before anything but clipping changed it."""

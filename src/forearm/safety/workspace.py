@@ -5,59 +5,39 @@ Invariant: every name in a rule means one kind of thing that exists, and every s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
-from math import hypot, isfinite
+from math import ceil, isfinite
 
 from forearm.errors import ConfigError, unknown
-from forearm.geometry import Box
-from forearm.safety.capsules import ARMS, CAPSULES, Point
+from forearm.geometry import Box, Goods
+from forearm.messages import Held
+from forearm.safety.capsules import CAPSULES
 
 TABLE = "table"
+SOMETHING = "something"  # held, and as wide between the fingers as none of the goods
 PARTS = tuple(dict.fromkeys(capsule.part for capsule in CAPSULES))  # of an arm, as rules name them
-SHORTEST_M = 0.001  # m, of a held object's segment: distances need a direction
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """An object that an arm may hold, as a capsule about the segment `start` to `end` in the tool frame, m.
-
-    It counts as held whenever the gripper is measured between the two ends of `opening`, so no memory is needed; a
-    gripper that closes through that range is taken to hold it for that moment. Where it really lies in the hand is not
-    known: the capsule should hold wherever it can lie.
-    """
-
-    name: str
-    arm: str
-    start: Point
-    end: Point
-    radius: float
-    opening: tuple[float, float]
-
-    @classmethod
-    def box(cls, name: str, arm: str, half: Point, opening: tuple[float, float], centre: Point = (0, 0, 0)) -> Held:
-        """A box of these half sizes m along the tool's axes, its centre in the tool frame; the capsule encloses it."""
-        longest = max(range(3), key=lambda axis: half[axis])
-        others = [half[axis] for axis in range(3) if axis != longest]
-        reach = max(half[longest] - min(others), SHORTEST_M)
-        start, end = list(centre), list(centre)
-        start[longest] -= reach
-        end[longest] += reach
-        radius = hypot(max(half[longest] - reach, 0.0), *others)
-        return cls(name=name, arm=arm, start=_point(start), end=_point(end), radius=radius, opening=opening)
+SLACK_M = 0.005  # m that a thing may lie farther across the hand, or deeper below it, than it is meant to
+# m by which fingers stand closer or wider than what they hold is wide. Measured in the cell, they stand 1.9 mm closer
+# on a tray's handle and 2.0 to 3.7 mm closer on bars and blocks; what is held a little askew is wider.
+YIELD_M = (0.006, 0.004)
+STEP_M = 0.005  # m, in which half the width of what is unknown is counted, upwards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """Everything but the arms that vetting keeps them clear of. By default the table alone.
+    """Everything but the arms that vetting keeps them, and what they hold, clear of. By default the table alone.
 
     Attributes:
         table_m: m, height of the table's top above the arms' bases.
         fixtures: what stands there and stays there; the boxes of one thing share its name.
         keep_out: zones that no part of an arm, and nothing that it holds, may enter.
-        held: what the grippers may hold.
-        touching: pairs of names that may touch and are not compared: a part of an arm (of `PARTS`) or a held object,
-            and a fixture, the table (for held objects), a held object or a part of the other arm.
+        goods: what the grippers may hold.
+        reach_m: m that what is held, and is none of the goods, may reach from the tool across the fingers and along the
+            approach, at the least: it may also be as large as the largest of the goods.
+        touching: pairs of names that may touch and are not compared: a part of an arm (of `PARTS`) or a held thing
+            (one of the goods, or `SOMETHING`), and a fixture, the table (for what is held), a held thing or a part of
+            the other arm.
 
     Raises:
         ConfigError: for a name that is unknown or means two kinds of things, and for sizes that are none.
@@ -66,7 +46,8 @@ class Workspace:
     table_m: float = 0.0
     fixtures: tuple[Box, ...] = ()
     keep_out: tuple[Box, ...] = ()
-    held: tuple[Held, ...] = ()
+    goods: tuple[Goods, ...] = ()
+    reach_m: float = 0.05
     touching: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
@@ -74,32 +55,44 @@ class Workspace:
         for box in (*self.fixtures, *self.keep_out):
             _finite(f"box {box.name!r}", *box.centre, box.yaw)
             _positive(f"half sizes of box {box.name!r}", *box.half)
-        for held in self.held:
-            _finite(f"held object {held.name!r}", *held.start, *held.end, *held.opening)
-            _positive(f"radius of held object {held.name!r}", held.radius)
-            _positive(f"length of held object {held.name!r}", hypot(*_less(held.end, held.start)) - SHORTEST_M / 2)
-            if held.arm not in ARMS:
-                raise ConfigError(unknown("arm of a held object", held.arm, ARMS))
+        for goods in self.goods:
+            _finite(f"place of {goods.name!r} in the hand", *goods.centre)
+            _positive(f"half sizes and width of {goods.name!r}", *goods.half, goods.width_m)
+        _positive("reach of what may be held", self.reach_m)
         kinds = [
             {*PARTS, TABLE},
             {box.name for box in self.fixtures},
             {box.name for box in self.keep_out},
-            {held.name for held in self.held},
+            {SOMETHING, *(goods.name for goods in self.goods)},
         ]
         for one, other in combinations(kinds, 2):
             for name in sorted(one & other):
                 raise ConfigError(f"workspace: got the name {name!r} for two kinds of things; rename one of them")
-        allowed = [*PARTS, TABLE, *(box.name for box in self.fixtures), *(held.name for held in self.held)]
+        allowed = [
+            *PARTS,
+            TABLE,
+            *(box.name for box in self.fixtures),
+            SOMETHING,
+            *(goods.name for goods in self.goods),
+        ]
         for name in (name for pair in self.touching for name in pair):
             if name not in allowed:
                 raise ConfigError(unknown("what may touch", name, allowed))
 
-    @property
-    def standing(self) -> Workspace:
-        """The same without what may be held."""
-        names = {held.name for held in self.held}
-        touching = tuple(pair for pair in self.touching if not names.intersection(pair))
-        return replace(self, held=(), touching=touching)
+    def held_by(self, arm: str, width_m: float) -> tuple[Held, ...]:
+        """What an arm that holds something holds, given how far apart its fingers stand, m: all of the goods it may be.
+
+        If it can be none of them, it is as wide as the fingers are apart, and else as large as anything may be.
+        """
+        those = [each for each in self.goods if -YIELD_M[0] <= width_m - each.width_m <= YIELD_M[1]]
+        if those:
+            return tuple(_in_hand(each, arm) for each in those)
+        boxes = [_in_hand(each, arm) for each in self.goods]
+        across, along = (
+            max([self.reach_m, *(abs(box.centre[axis]) + box.half[axis] for box in boxes)]) for axis in (0, 2)
+        )
+        wide = max([STEP_M * ceil(width_m / 2.0 / STEP_M), *(abs(box.centre[1]) + box.half[1] for box in boxes)])
+        return (Held(name=SOMETHING, arm=arm, centre=(0.0, 0.0, 0.0), half=(across, wide, along)),)
 
     def may_touch(self, one: str, other: str) -> bool:
         """Whether a rule of `touching` says so, in either order."""
@@ -116,10 +109,7 @@ def _positive(what: str, *values: float) -> None:
         raise ConfigError(f"{what}: got {values} m, allowed are finite lengths > 0; check the unit")
 
 
-def _less(one: Point, other: Point) -> Point:
-    return (one[0] - other[0], one[1] - other[1], one[2] - other[2])
-
-
-def _point(values: list[float]) -> Point:
-    x, y, z = values
-    return (x, y, z)
+def _in_hand(goods: Goods, arm: str) -> Held:
+    """A box that holds it wherever it lies between the fingers."""
+    x, y, z = goods.half
+    return Held(name=goods.name, arm=arm, centre=goods.centre, half=(x + SLACK_M, y, z + SLACK_M))

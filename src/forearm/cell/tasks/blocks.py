@@ -15,7 +15,7 @@ from forearm.cell.scene import MIDLINE_Y_M, OBJECT_FRICTION
 from forearm.cell.tasks.interface import Move, Reach
 from forearm.cell.tasks.objects import Friction, Triple, add_body, add_part
 from forearm.cell.variation import Placement, sample_shade
-from forearm.geometry import Pose
+from forearm.geometry import Goods, Pose
 
 Array = NDArray[np.float64]
 Span = tuple[float, float]
@@ -28,6 +28,7 @@ HOVER_Z_M = 0.12  # m, tool above a block
 CARRY_Z_M = 0.13  # m, tool with a block, clear of what stands on the table
 OVER_RIM_M = 0.025  # m, tool above a rim when it lets go: the open fingers stay clear of it
 CUBE: Triple = (BLOCK_HALF_M, BLOCK_HALF_M, BLOCK_HALF_M)
+BLOCK = Goods(name="block", half=CUBE, width_m=2 * BLOCK_HALF_M)
 
 
 def add_block(

@@ -11,12 +11,23 @@ from forearm.cell.physics import Physics
 from forearm.cell.posture import OTHER, OUTWARD, nearest_side, start_joints
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
-from forearm.cell.tasks.blocks import BLOCK_HALF_M, Span, add_block, lying, named_first, put, scatter, take, together
+from forearm.cell.tasks.blocks import (
+    BLOCK,
+    BLOCK_HALF_M,
+    Span,
+    add_block,
+    lying,
+    named_first,
+    put,
+    scatter,
+    take,
+    together,
+)
 from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.objects import Triple, add_body, add_part
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look
-from forearm.geometry import Box
+from forearm.geometry import Box, Goods
 
 SENTENCES = {f"clear the pad and put the {colour} block on it": colour for colour in COLOURS}
 BLOCKS = ("block_1", "block_2")  # the named one first
@@ -106,6 +117,9 @@ class ClearThePad:
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:
         """None: the pad is as flat as the table, and blocks are set down on it."""
         return ()
+
+    def goods(self) -> tuple[Goods, ...]:
+        return (BLOCK, Goods(name="obstacle", half=OBSTACLE_HALF_M, width_m=2 * OBSTACLE_HALF_M[1]))
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         asked = self._asked(setup)

@@ -17,7 +17,7 @@ from forearm.cell.tasks.objects import add_body, add_part
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.errors import InstructionError, unknown
-from forearm.geometry import Box
+from forearm.geometry import Box, Goods
 
 BAR_HALF_M = (0.016, 0.13, 0.016)  # m; long enough that both wrists fit over it side by side
 BAR_KG = 0.06
@@ -25,6 +25,7 @@ BAR_X_M = (0.25, 0.36)  # m
 BAR_OUT_M = (0.20, 0.27)  # m from the midline, on the giver's side
 BAR_YAW_RAD = 0.3  # rad to either side
 GRIP_M = 0.105  # m from the bar's centre to where each arm takes it
+BAR_IN_HAND_M = (BAR_HALF_M[1] + GRIP_M, BAR_HALF_M[0], BAR_HALF_M[2])  # m, lying across the fingers
 PAD_HALF_M = (0.07, 0.12, 0.002)  # m
 PAD_X_M = 0.29  # m
 PAD_OUT_M = 0.22  # m from the midline, on the receiver's side
@@ -116,6 +117,10 @@ class HandOver:
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:
         """None: the pad is as flat as the table, and fingers that lay a bar down press on it."""
         return ()
+
+    def goods(self) -> tuple[Goods, ...]:
+        """The bar, taken at either end; the other hand's fingers take it over."""
+        return (Goods(name="bar", half=BAR_IN_HAND_M, width_m=2 * BAR_HALF_M[0], meets=("fingers",)),)
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         return _on_pad(physics) and not physics.touching("bar")

@@ -16,7 +16,7 @@ from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.objects import Friction, Triple, add_body, add_part
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look
-from forearm.geometry import Box, Pose
+from forearm.geometry import Box, Goods, Pose
 
 SENTENCES = {f"insert the {colour} peg in the socket": colour for colour in COLOURS}
 PEGS = ("peg_1", "peg_2")
@@ -36,6 +36,18 @@ FOOT_HALF_M: Triple = (0.03, 0.03, FLOOR_M / 2)  # m
 HANDLE_HALF_M: Triple = (0.0425, 0.010, 0.012)  # m; its inner end is out of the mouth
 HANDLE_M = (0.0625, 0.025)  # m, the handle's middle: behind the hole's axis and above the underside
 HELD_M = (0.080, 0.027)  # m, the same, where it is held
+TOGETHER = ("fingers", "gripper", "camera", "peg", "socket")  # what comes near when a peg goes in
+PEG = Goods(name="peg", half=PEG_HALF_M, width_m=2 * PEG_HALF_M[1], centre=(0.0, 0.0, TAKEN_M), meets=TOGETHER)
+BEHIND_M = HANDLE_M[0] + HANDLE_HALF_M[0] - HELD_M[0]  # m, from the hand to the handle's outer end
+BEFORE_M = HELD_M[0] + FOOT_HALF_M[0]  # m, from the hand to the foot's far edge
+RIM_M = FLOOR_M + DEPTH_M + MOUTH_M[1]  # m, height of the mouth's rim above the underside
+SOCKET = Goods(
+    name="socket",
+    half=((BEFORE_M + BEHIND_M) / 2, FOOT_HALF_M[1], RIM_M / 2),
+    width_m=2 * HANDLE_HALF_M[1],
+    centre=((BEFORE_M - BEHIND_M) / 2, 0.0, HELD_M[1] - RIM_M / 2),
+    meets=TOGETHER,
+)
 SOCKET_KG = 0.12
 SOCKET_X_M = 0.29  # m, the hole's axis
 SOCKET_SPREAD_M = 0.015  # m to either side in x and y
@@ -124,6 +136,10 @@ class InsertPeg:
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:
         """None: the socket is held, and moves with the hand that holds it."""
         return ()
+
+    def goods(self) -> tuple[Goods, ...]:
+        """A peg is as wide as the socket's handle: neither hand can tell which of them it holds."""
+        return (PEG, SOCKET)
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         asked = self._asked(setup)

@@ -13,7 +13,7 @@ from forearm.cell.setup import Setup
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import Vector
 from forearm.errors import InstructionError, unknown
-from forearm.geometry import Box, Pose
+from forearm.geometry import Box, Goods, Pose
 from forearm.sentence import words_of
 
 Meaning = TypeVar("Meaning")
@@ -92,6 +92,10 @@ class Task(Protocol):
 
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:
         """What stands in that scene, stays there, and is not to be touched by the arms."""
+        ...
+
+    def goods(self) -> tuple[Goods, ...]:
+        """What the arms may hold in its scenes, as it is meant to be taken."""
         ...
 
     def reached(self, setup: Setup, physics: Physics) -> bool:

@@ -16,7 +16,7 @@ from forearm.cell.tasks.objects import add_body, add_part
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import Placement, sample_look
 from forearm.errors import InstructionError, unknown
-from forearm.geometry import Box
+from forearm.geometry import Box, Goods
 
 SENTENCE = "lift the tray with both arms"
 TRAY_HALF_M = (0.08, 0.115, 0.004)  # m, the plate
@@ -25,6 +25,8 @@ RIM_M = 0.012  # m, height of the long rims above the plate
 HANDLE_HALF_M = (0.011, 0.016, 0.016)  # m
 HANDLE_OUT_M = 0.131  # m from the tray's centre
 HANDLE_Z_M = 0.026  # m above the tray's underside, its centre
+# m, across, along and below the fingers that hold either handle: the far handle, a long rim, the underside.
+TRAY_IN_HAND_M = (2 * HANDLE_OUT_M + HANDLE_HALF_M[1], TRAY_HALF_M[0], HANDLE_Z_M)
 TRAY_X_M = (0.26, 0.36)  # m
 TRAY_SPREAD_M = 0.03  # m to either side in y
 TRAY_YAW_RAD = 0.2  # rad to either side
@@ -103,6 +105,9 @@ class Lift:
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:
         """None: the tray is what is to be moved."""
         return ()
+
+    def goods(self) -> tuple[Goods, ...]:
+        return (Goods(name="tray", half=TRAY_IN_HAND_M, width_m=2 * HANDLE_HALF_M[0]),)
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         tray = physics.object_pose("tray")

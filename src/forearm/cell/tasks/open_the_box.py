@@ -12,6 +12,7 @@ from forearm.cell.posture import OTHER, OUTWARD, nearest_side, radial_yaw, start
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.blocks import (
+    BLOCK,
     CARRY_Z_M,
     Span,
     add_block,
@@ -27,7 +28,7 @@ from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.objects import Triple, add_bin, add_body, add_part, standing_bin
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look
-from forearm.geometry import Box
+from forearm.geometry import Box, Goods
 
 SENTENCES = {f"open the box and put the {colour} block in it": colour for colour in COLOURS}
 BLOCKS = ("block_1", "block_2")
@@ -43,6 +44,12 @@ LID_COLOUR = (0.70, 0.57, 0.42, 1.0)
 KNOB_HALF_M: Triple = (0.012, 0.012, 0.014)  # m, on the middle of the plate
 KNOB_COLOUR = (0.22, 0.23, 0.25, 1.0)
 LID_KG = 0.06
+LID = Goods(  # about the knob's middle in the tool frame, the plate below it
+    name="lid",
+    half=(LID_HALF_M[0], LID_HALF_M[1], KNOB_HALF_M[2] + LID_HALF_M[2]),
+    width_m=2 * KNOB_HALF_M[1],
+    centre=(0.0, 0.0, LID_HALF_M[2]),
+)
 HELD_M = (0.28, 0.24)  # m, x and from the midline: where the lid is held meanwhile
 PHRASINGS = Phrasings(
     sentence="open the box and put the {colour} block in it",
@@ -122,6 +129,9 @@ class OpenTheBox:
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:
         """The box: its lid is taken by the knob, and the block let go of above it."""
         return standing_bin("box", setup.placement("box").position, BOX_HALF_M)
+
+    def goods(self) -> tuple[Goods, ...]:
+        return (BLOCK, LID)
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         asked = self._asked(setup)

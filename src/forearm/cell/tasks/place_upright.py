@@ -29,7 +29,7 @@ from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.objects import Triple, add_body, add_part
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
-from forearm.geometry import Box, Pose
+from forearm.geometry import Box, Goods, Pose
 
 Array = NDArray[np.float64]
 
@@ -43,6 +43,7 @@ BARS_APART_M = 0.15  # m, so that fingers fit between them
 BAR_YAW_RAD = 0.4  # rad to either side of where the hand that takes it is at ease
 GIVEN_M = 0.04  # m from the bar's middle to where the giver holds it
 TAKEN_M = 0.04  # m to where the receiver holds it, on the other side
+BAR_IN_HAND_M: Triple = (BAR_HALF_M[0] + TAKEN_M, BAR_HALF_M[1], BAR_HALF_M[2])  # m, lying across the fingers
 PAD_HALF_M: Triple = (0.06, 0.06, 0.002)  # m
 PAD_X_M = 0.30  # m
 PAD_OUT_M = 0.20  # m from the midline, on the receiver's side
@@ -133,6 +134,10 @@ class PlaceUpright:
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:
         """None: the pad is as flat as the table."""
         return ()
+
+    def goods(self) -> tuple[Goods, ...]:
+        """The bar, taken at either end; the other hand takes it over from behind its end."""
+        return (Goods(name="bar", half=BAR_IN_HAND_M, width_m=2 * BAR_HALF_M[1], meets=("fingers", "gripper")),)
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         asked = self._asked(setup)

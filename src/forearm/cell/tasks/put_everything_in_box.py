@@ -11,18 +11,19 @@ from forearm.cell.physics import Physics
 from forearm.cell.posture import OTHER, OUTWARD, nearest_side, radial_yaw, start_joints
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
-from forearm.cell.tasks.blocks import Span, add_block, drop, lying, scatter, take, together
+from forearm.cell.tasks.blocks import BLOCK, Span, add_block, drop, lying, scatter, take, together
 from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.objects import Triple, add_bin, standing_bin
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
-from forearm.geometry import Box
+from forearm.geometry import Box, Goods
 
 SENTENCE = "put everything in the box"
 BLOCKS = ("block_1", "block_2", "block_3")
 BARS = ("bar_1", "bar_2")
 THINGS = (*BLOCKS, *BARS)
 BAR_HALF_M: Triple = (0.015, 0.035, 0.015)  # m
+BAR_IN_HAND_M: Triple = (BAR_HALF_M[1], BAR_HALF_M[0], BAR_HALF_M[2])  # m, lying across the fingers
 BAR_KG = 0.05
 BAR_YAW_RAD = 0.4  # rad to either side of where the hand that takes it is at ease
 THING_X_M: Span = (0.22, 0.38)  # m
@@ -102,6 +103,9 @@ class PutEverythingInBox:
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:
         """The box: things are let go of above it."""
         return standing_bin("box", setup.placement("box").position, BOX_HALF_M)
+
+    def goods(self) -> tuple[Goods, ...]:
+        return (BLOCK, Goods(name="bar", half=BAR_IN_HAND_M, width_m=2 * BAR_HALF_M[0]))
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         return all(_in_box(physics, name) and not physics.touching(name) for name in THINGS)

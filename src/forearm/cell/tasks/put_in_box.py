@@ -14,6 +14,7 @@ from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.blocks import (
     APART_M,
+    BLOCK,
     BLOCK_HALF_M,
     BLOCK_YAW_RAD,
     CARRY_Z_M,
@@ -27,7 +28,7 @@ from forearm.cell.tasks.objects import BIN_WALL_M, Triple, add_bin, standing_bin
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.errors import InstructionError, unknown
-from forearm.geometry import Box
+from forearm.geometry import Box, Goods
 
 BLOCKS = ("block_1", "block_2")
 BLOCK_X_M = (0.23, 0.38)  # m
@@ -126,6 +127,9 @@ class PutInBox:
         """The name of the block that the sentence means."""
         colour = self.colour(setup.instruction)
         return next(name for name in BLOCKS if setup.placement(name).colour == colour)
+
+    def goods(self) -> tuple[Goods, ...]:
+        return (BLOCK,)
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         asked = self.asked(setup)

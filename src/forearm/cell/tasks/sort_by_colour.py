@@ -11,12 +11,24 @@ from forearm.cell.physics import Physics
 from forearm.cell.posture import OTHER, OUTWARD, nearest_side, start_joints
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
-from forearm.cell.tasks.blocks import BLOCK_HALF_M, Span, add_block, drop, lying, put, retreat, scatter, take, together
+from forearm.cell.tasks.blocks import (
+    BLOCK,
+    BLOCK_HALF_M,
+    Span,
+    add_block,
+    drop,
+    lying,
+    put,
+    retreat,
+    scatter,
+    take,
+    together,
+)
 from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.objects import Triple, add_bin, standing_bin
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
-from forearm.geometry import Box
+from forearm.geometry import Box, Goods
 
 SENTENCE = "sort the blocks by colour"
 BLOCKS = ("block_1", "block_2", "block_3", "block_4")
@@ -96,6 +108,9 @@ class SortByColour:
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:
         """Both bins: blocks are let go of above them."""
         return tuple(box for name in BINS for box in standing_bin(name, setup.placement(name).position, BIN_HALF_M))
+
+    def goods(self) -> tuple[Goods, ...]:
+        return (BLOCK,)
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         return all(self.stages(setup, physics).values()) and not any(physics.touching(name) for name in BLOCKS)

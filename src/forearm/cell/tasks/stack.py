@@ -13,6 +13,7 @@ from forearm.cell.posture import OTHER, nearest_side, start_joints
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.blocks import (
+    BLOCK,
     BLOCK_HALF_M,
     Span,
     add_block,
@@ -27,7 +28,7 @@ from forearm.cell.tasks.blocks import (
 from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look
-from forearm.geometry import Box
+from forearm.geometry import Box, Goods
 
 SENTENCES = {
     f"stack the {upper} block on the {lower} block": (upper, lower)
@@ -113,6 +114,9 @@ class Stack:
     def fixtures(self, setup: Setup) -> tuple[Box, ...]:
         """None: everything here is to be moved, or may be."""
         return ()
+
+    def goods(self) -> tuple[Goods, ...]:
+        return (BLOCK,)
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         upper, lower = self._named(setup)

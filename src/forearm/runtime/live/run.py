@@ -14,12 +14,13 @@ from typing import Self
 from forearm.cell.scene import OUTSIDE, OUTSIDE_SIZE
 from forearm.cell.setup import Setup
 from forearm.cell.stage import Fault
-from forearm.cell.tasks import refuse_misunderstood, task_named
+from forearm.cell.tasks import refuse_misunderstood
 from forearm.clock import RealClock
 from forearm.events import Emit, Event, SessionEnded
 from forearm.policy.choice import MakePolicy
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.card import refuse_uncarded, within_card
+from forearm.runtime.furnished import workspace_of
 from forearm.runtime.inference import ThreadedInference
 from forearm.runtime.known import NOTHING, Known
 from forearm.runtime.live.board import Board, Part, Phase
@@ -41,7 +42,6 @@ from forearm.runtime.understanding import Understanding
 from forearm.safety.freshness import AGES, Ages
 from forearm.safety.gates import Gates
 from forearm.safety.limits import Limits
-from forearm.safety.workspace import Workspace
 from forearm.telemetry.recorder import Recorder
 from forearm.telemetry.writer import FILE_NAME
 
@@ -193,7 +193,7 @@ class Live:
     def _gates(self) -> Gates:
         return Gates.of(
             Limits.of(),
-            workspace=Workspace(fixtures=task_named(self._setup.task).fixtures(self._setup)),
+            workspace=workspace_of(self._setup),
             ages=self._ages,
             model_digest=self.policy.model_digest,
         )
