@@ -17,7 +17,7 @@ import numpy as np
 
 from escape_oracle import Oracle
 from forearm.clock import NANOSECONDS
-from forearm.messages import ActionChunk, Command, Decision, Image, Observation, Plan
+from forearm.messages import ActionChunk, Command, Decision, DepthImage, Image, Observation, Plan
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
 from forearm.safety.limits import TICK_S, Limits
@@ -28,6 +28,7 @@ GRIPPERS = BIMANUAL_YAM.grippers
 ARMS = np.setdiff1d(np.arange(14), GRIPPERS)
 NOW_NS = 100 * NANOSECONDS
 TICK_NS = round(TICK_S * NANOSECONDS)
+FAR_M = 1.0  # m, what the main camera measures everywhere, and plans say it does
 PIXELS = np.zeros((2, 2, 3), dtype=np.uint8)
 ROWS = (4, 9)  # rows of a chunk, from and below
 PERIODS_S = (1 / 30, 0.05, 0.1)
@@ -140,7 +141,7 @@ def observed(positions: Any, *, stamp_ns: int = NOW_NS, **changes: Any) -> Obser
         velocities=still,
         efforts=still,
         images=images,
-        depths={},
+        depths={"top": DepthImage(stamp_ns=stamp_ns, metres=np.full((20, 20), FAR_M, dtype=np.float32))},
         instruction="",
     )
     return replace(seen, **changes) if changes else seen
@@ -361,7 +362,7 @@ def _lying(bad: Bad, generator: Generator) -> Bad:
     plan = Plan(
         subtask="",
         depth_tokens=np.zeros(0, dtype=np.int64),
-        depth_map=np.zeros((0, 0)),
+        depth_map=np.full((10, 10), FAR_M),
         points=np.full((2, 2), np.nan),
         trace=trace,
         trace_grippers=np.ones(trace.shape[:2]),
