@@ -19,6 +19,7 @@ from forearm.runtime.steering import Steering
 from forearm.safety.gates import Gates, Guards, Vets
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
+from forearm.safety.selftest import Proof
 from forearm.safety.vetting import Vetting
 
 J = len(BIMANUAL_YAM.joints)
@@ -154,6 +155,7 @@ class Bench:
         operator: Operator | None = None,
         goal: Callable[[Clock, float], Goal] = Elapsed,
         emit: Callable[[list[Event]], Emit] = lambda events: events.append,
+        prove_also: Callable[[int], tuple[Proof, ...]] = lambda now_ns: (),
     ) -> None:
         self.clock = clock or SimulatedClock()
         gates = Gates(
@@ -183,6 +185,7 @@ class Bench:
             patience=patience,
             interrupted=interrupted,
             external_stop=external_stop,
+            prove_also=prove_also,
         )
 
     def modes(self) -> list[str]:
