@@ -156,7 +156,7 @@ def meeting_if_late() -> tuple[np.ndarray, np.ndarray]:
     for gap in np.arange(0.0, 1.6, 0.02):
         start = turned(1.6, gap)
         rows = np.linspace(start, start + (turned(0.0, 1.6) - turned(1.6, 0.0)), 17)[1:]
-        found = vetting._in_the_way(decided(rows).chunk, seen(start))
+        found = vetting._in_the_way(decided(rows).chunk, looked(start))
         if found is not None:
             return start, rows
     raise AssertionError("no gap was narrow enough")
@@ -164,7 +164,7 @@ def meeting_if_late() -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_chunk_that_is_clear_only_in_step_makes_one_arm_wait() -> None:
     start, rows = meeting_if_late()
-    blocked = Vetting(LIMITS)._in_the_way(decided(rows).chunk, seen(start))
+    blocked = Vetting(LIMITS)._in_the_way(decided(rows).chunk, looked(start))
     assert blocked.late
     verdict = vet(start, rows)
     where = f" apart on the way to row {blocked.swept.clear_rows} if the {blocked.late} arm is late by a row; "
