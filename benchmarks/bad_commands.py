@@ -17,7 +17,7 @@ import numpy as np
 
 from escape_oracle import Oracle
 from forearm.clock import NANOSECONDS
-from forearm.messages import ActionChunk, Command, Decision, Image, Observation, Plan
+from forearm.messages import ActionChunk, Command, Decision, DepthImage, Image, Observation, Plan
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
 from forearm.safety.limits import TICK_S, Limits
@@ -28,6 +28,7 @@ GRIPPERS = BIMANUAL_YAM.grippers
 ARMS = np.setdiff1d(np.arange(14), GRIPPERS)
 NOW_NS = 100 * NANOSECONDS
 TICK_NS = round(TICK_S * NANOSECONDS)
+FAR_M = 1.0  # m, what the main camera measures everywhere, and plans say it does
 PIXELS = np.zeros((2, 2, 3), dtype=np.uint8)
 ROWS = (4, 9)  # rows of a chunk, from and below
 PERIODS_S = (1 / 30, 0.05, 0.1)
@@ -50,6 +51,7 @@ class Bad:
         command: the bad command, for commands.
         before: (N, 14) set-points asked for in the ticks before it, one after the other.
         again: the decision was followed once already.
+        furnished: `escape_oracle.FURNITURE` stands there.
     """
 
     kind: str
@@ -61,6 +63,7 @@ class Bad:
     command: Command | None = None
     before: np.ndarray | None = None
     again: bool = False
+    furnished: bool = False
 
     @property
     def rows(self) -> Any:
@@ -83,9 +86,10 @@ class Places:
 
     def __init__(self, oracle: Oracle, generator: Generator, count: int) -> None:
         self.oracle, self.limits = oracle, oracle.limits
+        self.furnished: Places = self if oracle.furnished is oracle else Places(oracle.furnished, generator, count // 5)
         self.clear = np.array([self._clear(generator) for _ in range(count)])
         self.edges = [self._edge(generator) for _ in range(count)]
-        self.crossings = [self._crossing(generator) for _ in range(count // 10)]
+        self.crossings = [self._crossing(generator) for _ in range(max(1, count // 10))]
 
     def any(self, generator: Generator) -> np.ndarray:
         """A clear pose."""
@@ -105,6 +109,10 @@ class Places:
         """A clear pose at the edge of something, and one 0.03 rad farther that is too near."""
         while True:
             inside = self.any(generator)
+            if self.oracle.furnished is self.oracle:
+                inside[[0, 7]] += generator.uniform(-1.2, 1.2, 2)  # towards what stands there and past it
+                if self.oracle.spare(inside) < 0.001:
+                    continue
             outside = np.clip(inside + generator.normal(0, 0.8, 14), self.limits.lower, self.limits.upper)
             if self.oracle.spare(outside) >= 0.0:
                 continue
@@ -113,8 +121,12 @@ class Places:
                 inside, outside = (middle, outside) if self.oracle.spare(middle) > 3e-4 else (inside, middle)
             way = outside - inside
             beyond = inside + way * 0.03 / np.abs(way).max()
-            if self.oracle.spare(beyond) < -3e-4:
+            if self.oracle.spare(beyond) < -3e-4 and self._at_fault(beyond):
                 return inside, beyond
+
+    def _at_fault(self, pose: np.ndarray) -> bool:
+        """Whether the pose is too near to what this is about: where furniture stands, to that alone."""
+        return self.oracle.furnished is not self.oracle or self.oracle.unfurnished(pose) >= 0.0
 
     def _crossing(self, generator: Generator) -> tuple[np.ndarray, np.ndarray]:
         """Two clear poses on both sides of one that is too near."""
@@ -140,7 +152,7 @@ def observed(positions: Any, *, stamp_ns: int = NOW_NS, **changes: Any) -> Obser
         velocities=still,
         efforts=still,
         images=images,
-        depths={},
+        depths={"top": DepthImage(stamp_ns=stamp_ns, metres=np.full((20, 20), FAR_M, dtype=np.float32))},
         instruction="",
     )
     return replace(seen, **changes) if changes else seen
@@ -282,6 +294,11 @@ def _collision(places: Places, generator: Generator) -> Bad:
     return chunk("collision", start, np.clip(rows, places.limits.lower, places.limits.upper))
 
 
+def _furnished(kind: str, draw: Callable[[Places, Generator], Bad]) -> Callable[[Places, Generator], Bad]:
+    """The same where furniture stands, and into that."""
+    return lambda places, generator: replace(draw(places.furnished, generator), kind=kind, furnished=True)
+
+
 def _through(places: Places, generator: Generator) -> Bad:
     """Rows that are clear themselves; what lies between two of them is not."""
     start, other = places.crossings[generator.integers(len(places.crossings))]
@@ -350,25 +367,74 @@ def _dtype(bad: Bad, generator: Generator) -> Bad:
     return _of(bad, positions=others[generator.integers(len(others))])
 
 
-def _lying(bad: Bad, generator: Generator) -> Bad:
-    """The plan says that a tool will be somewhere else, at a row that is followed even of a chunk cut short."""
+def _planned(bad: Bad, **changes: Any) -> Bad:
+    """With a plan of just what the rows do and the camera measures, but for those attributes."""
     assert bad.decision is not None
     trace = tool_poses(bad.rows)[0].transpose(1, 0, 2).copy()
-    away = generator.normal(size=3)
-    trace[generator.integers(2), generator.integers(ROWS[0])] += (
-        away / np.linalg.norm(away) * generator.uniform(0.13, 1.0)
-    )
     plan = Plan(
         subtask="",
         depth_tokens=np.zeros(0, dtype=np.int64),
-        depth_map=np.zeros((0, 0)),
+        depth_map=np.full((10, 10), FAR_M),
         points=np.full((2, 2), np.nan),
         trace=trace,
         trace_grippers=np.ones(trace.shape[:2]),
         trace_times_s=0.1 * np.arange(1, trace.shape[1] + 1),
         confidence=1.0,
     )
-    return replace(bad, decision=replace(bad.decision, plan=plan))
+    return replace(bad, decision=replace(bad.decision, plan=replace(plan, **changes)))
+
+
+def _lying(bad: Bad, generator: Generator) -> Bad:
+    """The plan says that a tool will be somewhere else, at a row that is followed even of a chunk cut short."""
+    trace = tool_poses(bad.rows)[0].transpose(1, 0, 2).copy()
+    away = generator.normal(size=3)
+    trace[generator.integers(2), generator.integers(ROWS[0])] += (
+        away / np.linalg.norm(away) * generator.uniform(0.13, 1.0)
+    )
+    return _planned(bad, trace=trace)
+
+
+def _unspoken(bad: Bad, generator: Generator) -> Bad:
+    """The plan's arrays are empty, or have values in them that are no numbers."""
+    count, value = len(bad.rows), float(generator.choice([np.nan, np.inf, -np.inf]))
+    trace = tool_poses(bad.rows)[0].transpose(1, 0, 2).copy()
+    trace[generator.integers(2), generator.integers(count), generator.integers(3)] = value
+    times_s, openings = 0.1 * np.arange(1, count + 1), np.ones((2, count))
+    times_s[generator.integers(count)] = openings[generator.integers(2), generator.integers(count)] = value
+    some = np.full((10, 10), FAR_M)
+    some[generator.integers(10)] = value
+    changes: tuple[dict[str, Any], ...] = (
+        {"trace": trace},
+        {"trace_times_s": times_s},
+        {"trace_grippers": openings},
+        {"depth_map": np.full((10, 10), value)},
+        {"depth_map": some},
+        {"depth_map": np.empty((0, 0))},
+        {"depth_map": np.empty((0, 10))},
+        {"trace": np.empty((2, 0, 3)), "trace_times_s": np.empty(0), "trace_grippers": np.empty((2, 0))},
+        {"trace": np.empty((0, count, 3)), "trace_grippers": np.empty((0, count))},
+    )
+    return _planned(bad, **changes[generator.integers(len(changes))])
+
+
+def _jumped_s(generator: Generator, least_s: float) -> int:
+    """ns, by which a clock jumped: a little or a lot, forwards or back."""
+    return int(generator.choice([-1, 1])) * round(least_s * NANOSECONDS * 10.0 ** generator.uniform(0.0, 3.0))
+
+
+def _clock_jump(bad: Bad, generator: Generator) -> Bad:
+    """The robot's clock jumped, the loop's did not: what was seen is of another time, and the chunk answers it."""
+    stamp_ns = NOW_NS + _jumped_s(generator, 1.01)
+    return _of(replace(bad, observation=replace(bad.observation, stamp_ns=stamp_ns)), stamp_ns=stamp_ns)
+
+
+def _clock_jump_between_ticks(bad: Bad, generator: Generator) -> Bad:
+    """After ticks that were good one clock jumped: the loop's with its command, or the robot's."""
+    by_ns, bad = _jumped_s(generator, 0.0601), replace(bad, before=np.tile(bad.start, (4, 1)))
+    if generator.random() < 0.5:
+        return replace(bad, observation=replace(bad.observation, stamp_ns=NOW_NS + by_ns))
+    assert bad.command is not None
+    return _as(replace(bad, now_ns=NOW_NS + by_ns), stamp_ns=NOW_NS + by_ns)
 
 
 CHUNKS: dict[str, Callable[[Places, Generator], Bad]] = {
@@ -399,6 +465,11 @@ CHUNKS: dict[str, Callable[[Places, Generator], Bad]] = {
     ),
     "no rows": _when("no rows", lambda bad, g: _of(bad, positions=np.zeros((0, 14)))),
     "plan that says something else": _when("plan that says something else", _lying),
+    "plan that is not numbers, or empty": _when("plan that is not numbers, or empty", _unspoken),
+    "clock jump": _when("clock jump", _clock_jump),
+    "into furniture": _furnished("into furniture", _collision),
+    "through furniture between clear rows": _furnished("through furniture between clear rows", _through),
+    "slow drift into furniture": _furnished("slow drift into furniture", _drift_chunk),
 }
 
 
@@ -520,6 +591,9 @@ COMMANDS: dict[str, Callable[[Places, Generator], Bad]] = {
     "missing camera": _at("missing camera", lambda bad, g: _camera(bad, g, None)),
     "wrong shape": _at("wrong shape", _command_shape),
     "wrong type": _at("wrong type", _command_dtype),
+    "into furniture": _furnished("into furniture", _nearing),
+    "creep into furniture": _furnished("creep into furniture", _creep),
+    "clock jump": _at("clock jump", _clock_jump_between_ticks),
     "arms that do not follow": _at("arms that do not follow", _not_followed),
     "arms measured where they cannot be": _at("arms measured where they cannot be", _impossible),
 }
@@ -548,6 +622,7 @@ def _drawn(draw: Callable[[Places, Generator], Bad], places: Places, generator: 
 
 def is_bad(bad: Bad, oracle: Oracle) -> bool:
     """Whether following its rows would violate a limit or come too near, by the oracle."""
+    oracle = oracle.furnished if bad.furnished else oracle
     if bad.command is not None:
         before = np.empty((0, 14)) if bad.before is None else bad.before
         return bool(oracle.of_set_points(bad.start, np.concatenate([before, bad.rows])))

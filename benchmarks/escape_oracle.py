@@ -7,13 +7,14 @@ is what others are judged by, whose limits are not ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import mujoco
 import numpy as np
 
+from forearm.geometry import Box
 from forearm.robot.embodiment import GRIPPER_STROKE_M
 from forearm.safety.capsules import CAPSULES
 from forearm.safety.limits import TICK_S, Limits
@@ -33,6 +34,7 @@ PART = {
     "tip_left": "fingers",
     "tip_right": "fingers",
 }
+FIXTURE = "fixture"
 SEEN_M = 0.02  # m, distance below which MuJoCo reports a pair at all
 SPARE_M = 0.005  # m, more than that is not told apart
 APART_M = 0.1  # m, the same of the arms from each other
@@ -40,6 +42,11 @@ ROUNDING_M = 1e-5  # m, of MuJoCo's distances
 ROUNDING = 2e-6  # rad, opening: what arithmetic may add to a difference of set-points
 HULL_M = 0.005  # m, how deep two hulls overlap before their meshes are said to touch: hulls fill hollows
 TABLE_M = 0.002  # m, the same for the table, which is exact
+# Tall enough that a hand meets it from every side, between the arms where both reach it, and a post before the left one.
+FURNITURE = (
+    Box(name="shelf", centre=(0.42, -0.305, 0.15), half=(0.08, 0.06, 0.15), yaw=0.3),
+    Box(name="post", centre=(0.38, 0.12, 0.2), half=(0.02, 0.02, 0.2)),
+)
 DENSE = 4  # poses looked at on the way from one row to the next
 
 
@@ -48,11 +55,17 @@ class Oracle:
 
     Args:
         limits: the gates' own.
+        boxes: what stands there besides the table.
+
+    Attributes:
+        furnished: the opinions where `FURNITURE` stands; itself if anything does.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, boxes: Sequence[Box] = ()) -> None:
         self.limits = limits
-        self._capsules = _Geometry(_capsules, self._required, SEEN_M)
+        self.furnished: Oracle = self if boxes else Oracle(limits, FURNITURE)
+        self._bare = _Geometry(_capsules, self._required, SEEN_M)
+        self._capsules = _Geometry(lambda spec: _beside(spec, boxes), self._required, SEEN_M)
         self._meshes = _Geometry(_meshes, self._touched, 0.0)
         self._arms = _Geometry(_capsules, _between_arms, APART_M)
         self._arm_meshes = _Geometry(_meshes, lambda one, other: _between_arms(one, other) - HULL_M, 0.0)
@@ -60,6 +73,10 @@ class Oracle:
     def spare(self, positions: np.ndarray) -> float:
         """How much farther apart than required the nearest pair of capsules is, m, at a set-point; at most `SPARE_M`."""
         return self._capsules.spare(positions)
+
+    def unfurnished(self, positions: np.ndarray) -> float:
+        """As `spare`, of the arms and the table alone."""
+        return self._bare.spare(positions)
 
     def touching(self, positions: np.ndarray) -> bool:
         """Whether meshes overlap beyond doubt; they lie inside the capsules, which are asked first."""
@@ -127,6 +144,8 @@ class Oracle:
     def _required(self, one: str, other: str) -> float:
         """m, by the gates' limits at a set-point; `one` and `other` are "side/part", or "table"."""
         limits = self.limits
+        if FIXTURE in (one, other):
+            return limits.fixture_clearance_now_m
         if "table" in (one, other):
             return limits.finger_height_m if "fingers" in one + other else limits.link_height_m
         return limits.self_clearance_m if one.split("/")[0] == other.split("/")[0] else limits.arm_clearance_now_m
@@ -199,6 +218,21 @@ def _capsules(spec: mujoco.MjSpec) -> None:
                 size=[each.radius, 0, 0],
                 **_bits(each.part, arm),
             )
+
+
+def _beside(spec: mujoco.MjSpec, boxes: Sequence[Box]) -> None:
+    """The arms' capsules, and boxes that are compared with what moves, as the table is."""
+    _capsules(spec)
+    for number, box in enumerate(boxes):
+        spec.worldbody.add_geom(
+            name=f"{FIXTURE}/{number}",
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            pos=list(box.centre),
+            size=list(box.half),
+            quat=[np.cos(box.yaw / 2.0), 0.0, 0.0, np.sin(box.yaw / 2.0)],
+            contype=1 << 6,
+            conaffinity=0,
+        )
 
 
 def _meshes(spec: mujoco.MjSpec) -> None:

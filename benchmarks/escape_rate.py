@@ -38,7 +38,7 @@ import numpy as np
 
 import escape_peers
 from bad_commands import NOW_NS, TICK_NS, Bad, Places, corpus, observed
-from escape_oracle import Oracle
+from escape_oracle import FURNITURE, Oracle
 from forearm.clock import NANOSECONDS
 from forearm.messages import ActionChunk, Command, Decision, Outcome, Verdict
 from forearm.runtime.chunks import ChunkBuffer
@@ -54,23 +54,27 @@ CHUNKS_OF = 4  # one of so many items is a chunk; a command is cheaper
 NOTIONS = {"lerobot": {"speed"}, "inspect-robots-yam": {"not finite", "range", "speed", "contact"}}
 ROWS = 16  # of a demonstration's chunk
 DEMONSTRATED = ("put-in-box", "hand-over", "lift")
+FURNISHED = Workspace(fixtures=FURNITURE)
 LATENCY_NS = 50_000_000  # ns from a demonstration's observation to its vetted chunk
 
 
 class Chain:
-    """Both gates and what is between them, with a robot that does exactly what it is sent.
+    """Both gates and what is between them, with a robot that does exactly what it is sent; another pair for furniture.
 
     Args:
         limits: of both gates.
         workspace: what stands there besides the table.
+        furnished: the same for what is furnished.
     """
 
-    def __init__(self, limits: Limits, workspace: Workspace | None = None) -> None:
-        self._vetting, self._chunks = Vetting(limits, workspace=workspace), ChunkBuffer(limits)
-        self._guard = Guard(limits, workspace=workspace)
+    def __init__(self, limits: Limits, workspace: Workspace | None = None, furnished: Workspace = FURNISHED) -> None:
+        self._chunks, places = ChunkBuffer(limits), (workspace, furnished)
+        self._gates = [(Vetting(limits, workspace=each), Guard(limits, workspace=each)) for each in places]
+        self._vetting, self._guard = self._gates[0]
 
     def send(self, bad: Bad) -> tuple[bool, np.ndarray]:
         """Whether anything of it was followed, and the set-points (N, 14) that reached the robot because of it."""
+        self._vetting, self._guard = self._gates[bad.furnished]
         return self._command(bad) if bad.command is not None else self._chunk(bad)
 
     def _command(self, bad: Bad) -> tuple[bool, np.ndarray]:
@@ -79,7 +83,7 @@ class Chain:
         before = [] if bad.before is None else list(bad.before)
         sent, at = list[np.ndarray](), bad.start
         for number, positions in enumerate(before):
-            now_ns = bad.now_ns - (len(before) - number) * TICK_NS
+            now_ns = NOW_NS - (len(before) - number) * TICK_NS
             ahead = Command(stamp_ns=now_ns, sequence=number, epoch=1, positions=positions)
             verdict = self._guard.review(ahead, observed(at, stamp_ns=now_ns), now_ns)
             if verdict.command is not None:
@@ -194,7 +198,7 @@ def ours(items: Iterable[Bad], chain: Chain, oracle: Oracle) -> tuple[Score, lis
         followed, sent = chain.send(bad)
         wrong = {"followed"} if bad.forbidden and followed else set[str]()
         if len(sent):
-            wrong |= oracle.of_set_points(bad.start, sent)
+            wrong |= (oracle.furnished if bad.furnished else oracle).of_set_points(bad.start, sent)
         score.add(name(bad), wrong)
         if not bad.forbidden:
             rows.append(bad)

@@ -6,10 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from bad_commands import CHUNKS, COMMANDS, Places, corpus
+from bad_commands import CHUNKS, COMMANDS, Places, corpus, is_bad
 from escape_oracle import Oracle
 from escape_rate import Chain, Score, false_holds, ours
 from forearm.safety.limits import Limits
+from forearm.safety.workspace import Workspace
 
 LIMITS = Limits.of()
 CHUNK_COUNT, COMMAND_COUNT = 240, 1000
@@ -45,6 +46,18 @@ def test_what_escapes_from_gates_that_were_opened_is_seen() -> None:
     )
     wrong = {text.rsplit(": ", 1)[-1] for text in tried(opened, 60, 120).wrong}
     assert {"speed", "acceleration", "jerk", "clearance"} <= wrong
+
+
+def test_what_escapes_from_gates_that_do_not_know_the_furniture_is_seen_and_from_those_that_do_nothing() -> None:
+    oracle = Oracle(LIMITS)
+    places = Places(oracle, np.random.default_rng(3), 25)
+    kinds = [draw for kind, draw in (*CHUNKS.items(), *COMMANDS.items()) if "furniture" in kind]
+    generator = np.random.default_rng(4)
+    items = [bad for draw in kinds for bad in (draw(places, generator) for _ in range(8)) if is_bad(bad, oracle)]
+    unknowing, _ = ours(items, Chain(LIMITS, furnished=Workspace()), oracle)
+    assert {text.rsplit(": ", 1)[-1] for text in unknowing.wrong} == {"clearance"}
+    assert all(unknowing.escaped[kind] for kind in unknowing.tried)
+    assert dict(ours(items, Chain(LIMITS), oracle)[0].wrong) == {}
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import numpy as np
 from forearm.clock import NANOSECONDS, Clock, SimulatedClock
 from forearm.errors import RobotError
 from forearm.events import Emit, Event
-from forearm.messages import ActionChunk, Decision, Floats, Image, Observation, Request, SafeCommand
+from forearm.messages import ActionChunk, Decision, DepthImage, Floats, Image, Observation, Request, SafeCommand
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.inference import Inference, SimulatedInference
 from forearm.runtime.operator import Operator
@@ -19,11 +19,13 @@ from forearm.runtime.steering import Steering
 from forearm.safety.gates import Gates, Guards, Vets
 from forearm.safety.guard import Guard
 from forearm.safety.limits import Limits
+from forearm.safety.selftest import Proof
 from forearm.safety.vetting import Vetting
 
 J = len(BIMANUAL_YAM.joints)
 HOME = np.array([0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0] * 2)
 LIMITS = Limits.of(BIMANUAL_YAM)
+ONE_METRE = np.ones((20, 20), dtype=np.float32)
 
 
 def ns(seconds: float) -> int:
@@ -53,7 +55,7 @@ class ObedientRobot:
         return Observation(
             stamp_ns=now_ns, sequence=self._sequence, epoch=self._epoch, positions=self.positions.copy(),
             velocities=np.zeros(J), efforts=np.zeros(J), images=dict.fromkeys(("top", "left", "right"), image),
-            depths={}, instruction="wave",
+            depths={"top": DepthImage(stamp_ns=seen_ns, metres=ONE_METRE)}, instruction="wave",
         )  # fmt: skip
 
     def send(self, command: SafeCommand) -> None:
@@ -153,6 +155,7 @@ class Bench:
         operator: Operator | None = None,
         goal: Callable[[Clock, float], Goal] = Elapsed,
         emit: Callable[[list[Event]], Emit] = lambda events: events.append,
+        prove_also: Callable[[int], tuple[Proof, ...]] = lambda now_ns: (),
     ) -> None:
         self.clock = clock or SimulatedClock()
         gates = Gates(
@@ -182,6 +185,7 @@ class Bench:
             patience=patience,
             interrupted=interrupted,
             external_stop=external_stop,
+            prove_also=prove_also,
         )
 
     def modes(self) -> list[str]:

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from forearm.runtime.conditions import (
     dropped_object,
     failed_grasp,
     interrupted,
+    misperception,
     no_progress,
     slipped_hand_over,
     stale_perception,
@@ -156,6 +158,37 @@ def test_decisions_refused_in_a_row_for_want_of_room_are_a_blocked_path_and_one_
     assert found is not None
     assert found.text == "Too near."
     assert blocked_path([moment(at, vetted=refusal("trace")) for at in ticks(0.0, 0.05)]) is None
+
+
+def seen_wrong(share: float = 0.05, unit: str = "of the cells") -> Verdict:
+    finding = Finding(
+        check="depth", outcome=Outcome.HOLD, subject="top", measured=share, limit=0.02, unit=unit, text="It is nearer."
+    )
+    return Verdict(outcome=Outcome.HOLD, findings=(finding,))
+
+
+def test_maps_refused_in_a_row_are_a_misperception_with_its_evidence_and_fewer_or_unmeasured_ones_are_not() -> None:
+    refused = [replace(moment(at, vetted=seen_wrong()), rises_m=0.03) for at in ticks(0.0, 0.01 * REFUSED)]
+    found = misperception(refused)
+    assert found is not None
+    assert (found.condition, found.arm, found.text) == (Condition.MISPERCEPTION, "", "It is nearer.")
+    assert found.evidence == {"wrong_share": 0.05, "limit_share": 0.02, "rises_m": 0.03}
+    assert found.may_move
+    assert misperception([*refused, moment(1.0)]) is None
+    assert misperception(refused[1:]) is None
+    assert misperception([*refused[1:], replace(moment(1.0, vetted=ALLOWED), rises_m=0.0)]) is None
+    assert misperception([*refused[:1], moment(0.5, vetted=refusal("trace")), *refused[1:]]) is None
+    unmeasured = replace(moment(1.0, vetted=seen_wrong(np.nan, "s")), rises_m=0.0)
+    assert misperception([*refused, unmeasured]) is None
+    assert misperception([*refused, moment(1.0, vetted=seen_wrong())]) is None
+    assert detect(refused) is not None
+
+
+def test_where_something_stands_that_the_policy_does_not_see_nothing_may_move() -> None:
+    refused = [replace(moment(at, vetted=seen_wrong()), rises_m=0.07) for at in ticks(0.0, 0.01 * REFUSED)]
+    found = misperception(refused)
+    assert found is not None
+    assert not found.may_move
 
 
 def test_a_guard_that_holds_for_want_of_room_is_a_blocked_path_at_once() -> None:

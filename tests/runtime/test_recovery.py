@@ -15,7 +15,7 @@ from forearm.policy.baselines import Demonstrator
 from forearm.robot.kinematics import tool_poses
 from forearm.runtime import retreat
 from forearm.runtime.conditions import Condition
-from forearm.runtime.ladder import LADDER, PERMITTED, Rung, next_rung
+from forearm.runtime.ladder import LADDER, PERMITTED, STANDING, Rung, next_rung
 from forearm.runtime.operator import Script
 from forearm.runtime.recovery import Budget
 from forearm.runtime.simulation import Simulation
@@ -62,6 +62,15 @@ def test_what_both_may_hold_is_neither_set_down_nor_drawn_back_and_the_next_rung
     assert taken[Holding.SHARED] == [Rung.REPLAN, Rung.REPLAN, Rung.REPLAN, Rung.ASK, Rung.ASK]
     assert next_rung(Condition.BLOCKED_PATH, 1, Holding.ONE) == 1
     assert next_rung(Condition.BLOCKED_PATH, 1, Holding.SHARED) == 2
+
+
+def test_a_barred_rung_is_passed_over_and_asking_is_always_left() -> None:
+    rungs = LADDER[Condition.MISPERCEPTION]
+    moving = frozenset(Rung) - STANDING
+    taken = [rungs[next_rung(Condition.MISPERCEPTION, number, Holding.APART, moving)] for number in range(len(rungs))]
+    assert set(taken) == {Rung.REPERCEIVE, Rung.REPLAN, Rung.ASK} == set(STANDING)
+    assert rungs[next_rung(Condition.MISPERCEPTION, 1, Holding.APART)] is Rung.RETRACE
+    assert rungs[next_rung(Condition.MISPERCEPTION, 0, Holding.APART, frozenset(Rung))] is Rung.ASK
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ def pointing(decision: Decision, points: Floats) -> Decision:
     plan = Plan(
         subtask="wave",
         depth_tokens=np.zeros(0, dtype=np.int64),
-        depth_map=np.zeros((0, 0)),
+        depth_map=np.ones((10, 10)),
         points=points,
         trace=tool_poses(decision.chunk.positions[[1, 4]])[0].transpose(1, 0, 2),
         trace_grippers=np.ones((2, 2)),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from forearm.clock import NANOSECONDS
-from forearm.messages import ActionChunk, Command, Decision, Image, Observation, Plan
+from forearm.messages import ActionChunk, Command, Decision, DepthImage, Image, Observation, Plan
 from forearm.robot.kinematics import tool_poses
 
 HOME = np.array([0.611, 1.467, 1.299, -1.403, 0.0, -1.571, 1.0])
@@ -40,6 +40,13 @@ def seen(
     return replace(observation, **changes)
 
 
+def looked(positions: np.ndarray = BOTH_HOME, **changes: object) -> Observation:
+    """As `seen`, with depth: everything is 1 m away from the main camera, as `plan_of` says."""
+    observation = seen(positions, **changes)
+    depth = DepthImage(stamp_ns=observation.stamp_ns, metres=np.ones((20, 20), dtype=np.float32))
+    return replace(observation, depths={"top": depth})
+
+
 def decided(rows: np.ndarray, *, plan: Plan | None = None, epoch: int = 1, **changes: object) -> Decision:
     """A decision with these rows, about an observation of now."""
     chunk = replace(ActionChunk(stamp_ns=NOW_NS, period_s=0.1, positions=rows), **changes)
@@ -64,7 +71,7 @@ def plan_of(rows: np.ndarray, offset_m: float = 0.0) -> Plan:
     return Plan(
         subtask="",
         depth_tokens=np.zeros(0, dtype=np.int64),
-        depth_map=np.zeros((0, 0)),
+        depth_map=np.ones((10, 10)),
         points=np.full((2, 2), np.nan),
         trace=np.concatenate([trace, np.full((2, 1, 3), 9.0)], axis=1),
         trace_grippers=np.ones((2, 4)),

@@ -7,7 +7,7 @@ import pytest
 
 from forearm.clock import NANOSECONDS
 from forearm.messages import DepthImage, Finding, Observation, Outcome, Plan
-from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.robot.embodiment import BIMANUAL_YAM, Camera
 from forearm.safety.depth_agreement import _measured, depth_agrees
 from forearm.safety.freshness import AGES
 from forearm.safety.limits import Limits
@@ -206,9 +206,33 @@ def test_a_missing_and_an_old_depth_image_are_held() -> None:
     assert (found.check, found.outcome, found.subject) == ("age", Outcome.HOLD, "depth of the top camera")
 
 
-def test_what_claims_nothing_or_cannot_be_measured_is_not_compared() -> None:
-    assert depth_agrees(plan_of(resting()), seen(), TOP, LIMITS, age_s=AGE_S) == ()
-    assert depth_agrees(plan(table()), seen(), replace(TOP, has_depth=False), LIMITS, age_s=AGE_S) == ()
+@pytest.mark.parametrize("nothing", [np.zeros((0, 0)), np.full((10, 10), np.nan), np.full((10, 10), np.inf)])
+@pytest.mark.parametrize("camera", [TOP, replace(TOP, has_depth=False)])
+def test_a_plan_that_says_nothing_of_the_world_is_held_whatever_is_measured(
+    nothing: np.ndarray, camera: Camera
+) -> None:
+    for observation in (seen(depths={}), measured(pixels(table()))):
+        found = held(depth_agrees(plan(nothing), observation, camera, LIMITS, age_s=AGE_S))
+        assert (found.measured, found.limit) == (0.0, LIMITS.depth_compared)
+        assert found.text == (
+            "The plan states no depth of anything, so it cannot be checked against the world; say what is seen."
+        )
+    verdict = Vetting(LIMITS).vet(decided(resting(), plan=plan(nothing)), seen(), NOW_NS)
+    assert (verdict.outcome, [each.check for each in verdict.findings]) == (Outcome.HOLD, ["depth"])
+
+
+def test_one_cell_is_something_said_and_a_policy_without_a_plan_says_nothing_by_its_kind() -> None:
+    one = np.full((10, 10), np.nan)
+    one[0, 0] = 1.0
+    assert (
+        "only 1 can be compared"
+        in held(depth_agrees(plan(one), measured(pixels(table())), TOP, LIMITS, age_s=AGE_S)).text
+    )
+    assert Vetting(LIMITS).vet(decided(resting()), seen(depths={}), NOW_NS).outcome is Outcome.ALLOW
+
+
+def test_what_cannot_be_measured_is_not_compared() -> None:
+    assert depth_agrees(plan(table()), seen(depths={}), replace(TOP, has_depth=False), LIMITS, age_s=AGE_S) == ()
 
 
 def test_vetting_holds_what_disagrees_with_the_world_and_stops_at_a_map_that_is_none() -> None:

@@ -43,6 +43,9 @@ OF = {
         "a decision of other weights: decision 0",
         "a plan that sees what is not there: top 1",
         "a plan that says nothing of half of what is there: top 0.5",
+        "a plan that says nothing of what is there: top 0",
+        "a plan without a single cell: top 0",
+        "a plan about a world that no camera measures: top nan",
         "a plan that leads 0.5 m elsewhere: left 0.866",
         "a plan at times that are not numbers: plan's times 2",
         "a plan of one arm alone: plan's trace 6",
@@ -124,7 +127,7 @@ def test_the_guard_measures_that_much_of_what_is_wrong() -> None:
 
 
 def test_the_plan_that_sees_what_is_not_there_sees_it_half_a_metre_too_near() -> None:
-    entry, silent = (each for each in OF_VETTING if each.check == "depth")
+    entry, silent, *_ = (each for each in OF_VETTING if each.check == "depth")
     asked = entry.spoil(good_decision(1, NOW_NS, ""))
     (found,) = Vetting(Limits.of()).vet(asked.decision, asked.observation, asked.now_ns).findings
     assert "sees a surface at 0.50 m, and the camera measures 1.00 m" in found.text

@@ -11,7 +11,7 @@ from forearm.safety.limits import Limits
 from forearm.safety.right_of_way import HAND, SOON_ROWS, _distances, late, waiting, who_waits
 from forearm.safety.vetting import Vetting
 
-from .scenes import BOTH_HOME, NOW_NS, decided, plan_of, resting, seen
+from .scenes import BOTH_HOME, NOW_NS, decided, looked, plan_of, resting
 
 LIMITS = Limits.of()
 TURN = 1.6  # rad inwards: a hand is then over the midline
@@ -38,7 +38,7 @@ def soon(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 
 def vet(start: np.ndarray, rows: np.ndarray, **changes: object) -> Verdict:
-    return Vetting(LIMITS).vet(decided(rows), seen(start, **changes), NOW_NS)
+    return Vetting(LIMITS).vet(decided(rows), looked(start, **changes), NOW_NS)
 
 
 def test_two_arms_bound_for_the_middle_are_told_apart_and_the_nearer_one_goes() -> None:
@@ -54,7 +54,7 @@ def test_two_arms_bound_for_the_middle_are_told_apart_and_the_nearer_one_goes() 
     np.testing.assert_allclose(chunk.positions[:, RIGHT], np.tile(start[RIGHT], (16, 1)))
     tools = tool_poses(np.stack([rows[-1], chunk.positions[-1]]))[0]
     assert f"it stays {np.linalg.norm(tools[0, 1] - tools[1, 1]) * 1e3:.0f} mm short" in found.text
-    assert Vetting(LIMITS).vet(decided(chunk.positions), seen(start), NOW_NS).outcome is Outcome.ALLOW
+    assert Vetting(LIMITS).vet(decided(chunk.positions), looked(start), NOW_NS).outcome is Outcome.ALLOW
 
 
 def test_the_other_arm_waits_when_the_right_one_is_nearer() -> None:
@@ -102,7 +102,7 @@ def test_arms_that_move_together_and_stay_clear_are_not_touched() -> None:
     start = turned(0.7, 0.7)
     rows = way(start, turned(0.9, 0.9))
     decision = decided(rows)
-    verdict = Vetting(LIMITS).vet(decision, seen(start), NOW_NS)
+    verdict = Vetting(LIMITS).vet(decision, looked(start), NOW_NS)
     assert verdict.outcome is Outcome.ALLOW
     np.testing.assert_array_equal(verdict.vetted.chunk.positions, rows)
 
@@ -110,7 +110,7 @@ def test_arms_that_move_together_and_stay_clear_are_not_touched() -> None:
 def test_a_plan_is_compared_with_what_the_policy_wanted_before_an_arm_was_made_to_wait() -> None:
     start = turned(0.5, 0.0)
     rows = soon(start, turned(TURN, TURN))
-    verdict = Vetting(LIMITS).vet(decided(rows, plan=plan_of(rows)), seen(start), NOW_NS)
+    verdict = Vetting(LIMITS).vet(decided(rows, plan=plan_of(rows)), looked(start), NOW_NS)
     assert [found.check for found in verdict.findings] == ["right of way"]
 
 
@@ -119,7 +119,7 @@ def test_waiting_brakes_from_the_measured_speed_and_keeps_the_grip() -> None:
     rows[:, 13] = np.linspace(0.1, 1.0, 16)
     speeds = np.zeros(14)
     speeds[7], speeds[8] = -1.0, 2.0
-    observation = seen(velocities=speeds)
+    observation = looked(velocities=speeds)
     chunk = waiting(decided(rows, period_s=0.02).chunk, observation, 1, LIMITS)
     np.testing.assert_array_equal(chunk.positions[:, LEFT], rows[:, LEFT])
     np.testing.assert_array_equal(chunk.positions[:, 13], rows[0, 13])
@@ -136,7 +136,7 @@ def test_an_arm_that_cannot_brake_within_its_range_stands_at_its_end(end: np.nda
     start[7] = end[7] + inwards
     speeds = np.zeros(14)
     speeds[7] = -3.0 * np.sign(inwards)
-    chunk = waiting(decided(resting()).chunk, seen(start, velocities=speeds), 1, LIMITS)
+    chunk = waiting(decided(resting()).chunk, looked(start, velocities=speeds), 1, LIMITS)
     assert chunk.positions[-1, 7] == end[7]
 
 
@@ -156,7 +156,7 @@ def meeting_if_late() -> tuple[np.ndarray, np.ndarray]:
     for gap in np.arange(0.0, 1.6, 0.02):
         start = turned(1.6, gap)
         rows = np.linspace(start, start + (turned(0.0, 1.6) - turned(1.6, 0.0)), 17)[1:]
-        found = vetting._in_the_way(decided(rows).chunk, seen(start))
+        found = vetting._in_the_way(decided(rows).chunk, looked(start))
         if found is not None:
             return start, rows
     raise AssertionError("no gap was narrow enough")
@@ -164,7 +164,7 @@ def meeting_if_late() -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_chunk_that_is_clear_only_in_step_makes_one_arm_wait() -> None:
     start, rows = meeting_if_late()
-    blocked = Vetting(LIMITS)._in_the_way(decided(rows).chunk, seen(start))
+    blocked = Vetting(LIMITS)._in_the_way(decided(rows).chunk, looked(start))
     assert blocked.late
     verdict = vet(start, rows)
     where = f" apart on the way to row {blocked.swept.clear_rows} if the {blocked.late} arm is late by a row; "

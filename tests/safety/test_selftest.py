@@ -108,7 +108,11 @@ def test_what_is_good_is_whole() -> None:
     assert (decision.chunk.stamp_ns, decision.chunk.period_s, asked.now_ns) == (NOW_NS, 0.1, NOW_NS)
     np.testing.assert_array_equal(decision.chunk.positions, np.tile(READY, (6, 1)))
     assert (plan.subtask, plan.confidence) == ("", 1.0)
-    assert (plan.depth_tokens.shape, plan.depth_tokens.dtype, plan.depth_map.shape) == ((0,), np.int64, (0, 0))
+    assert (plan.depth_tokens.shape, plan.depth_tokens.dtype) == ((0,), np.int64)
+    np.testing.assert_array_equal(plan.depth_map, np.ones((10, 10)))
+    assert set(seen_then.depths) == {"top"}
+    np.testing.assert_array_equal(seen_then.depths["top"].metres, np.ones((20, 20), dtype=np.float32))
+    assert (seen_then.depths["top"].stamp_ns, seen_then.depths["top"].metres.dtype) == (NOW_NS, np.float32)
     np.testing.assert_array_equal(plan.points, np.full((2, 2), np.nan))
     np.testing.assert_array_equal(plan.trace, np.repeat(tool_poses(READY[None])[0][0][:, None], 2, axis=1))
     np.testing.assert_array_equal(plan.trace_grippers, np.ones((2, 2)))

@@ -12,13 +12,13 @@ from forearm.safety.gates import Gates
 from forearm.safety.limits import Limits
 from forearm.safety.vetting import Vetting, _rows_at
 
-from .scenes import BOTH_HOME, NOW_NS, PIXELS, decided, plan_of, ramp, resting, seen
+from .scenes import BOTH_HOME, NOW_NS, PIXELS, decided, looked, plan_of, ramp, resting
 
 LIMITS = Limits.of()
 
 
 def vet(decision: Decision, observation: Observation | None = None, now_ns: int = NOW_NS) -> Verdict:
-    return Vetting(LIMITS).vet(decision, observation or seen(), now_ns)
+    return Vetting(LIMITS).vet(decision, observation or looked(), now_ns)
 
 
 def checks_of(verdict: Verdict) -> list[str]:
@@ -55,7 +55,7 @@ def test_one_value_that_is_not_finite_stops(value: float) -> None:
     rows = resting()
     rows[7, 3] = value
     refused(vet(decided(rows)), Outcome.STOP, "finite")
-    refused(vet(decided(resting()), seen(rows[7])), Outcome.STOP, "finite")
+    refused(vet(decided(resting()), looked(rows[7])), Outcome.STOP, "finite")
 
 
 @pytest.mark.parametrize("shape", [(0, 14), (16, 13), (16, 15), (14,), (2, 16, 14), (65, 14)])
@@ -64,7 +64,7 @@ def test_a_wrong_shape_stops(shape: tuple[int, ...]) -> None:
 
 
 def test_a_measured_pose_of_the_wrong_shape_stops() -> None:
-    refused(vet(decided(resting()), seen(np.zeros(13))), Outcome.STOP, "shape")
+    refused(vet(decided(resting()), looked(np.zeros(13))), Outcome.STOP, "shape")
 
 
 @pytest.mark.parametrize("rows", [resting().astype(np.float32), resting().astype(object), None, resting().tolist()])
@@ -95,9 +95,9 @@ def test_a_chunk_may_not_lead_on_for_longer_than_its_limit_once_it_is_slowed() -
 
 def test_a_motion_that_no_policy_made_may_last_longer() -> None:
     helm = Gates.of(LIMITS).helm_vetting
-    assert helm.vet(decided(resting(64)), seen(), NOW_NS).outcome is Outcome.ALLOW
-    assert Gates.of(LIMITS).vetting.vet(decided(resting(64)), seen(), NOW_NS).outcome is Outcome.HOLD
-    assert helm.vet(decided(resting(64), period_s=0.11), seen(), NOW_NS).outcome is Outcome.HOLD
+    assert helm.vet(decided(resting(64)), looked(), NOW_NS).outcome is Outcome.ALLOW
+    assert Gates.of(LIMITS).vetting.vet(decided(resting(64)), looked(), NOW_NS).outcome is Outcome.HOLD
+    assert helm.vet(decided(resting(64), period_s=0.11), looked(), NOW_NS).outcome is Outcome.HOLD
 
 
 def test_a_decision_of_another_session_is_held() -> None:
@@ -106,9 +106,9 @@ def test_a_decision_of_another_session_is_held() -> None:
 
 def test_a_decision_of_another_model_than_the_session_began_with_is_held() -> None:
     vetting = Vetting(LIMITS, model_digest="weights of this session")
-    refused(vetting.vet(decided(resting()), seen(), NOW_NS), Outcome.HOLD, "model")
+    refused(vetting.vet(decided(resting()), looked(), NOW_NS), Outcome.HOLD, "model")
     theirs = replace(decided(resting()), model_digest="weights of this session")
-    assert vetting.vet(theirs, seen(), NOW_NS).outcome is Outcome.ALLOW
+    assert vetting.vet(theirs, looked(), NOW_NS).outcome is Outcome.ALLOW
 
 
 @pytest.mark.parametrize("shift_ns", [-1, 1])
@@ -124,7 +124,7 @@ def test_an_old_or_future_decision_is_held_and_one_just_young_enough_is_not() ->
 
 
 def test_a_missing_camera_and_a_stale_one_are_held_by_name() -> None:
-    observation = seen()
+    observation = looked()
     images = dict(observation.images)
     del images["left"]
     old_ns = NOW_NS - round(AGES.image_s("top") * NANOSECONDS) - 1
@@ -138,7 +138,7 @@ def test_a_missing_camera_and_a_stale_one_are_held_by_name() -> None:
 def test_arms_measured_where_they_cannot_be_stop() -> None:
     outside = BOTH_HOME.copy()
     outside[1] = -0.06
-    refused(vet(decided(resting()), seen(outside)), Outcome.STOP, "position")
+    refused(vet(decided(resting()), looked(outside)), Outcome.STOP, "position")
 
 
 def test_rows_next_to_the_range_are_clipped_and_it_is_said() -> None:
@@ -191,7 +191,8 @@ def test_a_chunk_that_is_too_fast_is_slowed_to_the_limit() -> None:
     assert verdict.findings[0].text.endswith("5 is allowed. The chunk is slowed 1.50 times, to 150 ms a row.")
     assert (np.abs(np.diff(chunk.positions, axis=0)) / chunk.period_s <= LIMITS.velocity).all()
     assert (
-        Vetting(LIMITS).vet(decided(chunk.positions, period_s=chunk.period_s), seen(), NOW_NS).outcome is Outcome.ALLOW
+        Vetting(LIMITS).vet(decided(chunk.positions, period_s=chunk.period_s), looked(), NOW_NS).outcome
+        is Outcome.ALLOW
     )
 
 
@@ -199,7 +200,7 @@ def test_a_chunk_that_is_too_fast_is_slowed_to_the_limit() -> None:
 def test_a_chunk_is_slowed_from_now_on_and_what_is_past_stays_past(gone_s: float, past: int) -> None:
     rows = ramp(5, 1.5 * LIMITS.velocity[5], 5)
     now_ns = NOW_NS + round(gone_s * NANOSECONDS)
-    chunk = Vetting(LIMITS).vet(decided(rows), seen(), now_ns).vetted.chunk
+    chunk = Vetting(LIMITS).vet(decided(rows), looked(), now_ns).vetted.chunk
     np.testing.assert_array_equal(chunk.positions, rows[past:])
     times_s = (chunk.stamp_ns - NOW_NS) / NANOSECONDS + chunk.period_s * np.arange(1, 6 - past)
     assert times_s == pytest.approx(gone_s + 1.5 * (0.1 * np.arange(1 + past, 6) - gone_s))
@@ -208,7 +209,7 @@ def test_a_chunk_is_slowed_from_now_on_and_what_is_past_stays_past(gone_s: float
 @pytest.mark.parametrize("gone_s", [0.0, 0.09])
 def test_a_slowed_chunk_of_which_nothing_is_past_is_slowed_from_its_beginning(gone_s: float) -> None:
     rows = ramp(5, 1.5 * LIMITS.velocity[5], 5)
-    chunk = Vetting(LIMITS).vet(decided(rows), seen(), NOW_NS + round(gone_s * NANOSECONDS)).vetted.chunk
+    chunk = Vetting(LIMITS).vet(decided(rows), looked(), NOW_NS + round(gone_s * NANOSECONDS)).vetted.chunk
     assert chunk.stamp_ns == NOW_NS
     np.testing.assert_array_equal(chunk.positions, rows)
 
@@ -216,14 +217,14 @@ def test_a_slowed_chunk_of_which_nothing_is_past_is_slowed_from_its_beginning(go
 @pytest.mark.parametrize("gone_s", [0.51, 0.75, 0.99])
 def test_a_slowed_chunk_that_is_wholly_past_stays_so(gone_s: float) -> None:
     now_ns = NOW_NS + round(gone_s * NANOSECONDS)
-    chunk = Vetting(LIMITS).vet(decided(ramp(5, 1.5 * LIMITS.velocity[5], 5)), seen(), now_ns).vetted.chunk
+    chunk = Vetting(LIMITS).vet(decided(ramp(5, 1.5 * LIMITS.velocity[5], 5)), looked(), now_ns).vetted.chunk
     assert len(chunk.positions) == 1
     assert chunk.stamp_ns + round(chunk.period_s * NANOSECONDS) <= now_ns
 
 
 def test_a_chunk_that_keeps_its_pace_keeps_its_rows_and_its_stamp() -> None:
     rows = ramp(5, 0.5 * LIMITS.velocity[5], 5)
-    chunk = Vetting(LIMITS).vet(decided(rows), seen(), NOW_NS + NANOSECONDS // 4).vetted.chunk
+    chunk = Vetting(LIMITS).vet(decided(rows), looked(), NOW_NS + NANOSECONDS // 4).vetted.chunk
     assert chunk.stamp_ns == NOW_NS
     np.testing.assert_array_equal(chunk.positions, rows)
 
@@ -339,18 +340,18 @@ def test_openings_may_be_a_rounding_outside_and_one_waypoint_is_enough() -> None
 
 def test_a_policy_that_reasoned_in_this_session_may_not_stop_to() -> None:
     vetting, silent = Vetting(LIMITS), decided(resting())
-    assert vetting.vet(silent, seen(), NOW_NS).outcome is Outcome.ALLOW  # it does not reason, so far
-    assert vetting.vet(decided(resting(), plan=SAID), seen(), NOW_NS).outcome is Outcome.ALLOW
-    verdict = vetting.vet(silent, seen(), NOW_NS)
+    assert vetting.vet(silent, looked(), NOW_NS).outcome is Outcome.ALLOW  # it does not reason, so far
+    assert vetting.vet(decided(resting(), plan=SAID), looked(), NOW_NS).outcome is Outcome.ALLOW
+    verdict = vetting.vet(silent, looked(), NOW_NS)
     refused(verdict, Outcome.HOLD, "plan")
     assert verdict.findings[0].subject == "decision"
-    assert vetting.vet(decided(resting(), epoch=2), seen(epoch=2), NOW_NS).outcome is Outcome.ALLOW  # another session
+    assert vetting.vet(decided(resting(), epoch=2), looked(epoch=2), NOW_NS).outcome is Outcome.ALLOW  # another session
 
 
 def test_a_plan_of_another_session_is_not_remembered_as_this_ones() -> None:
     vetting = Vetting(LIMITS)
-    refused(vetting.vet(decided(resting(), plan=SAID), seen(epoch=2), NOW_NS), Outcome.HOLD, "epoch")
-    assert vetting.vet(decided(resting()), seen(), NOW_NS).outcome is Outcome.ALLOW
+    refused(vetting.vet(decided(resting(), plan=SAID), looked(epoch=2), NOW_NS), Outcome.HOLD, "epoch")
+    assert vetting.vet(decided(resting()), looked(), NOW_NS).outcome is Outcome.ALLOW
 
 
 def test_an_exception_in_a_check_is_a_stop_that_says_so() -> None:
@@ -361,14 +362,14 @@ def test_an_exception_in_a_check_is_a_stop_that_says_so() -> None:
 
 def test_the_same_question_gets_the_same_answer() -> None:
     vetting = Vetting(LIMITS)
-    vetting.vet(decided(ramp(1, 0.4)), seen(), NOW_NS)
-    assert vetting.vet(decided(resting()), seen(), NOW_NS).outcome is Outcome.ALLOW
+    vetting.vet(decided(ramp(1, 0.4)), looked(), NOW_NS)
+    assert vetting.vet(decided(resting()), looked(), NOW_NS).outcome is Outcome.ALLOW
 
 
 def test_objections_name_what_they_are_about() -> None:
     subjects = [
         (vet(decided(np.zeros((16, 13)))), ["chunk"]),
-        (vet(decided(resting()), seen(np.zeros(13))), ["measured pose"]),
+        (vet(decided(resting()), looked(np.zeros(13))), ["measured pose"]),
         (vet(decided(resting(), epoch=2)), ["decision"]),
         (vet(decided(resting()), now_ns=NOW_NS - 1), ["decision's observation"]),
         (vet(None), ["vetting"]),
@@ -390,7 +391,7 @@ def test_the_first_objection_that_holds_ends_the_questions() -> None:
 def test_objections_say_what_is_wrong_in_words() -> None:
     outside = BOTH_HOME.copy()
     outside[1] = -0.06
-    texts = [each.text for each in vet(decided(resting()), seen(outside)).findings]
+    texts = [each.text for each in vet(decided(resting()), looked(outside)).findings]
     assert "The measured pose puts left_joint2 at -0.060 rad; -0.050 to 3.715 is allowed." in texts
     rows = resting()
     rows[:, 4] = 1.6

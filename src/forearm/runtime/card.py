@@ -93,7 +93,7 @@ class WithinCard:
     """
 
     def __init__(self, vetting: Vets, card: Card, instruction: str) -> None:
-        self._vetting, self._card, self._task = vetting, card, card.task_of(instruction)
+        self._vetting, self.card, self.task = vetting, card, card.task_of(instruction)
 
     def vet(self, decision: Decision, observation: Observation, now_ns: int) -> Verdict:
         """As `Vetting.vet`; about 0.1 ms more."""
@@ -108,16 +108,16 @@ class WithinCard:
         )
 
     def _timely(self, observation: Observation, now_ns: int) -> tuple[Finding, ...]:
-        limit_s, took_s = self._task.latency_s, (now_ns - observation.stamp_ns) / NANOSECONDS
+        limit_s, took_s = self.task.latency_s, (now_ns - observation.stamp_ns) / NANOSECONDS
         if limit_s is None or took_s <= limit_s + TICK_S:
             return ()
         text = f"The decision took {took_s * 1e3:.0f} ms; the model's card ends at {limit_s * 1e3:.0f} ms."
         return finding("card latency", Outcome.HOLD, "decision", took_s, limit_s, "s", text)
 
     def _in_light(self, observation: Observation) -> tuple[Finding, ...]:
-        if self._card.light is None:
+        if self.card.light is None:
             return ()
-        (darkest, brightest), seen = self._card.light, brightness(observation)
+        (darkest, brightest), seen = self.card.light, brightness(observation)
         if darkest - BESIDE <= seen <= brightest + BESIDE:
             return ()
         limit, how = (darkest, "darker") if seen < darkest else (brightest, "brighter")

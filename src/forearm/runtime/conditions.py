@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
+from math import isnan, nan
 
 import numpy as np
 
@@ -30,6 +31,7 @@ NOT_MOVING_RAD = 0.02  # rad
 PUSHING_NM = 3.0  # N m; 0.08 rad off, a wrist pushes with 3 and a shoulder with 32, a joint without its motor with 0
 REFUSED = 3  # decisions in a row
 HELD = 2  # times in a history: the first time, the pair does what the table of stops says, and goes on
+LOW_M = 0.06  # m above the table: what lies there is lower, and hands on a way back pass over it
 STANDING_RAD = 0.15  # rad; about 4 cm of a tool: hovering is no progress either
 LOOKS = 20  # moments of the history that are compared, to see whether anything moved
 
@@ -46,6 +48,7 @@ class Condition(Enum):
     INTERRUPTED = "interrupted"
     BLOCKED_PATH = "blocked path"
     STALE_PERCEPTION = "stale perception"
+    MISPERCEPTION = "misperception"
     NO_PROGRESS = "no progress"
 
 
@@ -65,6 +68,7 @@ class Moment:
         oldest_image_ns: stamp of the oldest of the newest images.
         guarded: the guard's verdict.
         vetted: vetting's verdict, where one came in this tick.
+        rises_m: how high the world rises, m, where the plan refused in this tick saw it wrong; NaN if none was.
     """
 
     stamp_ns: int
@@ -75,16 +79,21 @@ class Moment:
     oldest_image_ns: int
     guarded: Verdict
     vetted: Verdict | None
+    rises_m: float = nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Detected:
-    """A condition that holds now: of which arm (empty for none in particular), what was measured, and in words."""
+    """A condition that holds now: of which arm (empty for none in particular), what was measured, and in words.
+
+    `may_move` is false where something that the policy does not see may stand in the arms' way.
+    """
 
     condition: Condition
     arm: str
     evidence: Mapping[str, float]
     text: str
+    may_move: bool = True
 
 
 History = Sequence[Moment]
@@ -183,6 +192,25 @@ def failed_grasp(history: History) -> Detected | None:
     return None
 
 
+def misperception(history: History) -> Detected | None:
+    """The world is not as the policy says it sees it, decision after decision."""
+    now = history[-1]
+    if now.vetted is None:
+        return None
+    answers = [moment.vetted for moment in history if moment.vetted is not None][-REFUSED:]
+    wrong = [_seen_wrong(answer) for answer in answers]
+    newest = wrong[-1]
+    if len(wrong) < REFUSED or None in wrong or newest is None or isnan(now.rises_m):
+        return None
+    return Detected(
+        condition=Condition.MISPERCEPTION,
+        arm="",
+        evidence={"wrong_share": newest.measured, "limit_share": newest.limit, "rises_m": now.rises_m},
+        text=newest.text,
+        may_move=now.rises_m <= LOW_M,
+    )
+
+
 def no_progress(history: History) -> Detected | None:
     """Nothing has moved for a whole history, though the way was free."""
     now = history[-1]
@@ -209,6 +237,7 @@ DETECTORS = (
     slipped_hand_over,
     dropped_object,
     failed_grasp,
+    misperception,
     no_progress,
 )
 
@@ -263,6 +292,12 @@ def _clearance(verdict: Verdict) -> Finding | None:
     """The objection that something is too near, where that held."""
     holds = [each for each in verdict.findings if each.outcome is Outcome.HOLD]
     return next((each for each in holds if each.check.startswith("clearance")), None)
+
+
+def _seen_wrong(verdict: Verdict) -> Finding | None:
+    """The objection that the stated map is not what is measured, where that held; not that nothing was measured."""
+    holds = [each for each in verdict.findings if each.check == "depth" and each.outcome is Outcome.HOLD]
+    return next((each for each in holds if not isnan(each.measured)), None)
 
 
 def _held_again(history: History) -> Detected | None:

@@ -1,12 +1,13 @@
 """Which rungs are climbed for which condition, in which order: a literal table.
 
 Invariant: every condition has a row, and every row ends by asking a person. A rung is taken only while the grippers
-hold what it may be taken with; else the next one is.
+hold what it may be taken with, and one that moves only while nothing unseen is known to stand in the cell; else the
+next one is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 from types import MappingProxyType
 
@@ -25,6 +26,11 @@ class Rung(Enum):
     """Go back the way both arms came for a moment, then ask afresh.
 
     Not with what both may hold: on that way they may not have held it yet.
+    """
+    RETRACE = "go back to where its map agreed"
+    """Go along the way both arms came to the nearest place where the policy's map agreed, then ask afresh.
+
+    Another scene may be seen right from there. Not with what both may hold.
     """
     BACK_OFF = "back off"
     """The arm in trouble opens and rises to hover."""
@@ -46,6 +52,7 @@ PERMITTED: Mapping[Rung, frozenset[Holding]] = MappingProxyType(
         Rung.REPERCEIVE: _WHATEVER,  # both stand
         Rung.REPLAN: _WHATEVER,
         Rung.RETREAT: _NOT_SHARED,
+        Rung.RETRACE: _NOT_SHARED,
         Rung.BACK_OFF: _WHATEVER,  # moves none that holds anything
         Rung.MAKE_WAY: _WHATEVER,
         Rung.START_OVER: _NOT_SHARED,
@@ -53,6 +60,8 @@ PERMITTED: Mapping[Rung, frozenset[Holding]] = MappingProxyType(
     }
 )
 """What the grippers may hold when a rung is taken."""
+STANDING = frozenset({Rung.REPERCEIVE, Rung.REPLAN, Rung.ASK})
+"""Rungs that move nothing."""
 
 # A policy knows best what it was taught to begin with: arms where a task starts, and nothing in their hands.
 LADDER: Mapping[Condition, tuple[Rung, ...]] = MappingProxyType(
@@ -70,16 +79,28 @@ LADDER: Mapping[Condition, tuple[Rung, ...]] = MappingProxyType(
         Condition.INTERRUPTED: (Rung.REPLAN, Rung.REPLAN, Rung.REPLAN, Rung.REPLAN, Rung.ASK),
         Condition.BLOCKED_PATH: (Rung.REPLAN, Rung.RETREAT, Rung.REPLAN, Rung.RETREAT, Rung.REPLAN, Rung.ASK),
         Condition.STALE_PERCEPTION: (Rung.REPERCEIVE, Rung.ASK),
+        # What the model does not see may pass by itself; and what it sees wrong from here it may see right from there.
+        Condition.MISPERCEPTION: (
+            Rung.REPERCEIVE,
+            Rung.RETRACE,
+            Rung.REPLAN,
+            Rung.RETRACE,
+            Rung.RETRACE,
+            Rung.START_OVER,
+            Rung.REPLAN,
+            Rung.ASK,
+        ),
         Condition.NO_PROGRESS: (Rung.REPLAN, Rung.START_OVER, Rung.REPLAN, Rung.START_OVER, Rung.ASK),
     }
 )
 
 
-def next_rung(condition: Condition, number: int, held: Holding) -> int:
+def next_rung(condition: Condition, number: int, held: Holding, barred: Collection[Rung] = ()) -> int:
     """The number, from 0, of the first rung for the condition from `number` on that may be taken with what is held.
 
-    Beyond the last rung it is the last one, asking, which may always be taken.
+    None of the `barred` ones. Beyond the last rung it is the last one, asking, which may always be taken.
     """
     rungs = LADDER[condition]
     last = len(rungs) - 1
-    return next((each for each in range(min(number, last), last) if held in PERMITTED[rungs[each]]), last)
+    allowed = (each for each in range(min(number, last), last) if rungs[each] not in barred)
+    return next((each for each in allowed if held in PERMITTED[rungs[each]]), last)

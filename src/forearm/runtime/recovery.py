@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 
@@ -18,14 +19,15 @@ from forearm.events import Emit, RecoveryBegan, RecoveryEnded
 from forearm.messages import Floats, Outcome
 from forearm.robot.embodiment import BIMANUAL_YAM, Arm
 from forearm.runtime import retreat
+from forearm.runtime.agreement import Agreement
 from forearm.runtime.chunks import ChunkBuffer
 from forearm.runtime.conditions import GRASPS, HISTORY_S, STALE_S, Condition, Detected, Moment, detect
 from forearm.runtime.grasp import Felt, Grasp, feel, grips
 from forearm.runtime.helm import Helm, Motion
-from forearm.runtime.ladder import LADDER, Rung, next_rung
+from forearm.runtime.ladder import LADDER, STANDING, Rung, next_rung
 from forearm.runtime.loop import Tick
 from forearm.runtime.patience import Concern, in_words
-from forearm.safety.limits import TICK_S
+from forearm.safety.limits import TICK_S, Limits
 from forearm.safety.mode import Mode, Trigger
 from forearm.safety.stops import holding
 
@@ -37,7 +39,12 @@ FOLLOWING_S = 0.5  # s of following the policy without an objection: whatever wa
 FELT_S = 0.3  # s that a gripper must have held for the grasp to be proven
 PROOF_S = 8.0  # s in which the proof has to come; reaching and grasping takes the policy 2 to 4
 GRACE_S = 1.0  # s after a recovery in which the policy's first answer is waited for
+PATH_ROWS = 1200  # two minutes
 MOVED_RAD = 0.1  # rad by which something moves again
+SEEN_AGAIN = {
+    Condition.STALE_PERCEPTION: "fresh images",
+    Condition.MISPERCEPTION: "plans whose map is what the camera measures",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +103,7 @@ class Recovery:
         helm: taken over while a rung acts.
         chunks: told to brake before it does.
         emit: takes the events.
+        limits: when a policy's map counts as wrong.
         budget: how much may be tried.
         attended: whether there is a person who can be asked.
         stale_s: s, an age that images do not get where all is well.
@@ -107,6 +115,7 @@ class Recovery:
         helm: Helm,
         chunks: ChunkBuffer,
         emit: Emit,
+        limits: Limits,
         budget: Budget | None = None,
         attended: bool = False,
         stale_s: float = STALE_S,
@@ -114,7 +123,8 @@ class Recovery:
         self._helm, self._chunks, self._emit, self._budget = helm, chunks, emit, budget or Budget()
         self._attended, self._stale_s = attended, stale_s
         self._history: deque[Moment] = deque(maxlen=round(HISTORY_S / TICK_S))
-        self._path: deque[Floats] = deque(maxlen=1200)  # two minutes
+        self._path: deque[Floats] = deque(maxlen=PATH_ROWS)
+        self._agreement = Agreement(limits, PATH_ROWS)
         self._felt = tuple(Felt() for _ in BIMANUAL_YAM.arms)
         self._ticks = 0
         self._commanded: Floats | None = None
@@ -170,6 +180,7 @@ class Recovery:
         self._felt = tuple(feel(before, grip, TICK_S) for before, grip in felt)
         if self._ticks % round(retreat.PERIOD_S / TICK_S) == 0:
             self._path.append(self._commanded)
+            self._agreement.add_row()
         self._ticks += 1
         self._history.append(
             Moment(
@@ -181,6 +192,7 @@ class Recovery:
                 oldest_image_ns=min((image.stamp_ns for image in seen.images.values()), default=seen.stamp_ns),
                 guarded=tick.verdict,
                 vetted=None if tick.answer is None else tick.answer.verdict,
+                rises_m=nan if tick.answer is None else self._agreement.note(tick.answer, seen, tick.stamp_ns),
             )
         )
 
@@ -194,8 +206,9 @@ class Recovery:
 
     def _begin(self, found: Detected, tick: Tick) -> Order:
         """Takes the next rung for the condition."""
+        assert self._commanded is not None  # this tick was noted
         held = holding(tick.observation, BIMANUAL_YAM)
-        number = next_rung(found.condition, self._failures[found.condition], held)
+        number = next_rung(found.condition, self._failures[found.condition], held, self._barred(found))
         rung = LADDER[found.condition][number] if len(self._tried) < self._budget.attempts else Rung.ASK
         self._emit(
             RecoveryBegan(
@@ -208,7 +221,6 @@ class Recovery:
                 reason=found.text,
             )
         )
-        assert self._commanded is not None  # this tick was noted
         self._attempt = _Attempt(
             found=found,
             rung=rung,
@@ -227,6 +239,16 @@ class Recovery:
         self._steer(self._attempt, tick)
         trigger = None if self._mode is Mode.RECOVERING else Trigger.RECOVER
         return Order(concern=Concern(outcome=Outcome.ALLOW), trigger=trigger, reason=found.text, brakes=True)
+
+    def _barred(self, found: Detected) -> frozenset[Rung]:
+        """Rungs that may not be taken now: ways through what is not seen, and one that leads nowhere."""
+        if not found.may_move:
+            return frozenset(Rung) - STANDING
+        return frozenset() if self._agreement.way_back(self._travelled()) is not None else frozenset({Rung.RETRACE})
+
+    def _travelled(self) -> Floats:
+        """(N, J) the path up to the newest set-point."""
+        return np.stack([*self._path, *([] if self._commanded is None else [self._commanded])])
 
     def _steer(self, attempt: _Attempt, tick: Tick) -> None:
         """Asks for the rung's motion (H, J)."""
@@ -248,6 +270,9 @@ class Recovery:
                 return retreat.make_way(path, empty, holding)
             case Rung.RETREAT:
                 return retreat.retreat(path)
+            case Rung.RETRACE:
+                way = self._agreement.way_back(path)
+                return retreat.standing(told) if way is None else way
             case Rung.REPERCEIVE | Rung.REPLAN | Rung.ASK:
                 # Where the arms are, but with what the grippers were told: what they hold stays held.
                 here = np.array(measured)
@@ -260,7 +285,7 @@ class Recovery:
         if attempt.rung is Rung.ASK:
             waiting = Concern(outcome=Outcome.HOLD, reason=f"{attempt.found.text} A person is needed.")
             return Order(concern=waiting) if elapsed_s < self._budget.ask_s else self._give_up(attempt, tick)
-        moves = attempt.rung not in (Rung.REPERCEIVE, Rung.REPLAN)
+        moves = attempt.rung not in STANDING
         objection = _objection(tick)
         if objection and moves:
             self._end(attempt, tick.stamp_ns, recovered=False, proof=objection)
@@ -326,9 +351,9 @@ class Recovery:
             fresh = [i for i, grasp in enumerate(self.grasps) if grasp is Grasp.HOLDING and i not in attempt.held]
             words = "".join(f"The {BIMANUAL_YAM.arms[index].name} gripper holds something. " for index in fresh)
             return words.strip(), FELT_S
-        if attempt.found.condition is Condition.STALE_PERCEPTION:
+        if (what := SEEN_AGAIN.get(attempt.found.condition)) is not None:
             follows = tick.verdict.outcome is Outcome.ALLOW and not tick.dry
-            return (f"The arms have followed fresh images for {FOLLOWING_S:g} s." if follows else ""), FOLLOWING_S
+            return (f"The arms have followed {what} for {FOLLOWING_S:g} s." if follows else ""), FOLLOWING_S
         # An arm that is still held or jammed does not move, however long the guard has nothing to object.
         joints = np.concatenate([np.arange(len(attempt.pose))[arm.joints] for arm in _arms(attempt.found.arm)])
         moved = float(np.abs(tick.observation.positions - attempt.pose)[joints].max())

@@ -23,6 +23,10 @@ STANDING_ROWS = 3  # in which arms that were moving come to rest, and are measur
 STEP_RAD = 0.12  # rad between rows at the most: 1.2 rad/s, less than half of what the slowest joint may
 OPENING = (0.5, 1.0, 1.0)  # a gripper opens in two rows and stands for one
 MOST_ROWS = 64  # of one chunk
+PASSING_Z_M = (
+    0.08  # m, tool above the table; things that lie there are at most 0.05 m high, fingers reach 0.015 m lower
+)
+ROUNDING_M = 0.001  # m, by which a tool may be lower
 BACK_S = 1.5  # s of path that a retreat goes back
 LOOK_BACK = 200  # rows of path that are searched for a way up
 
@@ -39,6 +43,20 @@ def retreat(path: Floats) -> Floats:
     rows = path[::-1][: round(BACK_S / PERIOD_S) + 1].copy()
     rows[:, BIMANUAL_YAM.grippers] = path[-1, BIMANUAL_YAM.grippers]
     return np.concatenate([standing(path[-1], STANDING_ROWS), _dense(rows)])[:MOST_ROWS]
+
+
+def along(path: Floats, rows: Floats) -> Floats:
+    """(H, J) through rows (K, J) that were travelled, from a stand; grippers keep what they were told last."""
+    way = np.concatenate([path[-1:], rows])
+    way[:, BIMANUAL_YAM.grippers] = path[-1, BIMANUAL_YAM.grippers]
+    return np.concatenate([standing(path[-1], STANDING_ROWS), _dense(_moving(way))])[:MOST_ROWS]
+
+
+def passing(rows: Floats) -> int:
+    """How many of the rows (N, J), from the first on, keep every tool over what lies about, or as high as it was."""
+    heights = tool_poses(rows)[0][..., 2]
+    low = (heights < np.minimum(PASSING_Z_M, heights[0]) - ROUNDING_M).any(axis=1)
+    return int(low.argmax()) if low.any() else len(rows)
 
 
 def back_off(path: Floats, arms: Collection[int], setting_down: Collection[int] = ()) -> Floats:
@@ -92,8 +110,13 @@ def _set_down(path: Floats, index: int) -> Floats:
     if not len(rows):
         return path[-1:, _columns(index)]
     rows[:, -1] = openings[-1]
+    return _moving(rows)
+
+
+def _moving(rows: Floats) -> Floats:
+    """The rows without those that hardly differ from the one before: a way back need not stand still where it did."""
     kept = [0]
-    for at in range(1, len(rows)):  # the way back need not stand still where the way there did
+    for at in range(1, len(rows)):
         if at == len(rows) - 1 or np.abs(rows[at] - rows[kept[-1]]).max() > STEP_RAD / 2:
             kept.append(at)
     return rows[kept]

@@ -22,10 +22,11 @@ from forearm.runtime.brakes import TICK_NS, Brakes
 from forearm.runtime.grasp import Hands
 from forearm.runtime.loop import Loop, Tick
 from forearm.runtime.patience import Concern, Monitor, Patience
+from forearm.runtime.proofs import prove_chunks
 from forearm.runtime.steering import Steering
 from forearm.safety.gates import Gates
 from forearm.safety.mode import Mode, Trigger, step
-from forearm.safety.selftest import prove, refuse_unproven
+from forearm.safety.selftest import Proof, prove, refuse_unproven
 from forearm.safety.stops import Cause, StopKind
 from forearm.telemetry.metrics import Histogram
 
@@ -81,6 +82,7 @@ class Session:
         interrupted: why the session must end now, in words; empty while it need not.
         dropped: events that the log had no room for.
         external_stop: why the cell wants the arms to stop, in words; empty while it does not. One that fails stops.
+        prove_also: of what else judges, at that time; the gates and the chunk buffer prove themselves in any case.
     """
 
     def __init__(
@@ -98,7 +100,9 @@ class Session:
         interrupted: Callable[[], str] = str,
         dropped: Callable[[], int] = int,
         external_stop: Callable[[], str] = str,
+        prove_also: Callable[[int], tuple[Proof, ...]] = lambda now_ns: (),
     ) -> None:
+        self._prove_also = prove_also
         self._charge = charge
         self._robot = robot
         self._policy = policy
@@ -189,7 +193,10 @@ class Session:
             SafetyError: that names the checks which let through what is known to be bad.
         """
         observation, now_ns, begun = self._robot.read(), self._clock.now_ns(), time.perf_counter()
-        proofs = prove(self._gates, observation, now_ns)
+        gates, chunks = self._gates, self._steering.chunks
+        proofs = prove(gates, observation, now_ns)
+        proofs += prove_chunks(chunks, gates.vetting, now_ns, model_digest=gates.model_digest)
+        proofs += self._prove_also(now_ns)
         self._emit(
             SelfTested(
                 stamp_ns=now_ns,
@@ -199,7 +206,7 @@ class Session:
             )
         )
         refuse_unproven(proofs)
-        self._steering.chunks.start(observation)
+        chunks.start(observation)
 
     def _external_reason(self) -> str:
         """Why the cell wants the arms to stop; an input that cannot be read wants it too."""

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from forearm.cell.setup import Setup
 from forearm.cell.simulator import CellRobot
 from forearm.cell.stage import Fault
-from forearm.cell.tasks import refuse_misunderstood
+from forearm.cell.tasks import refuse_misunderstood, understood
 from forearm.clock import NANOSECONDS, SimulatedClock
 from forearm.events import Emit, SessionEnded
 from forearm.policy.choice import MakePolicy
@@ -24,11 +25,12 @@ from forearm.runtime.inference import SimulatedInference
 from forearm.runtime.known import NOTHING, Known
 from forearm.runtime.monitors.watch import Watch
 from forearm.runtime.operator import Operator, TraceDesk
+from forearm.runtime.proofs import prove_around
 from forearm.runtime.recovery import Budget
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.steering import Steering
 from forearm.runtime.understanding import Understanding
-from forearm.safety.gates import Gates
+from forearm.safety.gates import Gates, Vets
 from forearm.safety.limits import Limits
 
 EPOCH = 1  # of every session: a simulated robot serves one, and equal arguments give equal events
@@ -126,13 +128,14 @@ class Simulation:
         """
         watch = Watch(emit, self._known)
         gates = self._gates()
+        carded = within_card(self._known.card, gates.vetting, gates.model_digest, self._robot.setup.instruction)
         session = Session(
             charge=self._charge(seed, commit, recipe),
             robot=self._robot,
             policy=self.policy,
             gates=gates,
             steering=Steering.of(
-                Understanding(self._inference(gates), goes_by_colour=not self._intervened),
+                Understanding(self._inference(gates, carded), goes_by_colour=not self._intervened),
                 gates,
                 watch.emit,
                 horizon=self._execution_horizon,
@@ -147,6 +150,7 @@ class Simulation:
             interrupted=interrupted,
             dropped=dropped,
             external_stop=external_stop,
+            prove_also=partial(prove_around, carded, gates.model_digest, understood, self._robot.setup.spoken),
         )
         return Simulated(
             ended=session.run(),  # first: the others say how it went
@@ -175,9 +179,8 @@ class Simulation:
             model_digest=self.policy.model_digest,
         )
 
-    def _inference(self, gates: Gates) -> SimulatedInference:
+    def _inference(self, gates: Gates, carded: Vets) -> SimulatedInference:
         setup = self._robot.setup
-        carded = within_card(self._known.card, gates.vetting, self.policy.model_digest, setup.instruction)
         drawn, most_s = np.random.default_rng((setup.seed, 8)), setup.pace.answer_jitter_s
         return SimulatedInference(
             self.policy,

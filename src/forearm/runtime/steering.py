@@ -72,7 +72,15 @@ class Steering:
         if budget is not None:
             stale_s = STALE * min(gates.ages.images_s.values())
             attended = operator is not None
-            recovery = Recovery(helm=helm, chunks=chunks, emit=emit, budget=budget, attended=attended, stale_s=stale_s)
+            recovery = Recovery(
+                helm=helm,
+                chunks=chunks,
+                emit=emit,
+                limits=gates.limits,
+                budget=budget,
+                attended=attended,
+                stale_s=stale_s,
+            )
         if operator is not None:
             override = Override(operator=operator, helm=helm, chunks=chunks, emit=emit, desk=desk, question=question)
         trail = Trail(gates.helm_vetting, BIMANUAL_YAM)

@@ -1,7 +1,7 @@
 """Whether a plan sees the world that is there: the depth map it states against the depth its main camera measures.
 
-Invariant: a stated map that cannot be compared is not taken for a map that agrees, and neither is a cell that says
-nothing of what the camera measures.
+Invariant: a stated map that cannot be compared, or says nothing, is not taken for a map that agrees, and neither is a
+cell that says nothing of what the camera measures.
 
 Both are of one observation, so arms in front of the camera are in both. A cell of a plan's coarse map often covers two
 surfaces, an arm and the table behind it, and either is a fair answer; so a cell agrees when what was said lies within
@@ -30,10 +30,14 @@ def depth_agrees(
 ) -> tuple[Finding, ...]:
     """HOLD where the plan's depth map disagrees with what `camera` measured, or cannot be compared with it.
 
-    `age_s` is how much older than the observation the depth may be. A plan without a depth map claims nothing, and a
-    camera without depth contradicts nothing. About 0.3 ms.
+    `age_s` is how much older than the observation the depth may be. A plan that states no depth says nothing of the
+    world, which no check could hold it to: a policy that sees none has no plan. A camera without depth contradicts
+    nothing. About 0.3 ms.
     """
-    if plan.depth_map.size == 0 or not camera.has_depth:
+    if not np.isfinite(plan.depth_map).any():
+        text = "The plan states no depth of anything, so it cannot be checked against the world; say what is seen."
+        return finding("depth", Outcome.HOLD, camera.name, 0.0, limits.depth_compared, "of the cells", text)
+    if not camera.has_depth:
         return ()
     depth = observation.depths.get(camera.name)
     if depth is None:

@@ -123,7 +123,7 @@ def _measured(joint: int, offset: float) -> Callable[[Asked], Asked]:
     def spoil(asked: Asked) -> Asked:
         pose = READY.copy()
         pose[joint] += offset
-        return replace(asked, observation=seen_at(pose, asked.observation.epoch, asked.now_ns))
+        return replace(asked, observation=replace(asked.observation, positions=pose))
 
     return spoil
 

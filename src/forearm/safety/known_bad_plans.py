@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from forearm.messages import DepthImage, Floats, Plan
-from forearm.robot.embodiment import BIMANUAL_YAM
-from forearm.safety.known_good import Asked, Entry
+from forearm.messages import Floats, Plan
+from forearm.safety.known_good import FAR_M, Asked, Entry
 
 
 def _saying(change: Callable[[Plan], dict[str, Any]]) -> Callable[[Asked], Asked]:
@@ -33,15 +32,11 @@ def _times(*times_s: float) -> Callable[[Asked], Asked]:
 
 
 def _seeing(depth_map: Floats) -> Callable[[Asked], Asked]:
-    """The plan says that, and the main camera measures 1 m everywhere."""
+    return _saying(lambda plan: {"depth_map": depth_map})
 
-    def spoil(asked: Asked) -> Asked:
-        main, metres = BIMANUAL_YAM.cameras[0].name, np.full((20, 20), 1.0, dtype=np.float32)
-        depths = {main: DepthImage(stamp_ns=asked.observation.stamp_ns, metres=metres)}
-        asked = _saying(lambda plan: {"depth_map": depth_map})(asked)
-        return replace(asked, observation=replace(asked.observation, depths=depths))
 
-    return spoil
+def _unmeasured(asked: Asked) -> Asked:
+    return replace(asked, observation=replace(asked.observation, depths={}))
 
 
 def _silent(asked: Asked) -> Asked:
@@ -49,11 +44,14 @@ def _silent(asked: Asked) -> Asked:
     return replace(asked, earlier=asked.decision, decision=replace(asked.decision, plan=None))
 
 
-_HALF = np.where(np.arange(100).reshape(10, 10) < 50, np.nan, 1.0)  # m
+_HALF = np.where(np.arange(100).reshape(10, 10) < 50, np.nan, FAR_M)  # m
 
 OF_PLANS: tuple[Entry, ...] = (
-    Entry(check="depth", shown="a plan that sees what is not there", spoil=_seeing(np.full((10, 10), 0.5))),
+    Entry(check="depth", shown="a plan that sees what is not there", spoil=_seeing(np.full((10, 10), FAR_M / 2.0))),
     Entry(check="depth", shown="a plan that says nothing of half of what is there", spoil=_seeing(_HALF)),
+    Entry(check="depth", shown="a plan that says nothing of what is there", spoil=_seeing(np.full((10, 10), np.nan))),
+    Entry(check="depth", shown="a plan without a single cell", spoil=_seeing(np.zeros((0, 0)))),
+    Entry(check="depth", shown="a plan about a world that no camera measures", spoil=_unmeasured),
     Entry(
         check="trace",
         shown="a plan that leads 0.5 m elsewhere",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forearm.clock import NANOSECONDS
-from forearm.messages import ActionChunk, Command, Decision, Floats, Image, Observation, Plan
+from forearm.messages import ActionChunk, Command, Decision, DepthImage, Floats, Image, Observation, Plan
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
 
@@ -19,6 +19,7 @@ SECOND_NS = NANOSECONDS
 TICK_NS = NANOSECONDS // 100
 PERIOD_S = 0.1  # s, between a good chunk's rows
 ROWS = 6
+FAR_M = 1.0  # m, what the main camera measures everywhere, and the plan says it does
 GOOD = "nothing wrong"
 
 # rad and openings, both arms raised over the table and clear by centimetres: the cell's home pose.
@@ -75,7 +76,7 @@ def good_decision(epoch: int, now_ns: int, model_digest: str) -> Asked:
     plan = Plan(
         subtask="",
         depth_tokens=np.zeros(0, dtype=np.int64),
-        depth_map=np.zeros((0, 0)),
+        depth_map=np.full((10, 10), FAR_M),
         points=np.full((2, 2), np.nan),
         trace=tool_poses(rows[:2])[0].transpose(1, 0, 2),
         trace_grippers=np.ones((2, 2)),
@@ -84,7 +85,9 @@ def good_decision(epoch: int, now_ns: int, model_digest: str) -> Asked:
     )
     chunk = ActionChunk(stamp_ns=now_ns, period_s=PERIOD_S, positions=rows)
     decision = Decision(sequence=1, epoch=epoch, plan=plan, chunk=chunk, latency_s=0.0, model_digest=model_digest)
-    return Asked(observation=seen_at(READY, epoch, now_ns), now_ns=now_ns, decision=decision)
+    depth = DepthImage(stamp_ns=now_ns, metres=np.full((20, 20), FAR_M, dtype=np.float32))
+    seen = replace(seen_at(READY, epoch, now_ns), depths={BIMANUAL_YAM.cameras[0].name: depth})
+    return Asked(observation=seen, now_ns=now_ns, decision=decision)
 
 
 def good_command(epoch: int, now_ns: int) -> Asked:

@@ -27,7 +27,7 @@ class Proof:
     """Whether one check of one gate refused what it is there for.
 
     Attributes:
-        gate: vetting, helm vetting or guard.
+        gate: vetting, helm vetting, guard, or what stands round them: card, chunks, station.
         check: as findings name it.
         shown: the input, in words.
         proven: whether the check refused it, or, of what is good, whether all checks let it pass.
@@ -71,7 +71,7 @@ def prove_vetting(
         if asked.earlier is not None:
             vetting.vet(asked.earlier, asked.observation, asked.now_ns)
         verdict = vetting.vet(cast(Decision, asked.decision), asked.observation, asked.now_ns)
-        proofs.append(_proof(gate, entry, verdict, passed=verdict.vetted is not None))
+        proofs.append(proof_of(gate, entry, verdict, passed=verdict.vetted is not None))
     return tuple(proofs)
 
 
@@ -87,7 +87,7 @@ def prove_guard(
         for command, seen in asked.before:
             guard.review(command, seen, command.stamp_ns)
         verdict = guard.review(cast(Command, asked.command), asked.observation, asked.now_ns)
-        proofs.append(_proof("guard", entry, verdict, passed=verdict.command is not None))
+        proofs.append(proof_of("guard", entry, verdict, passed=verdict.command is not None))
     guard.reset(observation)
     return tuple(proofs)
 
@@ -106,7 +106,8 @@ def refuse_unproven(proofs: tuple[Proof, ...]) -> None:
         )
 
 
-def _proof(gate: str, entry: Entry, verdict: Verdict, *, passed: bool) -> Proof:
+def proof_of(gate: str, entry: Entry, verdict: Verdict, *, passed: bool) -> Proof:
+    """Whether the verdict is the one that the entry is there for; `passed` says whether anything may be followed."""
     refused = [each.check for each in verdict.findings if each.outcome >= Outcome.HOLD]
     good = entry.check == GOOD
     proven = passed and verdict.outcome is Outcome.ALLOW if good else not passed and entry.check in refused

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +15,7 @@ from typing import Self
 from forearm.cell.scene import OUTSIDE, OUTSIDE_SIZE
 from forearm.cell.setup import Setup
 from forearm.cell.stage import Fault
-from forearm.cell.tasks import refuse_misunderstood
+from forearm.cell.tasks import refuse_misunderstood, understood
 from forearm.clock import RealClock
 from forearm.events import Emit, Event, SessionEnded
 from forearm.policy.choice import MakePolicy
@@ -35,6 +36,7 @@ from forearm.runtime.live.watchdog import Silence
 from forearm.runtime.monitors.watch import Watch
 from forearm.runtime.operator import Operator
 from forearm.runtime.patience import Patience
+from forearm.runtime.proofs import prove_around
 from forearm.runtime.recovery import Budget
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.steering import Steering
@@ -147,9 +149,7 @@ class Live:
         setup, recorder = self._setup, self._recorder
         gates = self._gates()
         carded = within_card(self._known.card, gates.vetting, self.policy.model_digest, setup.instruction)
-        thinking = Understanding(
-            ThreadedInference(self.policy, carded, self._clock, abandon_after_s=ABANDON_S, ages=self._ages)
-        )
+        threaded = ThreadedInference(self.policy, carded, self._clock, abandon_after_s=ABANDON_S, ages=self._ages)
 
         def both(event: Event) -> None:
             recorder.emit(event)
@@ -162,7 +162,7 @@ class Live:
             policy=self.policy,
             gates=gates,
             steering=Steering.of(
-                thinking,
+                Understanding(threaded),
                 gates,
                 watch.emit,
                 budget=Budget() if self._recovers else None,
@@ -176,6 +176,7 @@ class Live:
             interrupted=lambda: self._robot.held() or interrupted(),
             dropped=lambda: recorder.dropped,
             external_stop=external_stop,
+            prove_also=partial(prove_around, carded, gates.model_digest, understood, setup.spoken),
         )
         with punctual():
             return session.run()
