@@ -14,8 +14,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-CLIPPED = 5.0  # the paper's guidance weight at the most, section IV
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
@@ -35,13 +33,10 @@ class Known:
 def gain(time: float, steps: int) -> float:
     """How much of the end's error becomes velocity: the paper's weight, (t² + (1 - t)²) / (t (1 - t)).
 
-    While there is more noise than action it is clipped as in the paper: what is drawn harder then settles the rows that
-    are free as well, before the plan has a say in them, and where many rows are known the arms never leave their path.
-    Later at most `steps`, with which one Euler step takes the whole error away.
+    At most `steps`, with which one Euler step takes the whole error away.
     """
     noise = 1.0 - time
-    most = min(CLIPPED, float(steps)) if time < noise else float(steps)
-    return min(most, (time**2 + noise**2) / (time * noise)) if time > 0.0 else most
+    return min(float(steps), (time**2 + noise**2) / (time * noise)) if time > 0.0 else float(steps)
 
 
 def fading(rows: int, frozen: int, until: int) -> Float[Tensor, " rows"]:
