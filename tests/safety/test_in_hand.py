@@ -10,7 +10,7 @@ from forearm.messages import Held, Outcome, Verdict
 from forearm.robot.kinematics import tool_poses
 from forearm.safety.in_hand import InHand, enclosing
 from forearm.safety.limits import Limits
-from forearm.safety.vetting import Vetting
+from forearm.safety.vetting import MOST_HELD, Vetting
 from forearm.safety.workspace import Workspace
 
 from .scenes import BOTH_HOME, NOW_NS, decided, seen
@@ -184,7 +184,6 @@ def test_what_both_hands_reach_is_one_thing_and_moves_with_both(half_m: float, s
     near = towards_each_other()[-1]
     apart_m = float(np.linalg.norm(np.subtract(*tool_poses(near)[0])))
     held = InHand((bar("left", half_m * apart_m / 0.3), bar("right", half_m * apart_m / 0.3)))
-    assert held.is_one_thing(near) == (half_m > 0.3)
     assert held.is_one_thing(near) == shared
 
 
@@ -194,3 +193,19 @@ def test_what_one_hand_holds_alone_is_not_in_both() -> None:
     assert not InHand((bar("left", 1.0), bar("right", 0.05))).is_one_thing(near)
     assert not InHand((bar("left", 1.0), bar("right", 1.0), bar("right", 0.05))).is_one_thing(near)  # it may be either
     assert InHand((bar("left", 1.0), bar("right", 1.0))).is_one_thing(near)
+
+
+def test_one_thing_in_both_hands_is_kept_from_neither_arm() -> None:
+    longer = 1.05 * float(np.linalg.norm(np.subtract(*tool_poses(GRIPS[None])[0][0])))
+    rows, check = towards_each_other(), "clearance: held object and arm"
+    assert check in {finding.check for finding in vet(rows, bar("left", longer)).findings}
+    both = vet(rows, bar("left", longer), bar("right", longer))
+    assert check not in {finding.check for finding in both.findings}
+
+
+def test_of_very_many_things_held_one_after_the_other_each_counts() -> None:
+    vetting, rows = Vetting(LIMITS, workspace=Workspace()), towards_each_other()
+    for more in (*range(2 * MOST_HELD), 0):
+        long = bar("left", 0.57 + 0.001 * more)
+        assert vetting.vet(decided(rows), seen(GRIPS, held=(long,)), NOW_NS).outcome is not Outcome.ALLOW
+        assert vetting.vet(decided(rows), seen(GRIPS), NOW_NS).outcome is Outcome.ALLOW
