@@ -256,7 +256,7 @@ def test_a_camera_that_freezes_under_new_stamps_holds_both_arms_and_ends_in_a_pr
     bench = Bench(robot=Frozen, goal_s=9.0)
     ended = bench.session.run()
     assert bench.modes() == ["engaged", "holding", "protective_stop"]
-    assert "The top camera gave the same picture" in ended.reason
+    assert "The top camera gave no new picture" in ended.reason
     held = stops(bench)[0]
     assert held.verdict == "standing"
     assert 2.5 < held.commanded_ns / 1e9 < 3.5  # five captures, and 0.1 rad at the 0.13 rad/s of this motion

@@ -13,6 +13,7 @@ from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.safety.freshness import (
     AGES,
     CLOCK_STEP_S,
+    FRAMES,
     MOVED_RAD,
     REMEMBERED,
     REPEATS,
@@ -108,7 +109,7 @@ def test_a_clock_that_jumps_is_held_whichever_it_is(loop_ns: int, robot_ns: int)
 
 
 def test_a_step_of_the_clock_at_the_limit_is_none_and_beyond_it_both_steps_are_said() -> None:
-    assert clock_runs(STEP_NS, 0) == clock_runs(0, STEP_NS) == clock_runs(0, 0) == ()
+    assert clock_runs(STEP_NS, 0) == clock_runs(0, STEP_NS) == clock_runs(0, 0) == clock_runs(STEP_NS, STEP_NS) == ()
     assert only(clock_runs(5_000 * NANOSECONDS, 4_000 * NANOSECONDS)) == (
         "clock", "clock", 1000.0, CLOCK_STEP_S, "s",
         "The loop's clock went on by 5000000 ms while the robot's stamps went on by 4000000 ms; "
@@ -116,6 +117,12 @@ def test_a_step_of_the_clock_at_the_limit_is_none_and_beyond_it_both_steps_are_s
     )  # fmt: skip
     assert only(clock_runs(0, 2 * NANOSECONDS))[2] == 2.0
     assert only(clock_runs(-1, 0))[2] == inf
+    assert only(clock_runs(-NANOSECONDS, -NANOSECONDS))[2] == inf
+    assert only(clock_runs(3 * NANOSECONDS, 3 * NANOSECONDS - STEP_NS)) == (
+        "clock", "both clocks", 3.0, CLOCK_STEP_S, "s",
+        "The loop's clock went on by 3000 ms while the robot's stamps went on by 2900 ms; 100 ms in a tick is allowed. "
+        "Both clocks jumped, or the loop stood still.",
+    )  # fmt: skip
 
 
 def test_what_goes_backwards_or_keeps_its_number_says_by_how_much() -> None:
@@ -135,7 +142,8 @@ def test_a_frozen_camera_says_how_often_and_how_far() -> None:
     assert moves_with_arms("top", REPEATS, at, before) == ()
     assert only(moves_with_arms("top", REPEATS, at - 0.25 * np.eye(6)[4], before)) == (
         "frozen", "top", 0.25, MOVED_RAD, "rad",
-        f"The top camera gave the same picture {REPEATS + 1} times while an arm it sees moved by 0.25 rad; it is frozen.",
+        f"The top camera gave no new picture in {REPEATS} captures, and an arm it sees is 0.25 rad from where it was at "
+        "this one; it is frozen.",
     )  # fmt: skip
 
 
@@ -182,10 +190,43 @@ def test_the_largest_of_the_last_ticks_is_the_largest_of_all_of_them() -> None:
         assert peaks.largest == values[max(0, number - REMEMBERED) : number].max()
 
 
-def test_a_loop_that_is_late_is_no_jump_of_a_clock() -> None:
+def test_a_loop_that_is_late_by_less_than_a_row_is_no_jump_of_a_clock() -> None:
     freshness = watching()
     assert found(freshness, seen()) == []
-    assert found(freshness, seen(stamp_ns=NOW_NS + 20 * TICK_NS)) == []
+    assert found(freshness, seen(stamp_ns=NOW_NS + STEP_NS)) == []
+
+
+@pytest.mark.parametrize("leap_ns", [STEP_NS + 1, 30 * NANOSECONDS, 7 * 86_400 * NANOSECONDS])
+def test_clocks_that_jump_together_with_every_stamp_are_held_once(leap_ns: int) -> None:
+    """Pose, images and the loop's clock alike: nothing is old, nothing goes back, and no two are apart."""
+    freshness = watching()
+    assert found(freshness, seen()) == []
+    assert found(freshness, seen(stamp_ns=NOW_NS + leap_ns)) == ["clock"]
+    assert found(freshness, seen(stamp_ns=NOW_NS + leap_ns + TICK_NS)) == []
+
+
+@pytest.mark.parametrize("leap_ns", [-1, -30 * NANOSECONDS])
+def test_clocks_that_jump_back_together_are_held(leap_ns: int) -> None:
+    freshness = watching()
+    assert found(freshness, seen()) == []
+    assert "clock" in found(freshness, seen(stamp_ns=NOW_NS + leap_ns))
+
+
+def test_clocks_that_jumped_together_are_no_latency_that_the_session_goes_on_with() -> None:
+    freshness = watching()
+    freshness.review(seen(), NOW_NS)
+    freshness.review(seen(stamp_ns=NOW_NS + TICK_NS), NOW_NS + 3 * TICK_NS)
+    leapt_ns = NOW_NS + 30 * NANOSECONDS
+    freshness.review(seen(stamp_ns=leapt_ns), leapt_ns)
+    freshness.review(seen(stamp_ns=leapt_ns + TICK_NS), leapt_ns + TICK_NS)
+    assert freshness.worst_latency_s == pytest.approx(0.05)
+    assert freshness.session_latency_s == pytest.approx(0.05)
+    for tick in range(2, 2 * REMEMBERED):
+        freshness.review(seen(stamp_ns=leapt_ns + tick * TICK_NS), leapt_ns + tick * TICK_NS)
+    assert freshness.worst_latency_s == pytest.approx(0.01)
+    assert freshness.session_latency_s == pytest.approx(0.05)  # what happened in this session may happen again
+    freshness.reset()
+    assert freshness.session_latency_s == 0.0
 
 
 def test_a_loop_clock_that_goes_back_is_held() -> None:
@@ -280,6 +321,38 @@ def test_how_far_the_arms_went_is_counted_from_the_pose_of_the_last_new_picture(
         last = freshness.review(with_image(observation, "top", stamp_ns, pixels_at(min(number, 1) * TICK_NS)), stamp_ns)
         assert bool(last) == (number == len(way) - 1)
     assert only(last)[:3] == ("frozen", "top", pytest.approx(0.11))
+
+
+def alternating(period: int, step_rad: float, captures: int) -> list[list[str]]:
+    """What is found at each capture while a base joint moves on and the top camera gives that many pictures in turn."""
+    freshness, at, objections = watching(), BOTH_HOME.copy(), []
+    for number in range(captures):
+        stamp_ns, pixels = NOW_NS + number * CAPTURE_NS, np.full((2, 2, 3), number % period, dtype=np.uint8)
+        objections.append(found(freshness, with_image(seen(at, stamp_ns=stamp_ns), "top", stamp_ns, pixels)))
+        at[0] += step_rad
+    return objections
+
+
+@pytest.mark.parametrize("period", [1, 2, 3, FRAMES])
+def test_a_camera_that_gives_the_same_few_pictures_in_turn_while_an_arm_it_sees_moves_is_frozen(period: int) -> None:
+    last_new = period - 1
+    objections = alternating(period, ENOUGH_RAD, last_new + REPEATS + 5 + period)
+    assert objections[: last_new + REPEATS] == [[]] * (last_new + REPEATS)
+    assert ["frozen"] in objections[last_new + REPEATS :]
+    assert objections[-5:] == [["frozen"]] * 5  # once it is, it stays so
+
+
+def test_pictures_may_take_turns_where_nothing_in_view_moves_and_where_an_arm_is_back_where_it_was() -> None:
+    assert alternating(2, 0.0, 50) == [[]] * 50
+    freshness, swing = watching(), 0.5 * (np.arange(14) == 0)
+    for number in range(50):  # to and fro without any noise: each picture is of its own pose
+        stamp_ns, at = NOW_NS + number * CAPTURE_NS, BOTH_HOME + (number % 2) * swing
+        pixels = np.full((2, 2, 3), number % 2, dtype=np.uint8)
+        assert found(freshness, with_image(seen(at, stamp_ns=stamp_ns), "top", stamp_ns, pixels)) == []
+
+
+def test_no_more_than_the_last_few_pictures_are_remembered() -> None:
+    assert alternating(FRAMES + 1, 1.0, 5 * FRAMES) == [[]] * (5 * FRAMES)
 
 
 def test_small_pictures_are_compared_byte_by_byte_and_large_ones_by_a_sample() -> None:

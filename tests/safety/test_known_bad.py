@@ -55,6 +55,7 @@ OF = {
         "no plan after one: decision 0",
         "arms in step, too close for one to be late: left wrist and right wrist -0.008782",
         "a hand that swings through the table between two rows: left fingers and table -0.01036",
+        "hands too fast to stop beside each other: left wrist and right wrist 0.05227",
         "a chunk of half a minute: chunk 32",
     ),
     "guard": (
@@ -93,6 +94,8 @@ OF = {
         "a camera measured too low: left camera and table 0.004958",
         "fingers too fast to stop over the table: left fingers and table -0.008837",
         "pictures older than the last ones: image of the top camera 0.02, image of the left camera 0.02, image of the right camera 0.02",
+        "all clocks that jumped by a second together: both clocks 1.01",
+        "cameras that give two old pictures in turn: top 0.5, left 0.5, right 0.5 and 1 more",
     ),
 }
 

@@ -93,9 +93,10 @@ def test_where_waiting_does_not_help_only_the_safe_beginning_is_kept() -> None:
     start = turned(0.2, 0.9)
     rows = soon(start, turned(TURN, TURN))
     rows[:, 8] += 0.9 * np.linspace(0, 1, 16) ** 2  # and while the left one waits, the right one would hit the table
-    (found,) = vet(start, rows).findings
+    found, slowed = vet(start, rows).findings
     assert found.check.startswith("clearance: ")
     assert "waits" not in found.text
+    assert slowed.check == "stopping"  # for what is kept leads the arms towards each other
 
 
 def test_arms_that_move_together_and_stay_clear_are_not_touched() -> None:

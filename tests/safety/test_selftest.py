@@ -201,7 +201,7 @@ def test_gates_that_let_nothing_pass_or_refuse_without_their_reason_fail_too() -
         ({"slowing": 1e6}, {"speed", "acceleration", "jerk"}, set()),
         ({"most_rows": 10**6}, {"shape"}, set()),
         ({"longest_period_s": 60.0}, {"period"}, set()),
-        ({"longest_chunk_s": 60.0}, {"duration"}, set()),
+        ({"longest_chunk_s": 60.0}, {"duration", "stopping"}, set()),
         ({"depth_cells": 0.6}, {"depth"}, set()),
         ({"position_excess": LIMITS.position_excess * 50.0}, {"position", "plan"}, {"position"}),
     ],
@@ -240,6 +240,13 @@ class LooksAtRowsAlone(Vetting):
         return None
 
 
+class NeverSlows(Vetting):
+    """A vetting that does not ask whether the arms could stop."""
+
+    def _can_stop(self, chunk: ActionChunk, observation: Observation) -> tuple[ActionChunk, tuple[Finding, ...]]:
+        return chunk, ()
+
+
 class Without(Guard):
     """A guard that keeps quiet about those of one check's findings that say `subject`."""
 
@@ -260,9 +267,10 @@ class Without(Guard):
         (LooksAtRowsAlone(LIMITS), [
             "arms in step, too close for one to be late", "a hand that swings through the table between two rows",
         ]),
+        (NeverSlows(LIMITS), ["hands too fast to stop beside each other"]),
     ],
 )  # fmt: skip
-def test_a_vetting_that_overlooks_late_arms_or_what_is_between_rows_is_not_armed(
+def test_a_vetting_that_overlooks_late_arms_what_is_between_rows_or_the_way_to_rest_is_not_armed(
     vetting: Vetting, shown: list[str]
 ) -> None:
     proofs = prove_vetting(vetting, NOW_NS)
@@ -277,6 +285,7 @@ def test_a_vetting_that_overlooks_late_arms_or_what_is_between_rows_is_not_armed
         (Without("stopping"), "fingers too fast to stop over the table"),
         (Without("backwards", "image"), "pictures older than the last ones"),
         (Without("backwards", "pose"), "a pose measured before the last one"),
+        (Without("clock", "both clocks"), "all clocks that jumped by a second together"),
     ],
 )
 def test_a_guard_that_overlooks_the_way_to_rest_or_what_goes_back_in_time_is_not_armed(

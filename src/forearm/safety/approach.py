@@ -6,7 +6,7 @@ what their sensors' noise adds up to, from where they were last clear or were to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,17 +19,16 @@ from forearm.safety.sweep import Near, Placed
 
 Findings = tuple[Finding, ...]
 
-# The poses of one tick, in this order: the set-point sent last; where the arms were last measured clear, or where what
-# is sent now began; the set-point to send; where they would stand if stopped then; as measured; as measured a tick on.
-SENT, CLEAR, COMMANDED, STANDING, MEASURED, AHEAD = range(6)
-STEPS = slice(COMMANDED, None)  # the poses that are judged, each of them beside another one
-MEASURED_STEPS = slice(MEASURED - COMMANDED, None)  # those among the steps
-_POSES = np.array([COMMANDED, STANDING, MEASURED, AHEAD])
+# The poses of one tick, in this order: the set-point to send; where the arms would stand if stopped then; as measured;
+# as measured a tick on. Then what they are beside: the set-point sent last; where the arms were last measured clear, or
+# where what is sent now began.
+COMMANDED, STANDING, MEASURED, AHEAD, SENT, CLEAR = range(6)
+JUDGED = slice(COMMANDED, SENT)  # the poses that are judged, each of them beside another one
+MEASURED_STEPS = slice(MEASURED, SENT)  # those among them that were measured
 _BESIDE = np.array([SENT, SENT, CLEAR, MEASURED])
 # m, how much nearer than beside: arithmetic alone for set-points, which would add up; for measured arms what encoders
 # and a load that settles add up to, and within a tick 10 mm/s, below which noise looks like motion.
 _NEARER_M = np.array([1e-12, 1e-12, 1e-3, 1e-4])
-_LATE, _MEASURED = STANDING - COMMANDED, MEASURED - COMMANDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +43,8 @@ NOTHING_NEAR = Approach()
 
 
 def approach(
-    placed: Placed,
     bounds: Float64[ndarray, "K 4"],
+    everything: Callable[[], Placed],
     pairs: Sequence[Near],
     required: Float64[ndarray, "K 4"],
     late: str,
@@ -53,19 +52,19 @@ def approach(
     """HOLD for the pair that comes nearest, where one comes nearer than it may; about 10 µs where nothing is near.
 
     Args:
-        placed: the pairs in the six poses.
-        bounds: of their clearances in the poses of `STEPS`, from below, m.
+        bounds: of the pairs' clearances in the poses that are judged, from below, m.
+        everything: places the pairs in all six poses; asked only where something may be near.
         pairs: their names.
-        required: the least clearance of each pair in the poses of `STEPS`, m.
+        required: the least clearance of each pair in the poses that are judged, m.
         late: says of `STANDING` when that would be.
     """
     perhaps_near = ~(bounds >= required)
     if not perhaps_near.any():
         return NOTHING_NEAR
     numbers, steps = np.nonzero(perhaps_near)
-    rows = np.concatenate([_POSES[steps], _BESIDE[steps]])
+    rows = np.concatenate([steps, _BESIDE[steps]])
     needed = required[numbers, steps]
-    spare, beside = placed.clearance(np.tile(numbers, 2), rows).reshape(2, -1) - needed
+    spare, beside = everything().clearance(np.tile(numbers, 2), rows).reshape(2, -1) - needed
     short = ~(spare >= 0.0)
     nearing = short & ~(spare >= beside - _NEARER_M[steps])
 
@@ -73,11 +72,11 @@ def approach(
         if not among.any():
             return ()
         worst = int(np.argmin(np.where(among, spare, np.inf)))
-        where = late if steps[worst] == _LATE else "and nearing" + " as measured" * bool(steps[worst] >= _MEASURED)
+        where = late if steps[worst] == STANDING else "and nearing" + " as measured" * bool(steps[worst] >= MEASURED)
         limit_m = float(needed[worst])
         pair = pairs[int(numbers[worst])]
         return checks.near(Outcome.HOLD, pair, float(spare[worst]) + limit_m, limit_m, where)
 
-    at_once, stopped_late = nearest(nearing & (steps != _LATE)), nearest(nearing & (steps == _LATE))
+    at_once, stopped_late = nearest(nearing & (steps != STANDING)), nearest(nearing & (steps == STANDING))
     findings = at_once or tuple(replace(finding, check="stopping") for finding in stopped_late)
-    return Approach(findings=findings, clear=not (short & (steps == _MEASURED)).any())
+    return Approach(findings=findings, clear=not (short & (steps == MEASURED)).any())

@@ -112,10 +112,6 @@ class Bodies:
         """The capsules at these joint positions."""
         return cls(*capsule_ends(positions))
 
-    def rows(self, rows: slice) -> Bodies:
-        """The capsules in those poses."""
-        return Bodies(self.starts[..., rows], self.ends[..., rows])
-
     def at_least(self) -> Float64[ndarray, "K N"]:
         """A lower bound of every pair's clearance, m: that of the spheres round the capsules; exact over the table.
 

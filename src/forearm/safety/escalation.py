@@ -19,7 +19,7 @@ from forearm.errors import ConfigError
 from forearm.messages import Finding, Floats, Outcome, Verdict
 from forearm.robot.kinematics import tool_poses
 
-TRIMMING = ("position", "speed", "acceleration", "jerk")  # checks whose LIMIT leaves the way as it was
+TRIMMING = ("position", "speed", "acceleration", "jerk", "stopping")  # checks whose LIMIT leaves the way as it was
 # s between two of the guard's objections that makes them two holds: two captures of a 10 Hz camera, so that an image
 # whose age swings about its limit makes one hold that lasts, and less than the 0.28 s from one stall to the next.
 APART_S = 0.2

@@ -5,9 +5,11 @@ Invariant: what is too near may leave but not come nearer; and arms that are far
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from forearm.safety.approach import NOTHING_NEAR, STEPS, Approach, approach
+from forearm.safety.approach import NOTHING_NEAR, Approach, approach
 from forearm.safety.capsules import HALF_LENGTHS, RADII
 from forearm.safety.clearance import Bodies
 from forearm.safety.limits import Limits
@@ -34,18 +36,20 @@ class Fixtures:
             self._high = np.maximum.reduce(corners)[:, None, None]
             self._reach = (RADII + HALF_LENGTHS + self._required_m)[:, None]
 
-    def review(self, bodies: Bodies, late: str) -> Approach:
+    def review(self, bodies: Bodies, everything: Callable[[], Bodies], late: str) -> Approach:
         """HOLD for the pair that comes nearest, where one comes nearer than it may. 15 µs far from everything.
 
         Args:
-            bodies: in the six poses of `approach`.
+            bodies: in the poses that `approach` judges.
+            everything: places them in all six; asked only where something may be near.
             late: says when the arms would stand where they would.
         """
         if not self.any or not self._perhaps_near(bodies):
             return NOTHING_NEAR
-        placed = self._surroundings.of(bodies)
-        bounds = placed.at_least()[:, STEPS]
-        return approach(placed, bounds, self._surroundings.pairs, np.full_like(bounds, self._required_m), late)
+        around = self._surroundings
+        bounds = around.of(bodies).at_least()
+        required = np.full_like(bounds, self._required_m)
+        return approach(bounds, lambda: around.of(everything()), around.pairs, required, late)
 
     def _perhaps_near(self, bodies: Bodies) -> bool:
         """Whether the sphere round any capsule reaches the one box round all boxes, counted along one axis."""

@@ -1,7 +1,7 @@
 """The gates of one session, made together: whatever a motion passes is in here, and so is what has to prove itself.
 
-Invariant: all of them keep the same limits, in the same workspace, at the same ages; but what no policy made may last
-longer than a policy's chunk.
+Invariant: all of them keep the same limits, in the same workspace, at the same ages, and reckon with the latency that
+the guard measures; but what no policy made may last longer than a policy's chunk.
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ class Gates:
             ages: how old what is acted on may be.
             model_digest: of the weights that the session begins with.
         """
+        guard = Guard(limits, workspace=workspace, ages=ages)
+        late_s, longer = guard.latency_s, replace(limits, longest_chunk_s=limits.longest_motion_s)
         return cls(
             limits=limits,
-            vetting=Vetting(limits, workspace=workspace, ages=ages, model_digest=model_digest),
-            helm_vetting=Vetting(
-                replace(limits, longest_chunk_s=limits.longest_motion_s), workspace=workspace, ages=ages
-            ),
-            guard=Guard(limits, workspace=workspace, ages=ages),
+            vetting=Vetting(limits, workspace=workspace, ages=ages, model_digest=model_digest, latency_s=late_s),
+            helm_vetting=Vetting(longer, workspace=workspace, ages=ages, latency_s=late_s),
+            guard=guard,
             workspace=workspace,
             ages=ages,
             model_digest=model_digest,

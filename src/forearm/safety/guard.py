@@ -15,7 +15,7 @@ import numpy as np
 from forearm.messages import Command, Finding, Floats, Observation, Outcome, SafeCommand, Verdict
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 from forearm.safety import checks
-from forearm.safety.approach import MEASURED_STEPS, STEPS, approach
+from forearm.safety.approach import JUDGED, MEASURED_STEPS, approach
 from forearm.safety.clearance import PAIRS, Bodies, margins
 from forearm.safety.contact import Contact
 from forearm.safety.fixtures import Fixtures
@@ -91,6 +91,10 @@ class Guard:
         self._sequence = -1
         self._freshness.reset()
         self._contact.reset()
+
+    def latency_s(self) -> float:
+        """The longest that something could go unnoticed since the last `reset`, s; of ticks that came in time."""
+        return self._freshness.session_latency_s
 
     def review(self, command: Command, observation: Observation, now_ns: int) -> Verdict:
         """The verdict on `command`; `verdict.command` is there exactly when it is ALLOW.
@@ -182,10 +186,15 @@ class Guard:
         standing = standing_pose(positions, rates[0], rates[1], reaction_s, self._limits)
         clear = measured if self._clear_at is None else self._clear_at
         ahead = measured + seen.velocities * TICK_S
-        bodies = Bodies.at(np.stack([sent, clear, positions, standing, measured, ahead]))
+        poses = np.stack([positions, standing, measured, ahead, sent, clear])
+        bodies = Bodies.at(poses[JUDGED])
+
+        def everything() -> Bodies:
+            return Bodies.at(poses)
+
         late = f"once the arms had stopped, told so {reaction_s * 1e3:.0f} ms late"
-        arms = approach(bodies, bodies.rows(STEPS).at_least(), PAIRS, self._required, late)
-        boxes = self._fixtures.review(bodies, late)
+        arms = approach(bodies.at_least(), everything, PAIRS, self._required, late)
+        boxes = self._fixtures.review(bodies, everything, late)
         self._clear_at = measured if arms.clear and boxes.clear else clear
         return arms.findings + boxes.findings
 
@@ -196,7 +205,7 @@ def _at_rest(positions: Floats) -> Floats:
 
 
 def _required(limits: Limits, table_m: float) -> Floats:
-    """(K, 4) m: the least clearance of each pair in the poses of `STEPS`."""
+    """(K, 4) m: the least clearance of each pair in the poses that are judged."""
     required = np.tile(margins(limits, arms_m=limits.arm_clearance_now_m, table_m=table_m)[:, None], (1, 4))
     measured = margins(limits, arms_m=limits.arm_clearance_now_m, table_m=table_m, sag_m=limits.sag_m)
     required[:, MEASURED_STEPS] = measured[:, None]

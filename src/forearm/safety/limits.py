@@ -48,6 +48,7 @@ class Limits:
         depth_pixels: share of a cell's pixels that must be measured for the cell to be compared.
         depth_compared: share of a depth map's cells that must be compared.
         slowing: greatest factor by which a chunk that is too fast is stretched in time instead of being refused.
+        least_pace: least share of its pace to which a chunk is slowed so that the arms can stop in the room they have.
         fewest_rows: fewest rows that are worth following when only the first ones are safe.
         most_rows: most rows that a chunk may have.
         shortest_period_s: s, least time between a chunk's rows.
@@ -89,6 +90,7 @@ class Limits:
     depth_pixels: float = 0.5
     depth_compared: float = 0.5
     slowing: float = 2.0
+    least_pace: float = 0.1  # at which the fewest rows, 0.1 s apart, take as long as a chunk may
     fewest_rows: int = 4
     most_rows: int = 64  # twice the released model's 30
     shortest_period_s: float = 1.0 / 60.0

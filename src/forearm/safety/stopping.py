@@ -20,8 +20,8 @@ def stopping_distance(speed: Floats, rising: Floats, reaction_s: float, limits: 
     2. An acceleration that still raises the speed is first taken back to zero at the jerk limit. That takes a / J, in
        which v grows by a² / 2J and the way is v a / J + a³ / 3J².
     3. From a steady v the joint brakes to rest. While the peak √(v J) of the braking stays below A, the speed falls in
-       two equal parts of √(v / J) each, symmetrically about its half: the way is v √(v / J). Otherwise A is held
-       between two ramps of A / J: the way is v (v / 2A + A / 2J).
+       two equal parts of √(v / J) each, symmetrically about its half: the way is v √(v / J). Otherwise, from a speed of
+       A² / J on, A is held between two ramps of A / J: the way is v (v + A² / J) / 2A.
 
     Args:
         speed: (J,) ≥ 0, rad/s or 1/s.
@@ -33,11 +33,10 @@ def stopping_distance(speed: Floats, rising: Floats, reaction_s: float, limits: 
     greatest, jerk = limits.acceleration, limits.jerk
     unnoticed = np.maximum(speed, np.minimum(speed + rising * reaction_s, limits.velocity))
     ramp_s = rising / jerk
-    steady = unnoticed + rising * ramp_s / 2.0
-    easing = unnoticed * ramp_s + rising * ramp_s**2 / 3.0
-    triangle = steady * np.sqrt(steady / jerk)
-    trapezoid = steady * (steady / (2.0 * greatest) + greatest / (2.0 * jerk))
-    return unnoticed * reaction_s + easing + np.where(steady * jerk < greatest**2, triangle, trapezoid)
+    grown = rising * ramp_s
+    steady, held = unnoticed + grown / 2.0, greatest * greatest / jerk
+    braking_s = np.where(steady < held, np.sqrt(steady / jerk), (steady + held) / (2.0 * greatest))
+    return unnoticed * reaction_s + (unnoticed + grown / 3.0) * ramp_s + steady * braking_s
 
 
 def standing_pose(

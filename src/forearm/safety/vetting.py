@@ -5,14 +5,14 @@ can be reached from the measured pose with every clearance kept on the way, thos
 goes wrong in here is a stop.
 
 What it may change, it says in a finding, and by how much: rows a rounding outside the range are clipped, a chunk that
-is somewhat too fast is slowed down, where both arms are bound for the same place one of them waits, and of a chunk that
-becomes unsafe otherwise only the safe beginning is kept.
+is somewhat too fast, or could not be stopped in the room there is, is slowed down, where both arms are bound for the
+same place one of them waits, and of a chunk that becomes unsafe otherwise only the safe beginning is kept.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +37,7 @@ from forearm.safety.clearance import PAIRS, Pair, margins
 from forearm.safety.depth_agreement import depth_agrees
 from forearm.safety.freshness import AGES, Ages, same_model
 from forearm.safety.limits import Limits
+from forearm.safety.pacing import Pacing, one_tick
 from forearm.safety.right_of_way import SOON_ROWS, late, waiting, who_waits
 from forearm.safety.stated_plan import plan_is, still_reasons
 from forearm.safety.surroundings import Surroundings
@@ -49,9 +50,9 @@ ROUNDING = 1e-9  # relative, of the slowed period, so that the slowed chunk itse
 
 
 class Vetting:
-    """The gate between a policy and the control loop. The same question gets the same answer, but for one thing.
+    """The gate between a policy and the control loop. The same question gets the same answer, but for two things.
 
-    It remembers in which session a plan was stated: there a decision without one is held.
+    It remembers in which session a plan was stated: there a decision without one is held. And it asks for the latency.
 
     Args:
         limits: what is allowed.
@@ -61,6 +62,7 @@ class Vetting:
             default.
         ages: how old what is answered may be.
         model_digest: of the weights that the session began with; empty for a policy without any.
+        latency_s: the worst that was measured so far, s, from what happens until the arms are told; a tick by default.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Vetting:
         workspace: Workspace | None = None,
         ages: Ages = AGES,
         model_digest: str = "",
+        latency_s: Callable[[], float] = one_tick,
     ) -> None:
         self._ages = ages
         self._model_digest = model_digest
@@ -84,11 +87,12 @@ class Vetting:
         self._late = np.where([pair.kind == "arms" for pair in PAIRS], 0.0, -np.inf)
         self._workspace = workspace
         self._around: dict[tuple[Held, ...], Surroundings] = {(): Surroundings(workspace, limits)}  # by what is held
+        self._pacing = Pacing(limits, latency_s)
 
     def vet(self, decision: Decision, observation: Observation, now_ns: int) -> Verdict:
         """The verdict on `decision`, which answers `observation`; `vetted` is there unless it is HOLD or STOP.
 
-        Takes 1 to 3 ms. Never raises: an exception in here is a STOP.
+        Takes 1 to 3 ms, and some 10 ms more where the arms have little room. Never raises: an exception is a STOP.
         """
         started = time.perf_counter()
         try:
@@ -118,7 +122,7 @@ class Vetting:
             chunk, findings = self._in_range(chunk, observation)
         if decision.plan is not None and checks.worst(findings) < Outcome.HOLD:
             findings += self._as_planned(decision.plan, chunk)
-        for judge in (self._in_pace, self._clear):
+        for judge in (self._in_pace, self._clear, self._can_stop):
             if checks.worst(findings) < Outcome.HOLD:
                 chunk, more = judge(chunk, observation)
                 findings += more
@@ -216,6 +220,10 @@ class Vetting:
         outcome = Outcome.LIMIT if kept >= self._limits.fewest_rows else Outcome.HOLD
         text = f" The first {kept} of {len(rows)} rows are kept." if outcome is Outcome.LIMIT else ""
         return replace(chunk, positions=rows[:kept]), blocked.findings(outcome, text)
+
+    def _can_stop(self, chunk: ActionChunk, observation: Observation) -> tuple[ActionChunk, Findings]:
+        """The chunk at a pace from which the arms can stop in the room they have."""
+        return self._pacing.slowed(chunk, observation.positions, self._surroundings(observation.held))
 
     def _yielding(
         self, chunk: ActionChunk, observation: Observation, blocked: _Blocked
