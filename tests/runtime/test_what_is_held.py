@@ -15,6 +15,7 @@ from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses, with_tool_at
 from forearm.runtime.furnished import workspace_of
 from forearm.runtime.simulation import Simulation
+from forearm.safety.workspace import SOMETHING
 from forearm.telemetry.log import read_events
 from forearm.telemetry.writer import LogWriter
 
@@ -26,6 +27,19 @@ def test_every_task_states_what_may_be_held_in_it(task: str) -> None:
     for goods in workspace.goods:
         (held,) = (each for each in workspace.held_by("left", goods.width_m - 0.003) if each.name == goods.name)
         assert (np.array(held.half) >= goods.half).all()
+
+
+def test_what_is_held_askew_may_meet_what_whichever_of_the_goods_it_is_may_meet() -> None:
+    pegs, blocks, bars = (workspace_of(task_named(name).sample(0)) for name in ("insert-peg", "stack", "hand-over"))
+    askew_m = 1.5 * pegs.goods[0].width_m
+    (held,) = pegs.held_by("left", askew_m)
+    assert held.name == SOMETHING
+    assert pegs.may_touch(SOMETHING, "socket")
+    assert pegs.may_touch(SOMETHING, SOMETHING)
+    assert bars.may_touch(SOMETHING, "fingers")
+    assert not any(each.may_touch(SOMETHING, "forearm") for each in (pegs, blocks, bars))
+    assert not blocks.may_touch(SOMETHING, "fingers")
+    assert not blocks.may_touch(SOMETHING, SOMETHING)
 
 
 @pytest.mark.slow

@@ -118,7 +118,7 @@ LID_AS_WIDE = replace(LID, width_m=0.044)
 
 @pytest.mark.parametrize(
     ("width_m", "names"),
-    [(0.037, ["block"]), (0.039, ["block", "lid"]), (0.045, ["lid"]), (0.0485, [SOMETHING]), (0.02, [SOMETHING])],
+    [(0.037, ["block"]), (0.039, ["block", "lid"]), (0.058, ["lid"]), (0.063, [SOMETHING]), (0.02, [SOMETHING])],
 )
 def test_what_an_arm_holds_is_all_that_is_as_wide_between_the_fingers(width_m: float, names: list[str]) -> None:
     held = Workspace(goods=(BLOCK, LID_AS_WIDE)).held_by("left", width_m)
@@ -129,6 +129,14 @@ def test_what_an_arm_holds_is_all_that_is_as_wide_between_the_fingers(width_m: f
 def test_goods_may_lie_a_little_off_in_the_hand() -> None:
     (held,) = Workspace(goods=(BLOCK, LID)).held_by("right", 0.022)
     assert held == Held(name="lid", arm="right", centre=(0.0, 0.0, 0.003), half=(0.07 + SLACK_M, 0.07, 0.017 + SLACK_M))
+
+
+def test_goods_that_hold_the_fingers_wider_apart_lie_askew_and_reach_farther() -> None:
+    (held,) = Workspace(goods=(BLOCK,)).held_by("right", 0.0499)
+    assert held.half == pytest.approx((0.025 + SLACK_M, 0.025, 0.02 + SLACK_M))
+    (edgewise,) = Workspace(goods=(BLOCK,)).held_by("right", 0.04 * np.sqrt(2.0))
+    assert edgewise.name == "block"
+    assert edgewise.half[1] >= 0.02 * np.sqrt(2.0)
 
 
 def test_what_is_none_of_the_goods_is_as_large_as_anything_may_be() -> None:

@@ -5,9 +5,12 @@ Invariant: sizes and places are those that are stated for the task and its setup
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from forearm.cell.setup import Setup
 from forearm.cell.tasks import task_named
-from forearm.safety.workspace import Workspace
+from forearm.geometry import Goods
+from forearm.safety.workspace import SOMETHING, Workspace
 
 
 def workspace_of(setup: Setup) -> Workspace:
@@ -21,5 +24,14 @@ def workspace_of(setup: Setup) -> Workspace:
     return Workspace(
         fixtures=task.fixtures(setup),
         goods=goods,
-        touching=tuple((each.name, other) for each in goods for other in each.meets),
+        touching=_touching(goods),
     )
+
+
+def _touching(goods: Sequence[Goods]) -> tuple[tuple[str, str], ...]:
+    """What is brought together on purpose; what is held askew is as wide as none of the goods, yet it is one of them."""
+    rules = [(each.name, other) for each in goods for other in each.meets]
+    names, each_meets = {each.name for each in goods}, [set(each.meets) for each in goods]
+    whichever = set[str].intersection(*each_meets) if each_meets else set[str]()
+    rules += [(SOMETHING, other) for other in sorted(whichever)]
+    return (*rules, (SOMETHING, SOMETHING)) if goods and names <= whichever else tuple(rules)

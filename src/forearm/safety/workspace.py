@@ -18,10 +18,11 @@ TABLE = "table"
 SOMETHING = "something"  # held, and as wide between the fingers as none of the goods
 PARTS = tuple(dict.fromkeys(capsule.part for capsule in CAPSULES))  # of an arm, as rules name them
 SLACK_M = 0.005  # m that a thing may lie farther across the hand, or deeper below it, than it is meant to
-# m by which fingers stand closer or wider than what they hold is wide. Measured in the cell, they stand 1.9 mm closer
-# on a tray's handle and 2.0 to 3.7 mm closer on bars and blocks; what is held a little askew is wider.
-YIELD_M = (0.006, 0.004)
-STEP_M = 0.005  # m, in which half the width of what is unknown is counted, upwards
+# m by which fingers stand closer than what they hold is wide. Measured in the cell, 1.9 mm on a tray's handle and 2.0 to
+# 3.7 mm on bars and blocks.
+YIELD_M = 0.006
+ASKEW = 0.42  # share of its width by which a square thing that is held askew is wider, at the most: on its edges
+STEP_M = 0.005  # m, in which half of what is wider than it is meant to be, or unknown, is counted, upwards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +83,17 @@ class Workspace:
     def held_by(self, arm: str, width_m: float) -> tuple[Held, ...]:
         """What an arm that holds something holds, given how far apart its fingers stand, m: all of the goods it may be.
 
-        If it can be none of them, it is as wide as the fingers are apart, and else as large as anything may be.
+        One that is wider than it should be is held askew, and reaches farther to every side of the hand. If it can be
+        none of them, it is as wide as the fingers are apart, and else as large as anything may be.
         """
-        those = [each for each in self.goods if -YIELD_M[0] <= width_m - each.width_m <= YIELD_M[1]]
+        those = [each for each in self.goods if -YIELD_M <= width_m - each.width_m <= ASKEW * each.width_m]
         if those:
-            return tuple(_in_hand(each, arm) for each in those)
+            return tuple(_in_hand(each, arm, width_m - each.width_m) for each in those)
         boxes = [_in_hand(each, arm) for each in self.goods]
         across, along = (
             max([self.reach_m, *(abs(box.centre[axis]) + box.half[axis] for box in boxes)]) for axis in (0, 2)
         )
-        wide = max([STEP_M * ceil(width_m / 2.0 / STEP_M), *(abs(box.centre[1]) + box.half[1] for box in boxes)])
+        wide = max([_stepped(width_m / 2.0), *(abs(box.centre[1]) + box.half[1] for box in boxes)])
         return (Held(name=SOMETHING, arm=arm, centre=(0.0, 0.0, 0.0), half=(across, wide, along)),)
 
     def may_touch(self, one: str, other: str) -> bool:
@@ -109,7 +111,11 @@ def _positive(what: str, *values: float) -> None:
         raise ConfigError(f"{what}: got {values} m, allowed are finite lengths > 0; check the unit")
 
 
-def _in_hand(goods: Goods, arm: str) -> Held:
-    """A box that holds it wherever it lies between the fingers."""
-    x, y, z = goods.half
-    return Held(name=goods.name, arm=arm, centre=goods.centre, half=(x + SLACK_M, y, z + SLACK_M))
+def _in_hand(goods: Goods, arm: str, wider_m: float = 0.0) -> Held:
+    """A box that holds it wherever it lies between the fingers, which stand so much wider than it is."""
+    (x, y, z), askew = goods.half, _stepped(max(wider_m, 0.0) / 2.0)
+    return Held(name=goods.name, arm=arm, centre=goods.centre, half=(x + askew + SLACK_M, y + askew, z + SLACK_M))
+
+
+def _stepped(metres: float) -> float:
+    return STEP_M * ceil(metres / STEP_M)
