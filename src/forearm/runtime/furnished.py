@@ -29,7 +29,7 @@ def workspace_of(setup: Setup) -> Workspace:
 
 
 def _touching(goods: Sequence[Goods]) -> tuple[tuple[str, str], ...]:
-    """What is brought together on purpose; what is held askew is as wide as none of the goods, yet it is one of them."""
+    """What is brought together on purpose; something as wide as none of the goods may still be whichever of them."""
     rules = [(each.name, other) for each in goods for other in each.meets]
     names, each_meets = {each.name for each in goods}, [set(each.meets) for each in goods]
     whichever = set[str].intersection(*each_meets) if each_meets else set[str]()

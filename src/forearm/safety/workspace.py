@@ -18,8 +18,8 @@ TABLE = "table"
 SOMETHING = "something"  # held, and as wide between the fingers as none of the goods
 PARTS = tuple(dict.fromkeys(capsule.part for capsule in CAPSULES))  # of an arm, as rules name them
 SLACK_M = 0.005  # m that a thing may lie farther across the hand, or deeper below it, than it is meant to
-# m by which fingers stand closer than what they hold is wide. Measured in the cell, 1.9 mm on a tray's handle and 2.0 to
-# 3.7 mm on bars and blocks.
+# m by which fingers stand closer than what they hold is wide. Measured in the cell, 1.9 mm on a tray's handle and 2.0
+# to 3.7 mm on bars and blocks.
 YIELD_M = 0.006
 ASKEW = 0.42  # share of its width by which a square thing that is held askew is wider, at the most: on its edges
 STEP_M = 0.005  # m, in which half of what is wider than it is meant to be, or unknown, is counted, upwards
