@@ -170,7 +170,7 @@ def test_an_observation_says_what_is_held_from_when_it_is_felt_until_it_is_let_g
 
 
 def test_what_is_held_is_told_by_how_wide_it_is() -> None:
-    assert noted(Hands(Workspace(goods=(BLOCK,))), 0.6, 0.0, ticks=12) == {"left something"}
+    assert noted(Hands(Workspace(goods=(BLOCK,))), 0.8, 0.0, ticks=12) == {"left something"}
 
 
 @pytest.mark.parametrize("opening", [0.2, 0.4, 0.7])
