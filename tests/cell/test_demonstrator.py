@@ -36,6 +36,7 @@ def test_a_noisy_demonstration_succeeds_and_its_arrays_agree(task) -> None:
     assert ((grippers > 0.01) & (grippers < 0.99)).sum() <= changes + 0.01  # one tick on the way for each of them
 
 
+@pytest.mark.slow
 def test_an_arm_with_nothing_to_do_keeps_still_and_open() -> None:
     setup = task_named("put-in-box").sample(100_001)
     made = demonstrate(setup, seed=1)

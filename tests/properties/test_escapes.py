@@ -48,6 +48,7 @@ def test_what_escapes_from_gates_that_were_opened_is_seen() -> None:
     assert {"speed", "acceleration", "jerk", "clearance"} <= wrong
 
 
+@pytest.mark.slow
 def test_what_escapes_from_gates_that_do_not_know_the_furniture_is_seen_and_from_those_that_do_nothing() -> None:
     oracle = Oracle(LIMITS)
     places = Places(oracle, np.random.default_rng(3), 25)

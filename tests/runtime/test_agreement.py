@@ -82,6 +82,7 @@ def rungs(bench: Bench) -> list[tuple[str, str]]:
     return [(event.condition, event.rung) for event in bench.events if isinstance(event, RecoveryBegan)]
 
 
+@pytest.mark.slow
 def test_a_map_that_is_wrong_here_is_made_anew_where_it_agreed_and_that_is_proven() -> None:
     policy = Turns(lambda seen: seen.stamp_ns > ns(3.0) and bool(seen.positions[0] < 0.25))
     bench = Bench(policy, robot=SeesTable, budget=Budget(), goal_s=7.0)
@@ -99,6 +100,7 @@ def test_a_map_that_is_wrong_here_is_made_anew_where_it_agreed_and_that_is_prove
     assert ended[1].proof == "The arms have followed plans whose map is what the camera measures for 0.5 s."
 
 
+@pytest.mark.slow
 def test_what_stands_where_the_model_does_not_see_it_is_waited_for_and_asked_about_and_nothing_moves() -> None:
     bench = Bench(
         Turns(lambda seen: False),

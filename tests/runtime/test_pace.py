@@ -17,6 +17,7 @@ def first_answer_s(pace: Pace) -> float:
     return next(event.stamp_ns for event in events if isinstance(event, Judged) and event.gate == "vetting") / 1e9
 
 
+@pytest.mark.slow
 def test_decisions_are_as_late_as_the_setup_says() -> None:
     usual = first_answer_s(Pace())
     assert first_answer_s(Pace(answer_s=0.1)) == pytest.approx(usual + 0.1)

@@ -204,6 +204,7 @@ def test_one_thing_in_both_hands_is_kept_from_neither_arm() -> None:
     assert check not in {finding.check for finding in both.findings}
 
 
+@pytest.mark.slow
 def test_of_very_many_things_held_one_after_the_other_each_counts() -> None:
     vetting, rows = Vetting(LIMITS, workspace=Workspace()), towards_each_other()
     for more in (*range(2 * MOST_HELD), 0):

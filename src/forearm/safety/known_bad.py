@@ -33,6 +33,7 @@ from forearm.safety.known_good import (
 
 MINUTE_NS = 60 * NANOSECONDS  # ns, far beyond every age that is allowed
 SHORT_S = 1.0 / 30.0  # s, between the rows of one that is too fast
+REPEATS = 10  # ticks in which a picture is repeated
 
 # Joint → (rad where all is clear, rad where that kind of pair is 2 to 8 mm too near); the other joints are READY's.
 TOO_NEAR: dict[Kind, dict[int, tuple[float, float]]] = {
@@ -208,7 +209,7 @@ def _number_again(asked: Asked) -> Asked:
 
 def _frozen(asked: Asked) -> Asked:
     """Every camera gives its first picture again and again under new stamps, while a base joint moves by 0.5 rad."""
-    asked = after_ticks(asked, ticks=20)
+    asked = after_ticks(asked, ticks=REPEATS)
     picture = asked.before[0][1].images
 
     def frozen(seen: Observation) -> Observation:
@@ -220,8 +221,8 @@ def _frozen(asked: Asked) -> Asked:
 
 
 def _straining(asked: Asked) -> Asked:
-    """Every arm joint gives 60 N m at rest for half a second."""
-    asked, efforts = after_ticks(asked, ticks=50), np.full(len(READY), 60.0)
+    """Every arm joint gives 60 N m at rest for a fifth of a second."""
+    asked, efforts = after_ticks(asked, ticks=20), np.full(len(READY), 60.0)
     past = tuple((command, replace(seen, efforts=efforts)) for command, seen in asked.before)
     return replace(asked, before=past, observation=replace(asked.observation, efforts=efforts))
 

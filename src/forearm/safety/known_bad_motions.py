@@ -22,7 +22,7 @@ LATE_TICKS = 3  # that the last observation comes late
 LEADING = 0.16  # rad from row to row, one hand 21 mm before the other
 BESIDE = (-0.918, 0.918)  # rad, base joints turned inwards with the wrists 14 mm apart, 2 mm more than vetting asks for
 CLOSING = 1.0  # rad, in one row of 0.5 s; at a quarter of that pace the fewest rows take longer than any motion may
-TURNS = 20  # ticks in which two pictures take turns
+TURNS = 10  # ticks in which two pictures take turns
 ALMOST = (-0.9, 0.9)  # rad, base joints turned inwards with the wrists 21 mm apart
 
 
@@ -47,7 +47,7 @@ def drifted(clear: Floats, near: Floats) -> Callable[[Asked], Asked]:
 
 def _too_fast_to_stop(asked: Asked) -> Asked:
     """Fingers that go down steadily, seen a moment late: what is told now is clear, and where they would stand not."""
-    ticks = np.arange(60)
+    ticks = np.arange(32)
     travelled = np.cumsum(np.minimum(SPEED, SPEED_UP * (ticks + 1))) * 0.01  # rad
     poses = np.tile(with_joints({0: OUTWARDS}), (len(ticks), 1))
     poses[:, SHOULDER] += travelled - travelled[-1] + LOWERED

@@ -34,6 +34,7 @@ def test_what_was_there_before_is_passed_over_by_the_garbage_collector_until_the
     assert gc.get_freeze_count() == 0
 
 
+@pytest.mark.slow
 def test_a_thread_hands_over_within_a_small_part_of_a_tick_until_the_session_ends() -> None:
     before = sys.getswitchinterval()
     assert look_and_fail(sys.getswitchinterval) <= TICK_S / 10
