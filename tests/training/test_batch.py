@@ -25,6 +25,8 @@ def test_a_mirrored_sample_is_the_scene_in_the_mirror(lessons: Lessons) -> None:
     np.testing.assert_allclose(mirrored.traces[0, 1, :, 0], plain.traces[0, 0, :, 0], atol=1e-6)
     np.testing.assert_allclose(mirrored.traces[0, 1, :, 1], -0.61 - plain.traces[0, 0, :, 1], atol=1e-6)
     assert mirrored.codes[0].view(10, 10).flip(1).tolist() == plain.codes[0].view(10, 10).tolist()
+    assert mirrored.depth[0].view(10, 10).flip(1).tolist() == plain.depth[0].view(10, 10).tolist()
+    assert plain.depth[0].tolist() == lessons.dataset.depth_cells[5].flatten().tolist()
     assert lessons.words.subtasks[int(mirrored.subtask[0])] == "take it with the right arm"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class Batch(NamedTuple):
     sight: Sight
     tools: Tensor  # (B, A, 3) m
     codes: Tensor  # (B, cells) depth codes, -1 unknown
+    depth: Tensor  # (B, cells) m, what they stand for, NaN unknown
     points: Tensor  # (B, A, 2) fractions of the main image, NaN none: where the demonstrated motion leads
     asked: (
         Tensor  # (B, A, 2) likewise: what the words ask for, which differs where they are not the demonstration's own
@@ -170,11 +171,12 @@ class Lessons:
         top, top_light = self._images("top", "top", index, flip, rng)
         left, left_light = self._images("left", "right", index, flip, rng)
         right, right_light = self._images("right", "left", index, flip, rng)
-        codes = np.where(flip[:, None, None], self.codes[index][:, :, ::-1], self.codes[index])
+        codes, depth = (_mirror_some_maps(each[index], flip) for each in (self.codes, data.depth_cells))
         asked_points = np.where(asked.own[:, None, None], self.points[index], asked.points)
         others = (
             tools,
-            np.ascontiguousarray(codes).reshape(len(index), -1),
+            codes,
+            depth,
             _mirror_some_points(self.points[index], flip),
             _mirror_some_points(asked_points, flip),
             _mirror_some_traces(self.traces[index], flip),
@@ -252,6 +254,11 @@ def _first_event(actions: Array) -> int:
 
 def _mirror(positions: Array) -> Array:
     return mirror_positions(positions.astype(np.float64)).astype(np.float32)
+
+
+def _mirror_some_maps(maps: NDArray[Any], flip: NDArray[np.bool_]) -> NDArray[Any]:
+    """(B, cells) of maps (B, h, w)."""
+    return np.where(flip[:, None, None], maps[:, :, ::-1], maps).reshape(len(maps), -1)
 
 
 def _mirror_some_points(values: Array, flip: NDArray[np.bool_]) -> Array:

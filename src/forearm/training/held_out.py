@@ -59,9 +59,7 @@ def open_loop(
         expert = model.config.expert
         noise = torch.from_numpy(rng.standard_normal((len(codes), expert.horizon, expert.action_dim), dtype=np.float32))
         actions = sample(model.expert, model.context(cache), noise, model.config.flow.steps)
-        measured = torch.from_numpy(lessons.dataset.depth_cells[ticks[first : first + BATCH]]).flatten(1)
-        known = batch.codes >= 0
-        depth.append((metres[codes] - measured).abs()[known])
+        depth.append((metres[codes] - batch.depth).abs()[batch.codes >= 0])
         cells.append((chosen == cells_of(batch.asked, side)).float().flatten())
         apart = ((points - batch.asked) * model.config.top_side).norm(dim=-1)
         pixels.append(apart[apart.isfinite()])
