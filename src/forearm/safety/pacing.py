@@ -61,13 +61,16 @@ class Pacing:
         first = blocked = self._blocked(chunk, start, around, 1.0, latency_s)
         if first is None:
             return chunk, ()
-        pace = 1.0
-        while blocked is not None and pace > limits.least_pace:
-            pace = max(limits.least_pace, pace * blocked.slower)
+        pace, fewest = 1.0, min(limits.fewest_rows, len(rows))
+        # Any slower, and the fewest rows would lead on for longer than a motion may.
+        slowest = min(max(limits.least_pace, fewest * chunk.period_s / limits.longest_chunk_s), pace)
+        while blocked is not None and pace > slowest:
+            pace = max(slowest, pace * blocked.slower)
             blocked = self._blocked(chunk, start, around, pace, latency_s)
         period_s = chunk.period_s / pace
-        kept = min(len(rows) if blocked is None else blocked.swept.clear_rows, int(limits.longest_chunk_s / period_s))
-        if kept < min(limits.fewest_rows, len(rows)):
+        most = int(limits.longest_chunk_s / period_s + 1e-9)
+        kept = min(len(rows) if blocked is None else blocked.swept.clear_rows, most)
+        if kept < fewest:
             left = f" Slowed to {pace:.2f} of its pace the chunk would keep {kept} of {len(rows)} rows."
             return chunk, first.findings(Outcome.HOLD, latency_s, left)
         text = f" The chunk is slowed to {pace:.2f} of its pace, to {period_s * 1e3:.0f} ms a row."
