@@ -29,8 +29,6 @@ class Recipe:
         learner: which kind of model; one of `learners.LEARNERS`.
         sizes: of the network.
         asking: in which words.
-        turns: whether an arm that waits for the other points nowhere. Words reach the arms through the points alone, so
-            that where they decide whose turn it is, the points must say it.
         shifted: whether some chunks follow a trace moved aside; to a model that is told no trace that is noise.
         steps: optimiser steps.
         batch: samples a step, over all processes.
@@ -47,7 +45,6 @@ class Recipe:
     learner: str = "reasoner"
     sizes: Sizes = NANO
     asking: Asking = WITH_OTHERS
-    turns: bool = False
     shifted: bool = True
     batch: int = 48
     processes: int = 2
