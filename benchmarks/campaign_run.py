@@ -337,12 +337,19 @@ def label(reason: str, log: RunLog, says: str, before_ns: int | None = None) -> 
         return "a person"
     if says and says in reason:
         return says.split(":")[0]
+    until_ns = _held_since(log, reason, until_ns)
     decided = [each.stamp_ns for each in log.decisions if each.stamp_ns <= until_ns]
     if reason.startswith(WARMING) and not decided:
         return "no decision"
     if reason.startswith(SPENT) and decided:
         return "no decision" if _starved(log, max(decided), until_ns) else ""
     return "the way back" if reason == "An arm goes back the way it came." else ""
+
+
+def _held_since(log: RunLog, reason: str, until_ns: int) -> int:
+    """When a hold for that reason began, of which a stop says that nothing changed; else `until_ns`."""
+    holds = [each for each in log.mode_changes if each.after == "holding" and each.stamp_ns <= until_ns]
+    return holds[-1].stamp_ns if holds and holds[-1].reason and reason.startswith(holds[-1].reason) else until_ns
 
 
 def _starved(log: RunLog, decided_ns: int, until_ns: int) -> bool:
