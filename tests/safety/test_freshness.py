@@ -296,6 +296,18 @@ def test_a_frozen_camera_stays_held_until_its_picture_changes() -> None:
     assert objections == [[]] * REPEATS + [["frozen"]] * REPEATS + [[]] * REPEATS
 
 
+def test_what_an_arm_did_since_the_newest_capture_is_in_no_picture_yet() -> None:
+    freshness, stamp_ns = watching(), NOW_NS
+    for number in range(2 * REPEATS):  # a still scene
+        stamp_ns = NOW_NS + number * CAPTURE_NS
+        assert found(freshness, with_image(seen(stamp_ns=stamp_ns), "top", stamp_ns, pixels_at(0))) == []
+    away = BOTH_HOME + 2 * MOVED_RAD * (np.arange(14) == 0)
+    between = with_image(seen(away, stamp_ns=stamp_ns + TICK_NS), "top", stamp_ns, pixels_at(0))
+    assert found(freshness, between) == []
+    later_ns = stamp_ns + CAPTURE_NS
+    assert found(freshness, with_image(seen(away, stamp_ns=later_ns), "top", later_ns, pixels_at(0))) == ["frozen"]
+
+
 def test_one_capture_that_is_read_at_many_ticks_is_not_frozen() -> None:
     freshness, at = watching(), BOTH_HOME.copy()
     images = seen().images

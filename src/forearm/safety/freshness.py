@@ -150,7 +150,7 @@ class Freshness:
             view.compare(image, observation.positions[joints])
         if view.repeats < REPEATS:
             return found
-        return found + moves_with_arms(camera, view.repeats, observation.positions[joints], view.at)
+        return found + moves_with_arms(camera, view.repeats, view.came_at, view.at)
 
 
 class _Peaks:
@@ -178,10 +178,13 @@ class _Peaks:
 
 
 class _View:
-    """A camera's newest image, since how many captures none was new, and where the arms in view were when it was."""
+    """A camera's newest image, since how many captures none was new, and where the arms in view were when it was.
+
+    `came_at` is where they were when the newest capture came: what they did since then is in no picture yet.
+    """
 
     def __init__(self, image: Image, at: Floats) -> None:
-        self.stamp_ns, self.repeats, self.at = image.stamp_ns, 0, at
+        self.stamp_ns, self.repeats, self.at, self.came_at = image.stamp_ns, 0, at, at
         self._known = deque([(_sample(image), at)], maxlen=FRAMES)  # different ones, each with where the arms were then
 
     def compare(self, image: Image, at: Floats) -> None:
@@ -190,7 +193,7 @@ class _View:
         A picture that was there before may come again where nothing has noise, if the arms are where they were then.
         """
         sample = _sample(image)
-        self.stamp_ns = image.stamp_ns
+        self.stamp_ns, self.came_at = image.stamp_ns, at
         before = next((then for known, then in self._known if known == sample), None)
         if before is None:
             self.repeats, self.at = 0, at

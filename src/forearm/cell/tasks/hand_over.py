@@ -120,7 +120,7 @@ class HandOver:
 
     def goods(self) -> tuple[Goods, ...]:
         """The bar, taken at either end; the other hand's fingers take it over."""
-        return (Goods(name="bar", half=BAR_IN_HAND_M, width_m=2 * BAR_HALF_M[0], meets=("fingers",)),)
+        return (Goods(name="bar", half=BAR_IN_HAND_M, width_m=2 * BAR_HALF_M[0], meets=("fingers", "bar")),)
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         return _on_pad(physics) and not physics.touching("bar")

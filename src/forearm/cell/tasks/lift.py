@@ -107,7 +107,7 @@ class Lift:
         return ()
 
     def goods(self) -> tuple[Goods, ...]:
-        return (Goods(name="tray", half=TRAY_IN_HAND_M, width_m=2 * HANDLE_HALF_M[0]),)
+        return (Goods(name="tray", half=TRAY_IN_HAND_M, width_m=2 * HANDLE_HALF_M[0], meets=("fingers", "gripper")),)
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         tray = physics.object_pose("tray")

@@ -137,7 +137,7 @@ class PlaceUpright:
 
     def goods(self) -> tuple[Goods, ...]:
         """The bar, taken at either end; the other hand takes it over from behind its end."""
-        return (Goods(name="bar", half=BAR_IN_HAND_M, width_m=2 * BAR_HALF_M[1], meets=("fingers", "gripper")),)
+        return (Goods(name="bar", half=BAR_IN_HAND_M, width_m=2 * BAR_HALF_M[1], meets=("fingers", "gripper", "bar")),)
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         asked = self._asked(setup)
