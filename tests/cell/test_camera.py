@@ -111,6 +111,7 @@ def test_a_mirrored_scene_renders_as_the_mirrored_image(task) -> None:
         assert (difference.max(axis=-1) > 30).mean() < 0.04, name
 
 
+@pytest.mark.slow
 def test_without_egl_the_refusal_says_what_to_install() -> None:
     # A fresh process whose EGL vendor list is empty stands for a machine without Mesa.
     model = "from forearm.cell.solver import task_model as model"

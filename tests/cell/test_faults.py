@@ -56,6 +56,7 @@ def test_frozen_motors_stand_and_then_go_on() -> None:
     assert speeds[begun + 40 :].max() > 0.2
 
 
+@pytest.mark.slow
 def test_a_dead_gripper_keeps_its_opening_and_then_closes() -> None:
     seen, run = positions("put-in-box", DeadGripper(arm="left", seconds=1.5), DeadGripper(arm="right", seconds=1.5))
     openings = seen[:, [6, 13]]
@@ -84,6 +85,7 @@ def test_a_jammed_arm_hardly_moves_though_it_is_told_to() -> None:
     assert max(np.abs(after - before)[arm].max() for after, before in zip(told, seen[1:], strict=False)) > 0.1
 
 
+@pytest.mark.slow
 def test_a_stale_camera_repeats_its_image_with_its_old_stamp_and_the_others_do_not() -> None:
     ages: list[dict[str, float]] = []
 

@@ -25,6 +25,7 @@ def wait_for(shutter: BackgroundShutter, stamp_ns: int) -> None:
         time.sleep(0.002)
 
 
+@pytest.mark.slow
 def test_pictures_taken_beside_are_those_taken_inline() -> None:
     physics, inline, beside = cell(), InlineShutter(), BackgroundShutter()
     inline.open(physics, NAMES, 0)

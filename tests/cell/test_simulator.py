@@ -61,6 +61,7 @@ def test_equal_setups_and_commands_give_equal_bytes() -> None:
     assert digests[0] == digests[1]
 
 
+@pytest.mark.slow
 def test_connecting_again_starts_the_same_scene_afresh() -> None:
     setup = task_named("lift").sample(3)
     clock = SimulatedClock()
@@ -144,6 +145,7 @@ def test_the_outside_view_is_there_only_when_asked_for() -> None:
         assert set(observation.depths) == {"top", "left", "right"}
 
 
+@pytest.mark.slow
 def test_stop_in_mid_motion_comes_to_rest_within_a_tenth_of_a_radian_and_keeps_the_grippers() -> None:
     setup = task_named("lift").sample(2)
     clock = SimulatedClock()

@@ -262,6 +262,7 @@ def test_a_bar_counts_only_where_it_stands_and_only_the_named_one() -> None:
     assert not task.reached(setup, moved(setup, {one.name: (x, y, 0.019)}))  # it lies there
 
 
+@pytest.mark.slow
 def test_one_hand_has_the_bar_across_and_the_other_one_lengthwise() -> None:
     setup = PlaceUpright().sample(4)
     name = next(each.name for each in setup.placements if each.colour and each.colour in setup.instruction)

@@ -68,6 +68,7 @@ def test_every_command_has_an_example(command: str, capsys: pytest.CaptureFixtur
     assert f"forearm {command}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_unknown_instruction_is_refused_before_anything_starts(tmp_path: Path) -> None:
     ended = forearm("run", "put the pink block in the box", "--out", str(tmp_path / "run"))
     assert ended.returncode == 2

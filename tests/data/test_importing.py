@@ -37,6 +37,7 @@ def mapping(tmp_path: Path) -> FeatureMapping:
     return read_mapping(path)
 
 
+@pytest.mark.slow
 def test_a_dataset_of_another_robot_becomes_ours(
     theirs: foreign.Written, mapping: FeatureMapping, tmp_path: Path
 ) -> None:

@@ -38,6 +38,7 @@ def test_every_job_has_one_answer_whatever_the_number_of_workers(workers: int | 
     assert sorted(answers) == [(job, job * job) for job in range(5)]
 
 
+@pytest.mark.slow
 def test_a_job_whose_process_dies_once_is_done_at_its_second_try(tmp_path: Path) -> None:
     answers = in_processes(range(4), partial(dies_the_first_time, folder=tmp_path), workers=2)
     assert sorted(answers) == [(job, job) for job in range(4)]

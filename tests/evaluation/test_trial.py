@@ -67,6 +67,7 @@ def test_the_demonstrator_does_what_it_is_asked_for_in_other_words() -> None:
     assert result.instruction in held_out_phrasings("lift the tray with both arms")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variation", ["absent:colour", "another-task:absent"])
 def test_what_is_not_there_is_refused_before_any_motion_which_counts_as_success(variation: str) -> None:
     result = run_trial(Trial(task="put-in-box", seed=3, variation=variation), demonstrator)

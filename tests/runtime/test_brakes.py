@@ -252,6 +252,7 @@ class Frozen(ObedientRobot):
         return replace(observation, images={**observation.images, "top": top})
 
 
+@pytest.mark.slow
 def test_a_camera_that_freezes_under_new_stamps_holds_both_arms_and_ends_in_a_protective_stop() -> None:
     bench = Bench(robot=Frozen, goal_s=9.0)
     ended = bench.session.run()

@@ -58,6 +58,7 @@ def acts(bench: RecoveryBench) -> list[OperatorActed]:
     return [event for event in bench.events if isinstance(event, OperatorActed)]
 
 
+@pytest.mark.slow
 def test_a_hold_stands_for_as_long_as_the_person_wants_and_then_goes_on() -> None:
     bench = played((1.0, Hold(who=ME)), (6.0, Resume(who=ME)))
     assert np.ptp(sent(bench, 1.6, 6.0), axis=0).max() < 1e-6
@@ -94,6 +95,7 @@ def test_a_step_follows_one_decision_and_stands_again() -> None:
     assert bench.modes() == ["engaged", "holding", "engaged", "holding", "idle"]
 
 
+@pytest.mark.slow
 def test_a_person_jogs_the_tool_where_it_should_be_and_hands_back_without_a_jump() -> None:
     by = (0.0, 0.02, 0.02)
     bench = played(

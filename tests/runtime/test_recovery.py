@@ -130,6 +130,7 @@ def test_a_grasp_that_fails_again_and_again_ends_in_a_protective_stop_that_says_
     assert bench.modes()[-1] == "protective_stop"
 
 
+@pytest.mark.slow
 def test_the_budget_of_the_run_ends_it_sooner() -> None:
     bench = RecoveryBench(thing=lambda seconds: 0.0, goal_s=99.0, budget=Budget(attempts=2))
     assert "Tried: back off, start over." in bench.session.run().reason

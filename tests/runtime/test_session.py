@@ -162,6 +162,7 @@ def test_an_inference_that_never_answers_moves_nothing() -> None:
     assert bench.modes() == ["protective_stop"]
 
 
+@pytest.mark.slow
 def test_a_camera_that_stops_makes_the_arms_hold_within_its_age_limit() -> None:
     bench = Bench(robot=partial(ObedientRobot, blind_after_s=2.0))
     ended = bench.session.run()
@@ -203,6 +204,7 @@ def test_what_nobody_foresaw_ends_safely_is_logged_and_raised() -> None:
     assert bench.robot.calls[-2:] == ["stop", "close"]
 
 
+@pytest.mark.slow
 def test_a_robot_that_cannot_even_stop_does_not_keep_the_log_from_ending() -> None:
     class Unstoppable(ObedientRobot):
         def stop(self) -> None:

@@ -147,6 +147,7 @@ def test_a_gate_that_changes_what_is_good_is_not_proven() -> None:
     assert {proof.answer for proof in proofs} == {"LIMIT"}
 
 
+@pytest.mark.slow
 def test_a_vetting_that_follows_a_model_is_proven_with_that_models_digest() -> None:
     gates = Gates.of(LIMITS, model_digest="a")
     assert not unproven(prove(gates, seen(), NOW_NS))

@@ -179,6 +179,7 @@ print(recorded.lost, recorded.failure)
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_counted_and_reported_and_the_log_reads_up_to_it(tmp_path: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", FULL_DISK, str(tmp_path / "run.mcap")],

@@ -216,6 +216,7 @@ def test_a_few_steps_lower_every_loss(insulated: bool, theirs: Path, tokenizer: 
         assert last < 0.9 * first, name
 
 
+@pytest.mark.slow
 def test_what_is_not_learned_is_said_before_anything_is_done(theirs: Path, tokenizer: Path, tmp_path: Path) -> None:
     def told(checkpoint: Path, out: str, codes: str | None, tokenizer: Path | None) -> list[str]:
         plan = FinetunePlan(parent=checkpoint, data=theirs, out=tmp_path / out, tune="full", provenance={})

@@ -50,6 +50,7 @@ def may_have_priority() -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_every_thread_has_the_kernels_priority_where_that_is_granted_and_gives_it_back() -> None:
     over, helper = threading.Event(), threading.Thread(target=lambda: over.wait())
     helper.start()
