@@ -187,21 +187,33 @@ def test_the_wrist_cameras_of_the_cell_see_through_fingers_with_nothing_between_
     assert all(each.between_m > 0.025 for each in grips(seen, np.zeros(14), BIMANUAL_YAM))
 
 
+class Feeling:
+    """Feels along a run's events what both grippers have, beginning with the set-points `commanded` (J,)."""
+
+    def __init__(self, commanded: np.ndarray) -> None:
+        self._commanded, self._felt = commanded, [Felt() for _ in BIMANUAL_YAM.arms]
+
+    def note(self, event: Event) -> list[tuple[Grip, Felt]]:
+        """Each arm's grip and what it has, at an observation; nothing at any other event."""
+        if isinstance(event, Commanded):
+            self._commanded = np.array(event.positions)
+        if not isinstance(event, Observed):
+            return []
+        seen = grips(event.observation, self._commanded, BIMANUAL_YAM)
+        self._felt = [feel(before, grip, TICK_S) for before, grip in zip(self._felt, seen, strict=True)]
+        return list(zip(seen, self._felt, strict=True))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["put-in-box", "hand-over", "lift", "insert-peg"])
 def test_the_wrist_cameras_of_the_cell_see_what_is_held(task: str) -> None:
-    setup, seen, felt = task_named(task).sample(1), list[float](), [Felt(), Felt()]
-    commanded = np.array(setup.start)
+    setup, seen = task_named(task).sample(1), list[float]()
+    feeling = Feeling(np.array(setup.start))
 
     def see(event: Event) -> None:
-        nonlocal commanded
-        if isinstance(event, Commanded):
-            commanded = np.array(event.positions)
-        elif isinstance(event, Observed):
-            for index, each in enumerate(grips(event.observation, commanded, BIMANUAL_YAM)):
-                felt[index] = feel(felt[index], each, TICK_S)
-                if felt[index].grasp is Grasp.HOLDING:
-                    seen.append(each.between_m)
+        for grip, felt in feeling.note(event):
+            if felt.grasp is Grasp.HOLDING:
+                seen.append(grip.between_m)
 
     Simulation(setup, lambda robot: Demonstrator.rehearse(setup)).run(seed=0, emit=see)
     assert len(seen) > 100
@@ -211,19 +223,14 @@ def test_the_wrist_cameras_of_the_cell_see_what_is_held(task: str) -> None:
 
 def felt_and_true(task: str, faults: tuple[Fault, ...]) -> Counter[tuple[Grasp, bool]]:
     """How often each grasp was felt in a run, and whether an object was between both fingers then."""
-    setup, counts, felt = task_named(task).sample(1), Counter[tuple[Grasp, bool]](), [Felt(), Felt()]
-    commanded, run = np.array(setup.start), BlindRun(setup, faults)
+    setup, counts = task_named(task).sample(1), Counter[tuple[Grasp, bool]]()
+    feeling, run = Feeling(np.array(setup.start)), BlindRun(setup, faults)
     things = [each.name for each in setup.placements if each.name not in ("box", "pad")]
 
     def see(event: Event) -> None:
-        nonlocal commanded
-        if isinstance(event, Commanded):
-            commanded = np.array(event.positions)
-        elif isinstance(event, Observed):
-            for index, each in enumerate(grips(event.observation, commanded, BIMANUAL_YAM)):
-                felt[index] = feel(felt[index], each, TICK_S)
-                held = any(BIMANUAL_YAM.arms[index].name in run.robot.holders(thing) for thing in things)
-                counts[felt[index].grasp, held] += 1
+        for arm, (_, felt) in zip(BIMANUAL_YAM.arms, feeling.note(event), strict=False):
+            held = any(arm.name in run.robot.holders(thing) for thing in things)
+            counts[felt.grasp, held] += 1
 
     run.play(see)
     return counts

@@ -34,7 +34,7 @@ from forearm.safety.gates import Gates, Vets
 from forearm.safety.limits import Limits
 
 EPOCH = 1  # of every session: a simulated robot serves one, and equal arguments give equal events
-LATENCY_S = 0.05  # s, simulated, from observation to decision: what the small model takes on one core (46 ms)
+LATENCY_S = 0.05  # s, simulated, from observation to decision: what the small model takes on one core (35 to 46 ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
