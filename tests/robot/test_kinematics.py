@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from forearm.robot.embodiment import BIMANUAL_YAM, GRIPPER_STROKE_M
-from forearm.robot.kinematics import LINKS, link_poses, tool_jacobian, tool_poses
+from forearm.robot.kinematics import LINKS, link_frames, link_poses, tool_jacobian, tool_poses, tools_on
 from forearm.robot.mirror import MIRROR_Y_M, mirror_points, mirror_positions
 
 
@@ -102,3 +102,9 @@ def test_mirroring_twice_gives_the_same_joints_and_points_back() -> None:
     points = np.random.default_rng(7).normal(size=(5, 3))
     np.testing.assert_allclose(mirror_points(mirror_points(points)), points, atol=1e-15)
     assert MIRROR_Y_M == -0.305
+
+
+def test_tools_are_where_they_are_whether_links_were_placed_before_or_not() -> None:
+    positions = np.random.default_rng(0).uniform(-1.0, 1.0, (5, 14))
+    for one, other in zip(tools_on(link_frames(positions)), tool_poses(positions), strict=True):
+        np.testing.assert_array_equal(one, other)

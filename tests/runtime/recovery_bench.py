@@ -102,6 +102,7 @@ class RecoveryBench:
         question: Callable[[list[Event]], str] = lambda events: "",
         external_stop: Callable[[], str] = str,
         policy: Policy | None = None,
+        latency_s: float = 0.05,
     ) -> None:
         clock, policy = SimulatedClock(), policy or Grasps()
         gates = Gates.of(LIMITS)
@@ -116,7 +117,7 @@ class RecoveryBench:
             policy=policy,
             gates=gates,
             steering=Steering.of(
-                SimulatedInference(policy, gates.vetting),
+                SimulatedInference(policy, gates.vetting, latency_s=latency_s),
                 gates,
                 emit,
                 budget=(budget or Budget()) if recovers else None,

@@ -375,6 +375,20 @@ def test_an_edit_is_followed_once_whenever_its_person_holds(late_s: float) -> No
     assert len(edited) == 1
 
 
+def test_an_edit_of_the_decision_that_is_asked_for_ahead_of_a_recoverys_end_is_followed_once() -> None:
+    desk = TraceDesk()
+    acting = Script([(2.6, EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.08)))])
+    bench = RecoveryBench(
+        thing=lambda seconds: 0.39 if seconds > 2.5 else 0.0,
+        operator=acting, desk=desk, policy=Edited(desk), latency_s=0.3, goal_s=6.0,
+    )  # fmt: skip
+    assert bench.session.run().outcome == "done"
+    edited = [event for event in bench.events if isinstance(event, Decided) and event.decision.latency_s == 1.0]
+    recovered_ns = next(event.stamp_ns for event in bench.events if isinstance(event, ModeChanged)
+                        and event.trigger == "recovered")  # fmt: skip
+    assert [event.decision.chunk.stamp_ns < recovered_ns < event.stamp_ns for event in edited] == [True]
+
+
 def test_an_edit_waits_for_the_one_before_it_to_be_settled_and_one_that_nobody_took_is_made_again() -> None:
     desk, lift = TraceDesk(), EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.03))
 

@@ -9,7 +9,7 @@ from forearm.cell.faults import Nudge
 from forearm.cell.setup import Setup
 from forearm.cell.tasks import task_named
 from forearm.errors import ConfigError
-from forearm.events import Commanded, Decided, Event, Judged, Stopped
+from forearm.events import Commanded, Decided, Event, Judged, ModeChanged, Stopped
 from forearm.messages import Decision, Finding, Observation, Outcome, Request, Verdict
 from forearm.policy.baselines import Demonstrator
 from forearm.robot.kinematics import tool_poses
@@ -88,6 +88,19 @@ def test_a_failed_grasp_is_backed_off_from_and_tried_again_until_something_is_he
     assert began.evidence["opening"] < 0.1
     assert (ended.recovered, ended.proof) == (True, "The left gripper holds something.")
     assert bench.modes()[:3] == ["engaged", "recovering", "engaged"]
+
+
+@pytest.mark.parametrize("latency_s", [0.3, pytest.param(0.05, marks=pytest.mark.slow)])
+def test_the_policy_is_asked_while_the_arms_settle_and_no_tick_starves_when_they_have(latency_s: float) -> None:
+    bench = RecoveryBench(thing=lambda seconds: 0.39 if seconds > 2.5 else 0.0, latency_s=latency_s, goal_s=5.0)
+    assert bench.session.run().outcome == "done"
+    assert len(bench.began()) == 1
+    assert bench.modes() == ["engaged", "recovering", "engaged", "idle"]
+    back_ns = next(event.stamp_ns for event in bench.events if isinstance(event, ModeChanged)
+                   and event.trigger == "recovered")  # fmt: skip
+    answers = [event for event in bench.events if isinstance(event, Decided) and event.stamp_ns > back_ns]
+    assert answers[0].stamp_ns - back_ns <= 2e7
+    assert back_ns - answers[0].decision.chunk.stamp_ns < (latency_s + 0.15) * 1e9
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from forearm.robot.kinematics import LINKS
 from forearm.safety.capsules import ARMS, CAPSULES, HALF_LENGTHS, RADII, capsule_ends
 from forearm.safety.clearance import PAIRS, Bodies, margins
 from forearm.safety.limits import Limits
-from forearm.safety.sweep import ARMS_AND_TABLE, RESOLUTION_M, Sweep, _halved, _Items, reach_of, sweep
+from forearm.safety.sweep import ARMS_AND_TABLE, PARTS, RESOLUTION_M, Sweep, _divided, _Items, reach_of, sweep
 
 from .station import place, with_capsules
 
@@ -291,15 +291,17 @@ def test_a_distance_may_be_asked_for_on_some_steps_alone() -> None:
     assert sweep(BOTH_HOME, rows, later).clear_rows == 9
 
 
-def test_halves_meet_in_the_middle_and_each_has_half_the_travel() -> None:
+def test_parts_meet_in_between_and_each_has_its_share_of_the_travel() -> None:
     rows = BOTH_HOME + np.array([[0.0], [0.1], [0.5]]) * (np.arange(14) == 0)
     pair = np.array([[pair.text for pair in PAIRS].index("left gripper and right gripper")])
     whole = _Items(pair, np.array([1.5]), np.array([0.3]), np.array([0.2]), np.array([0.08]), np.array([0.1]))
-    halves = _halved(whole, rows, 0.5, ARMS_AND_TABLE)
-    between = clearances(BOTH_HOME[None] + (0.1 + 0.75 * 0.4) * (np.arange(14) == 0))[0, pair[0]]
-    np.testing.assert_array_equal(halves.pairs, [pair[0]] * 2)
-    np.testing.assert_array_equal(halves.begin, [1.5, 1.75])
-    np.testing.assert_allclose(halves.before, [0.3, between])
-    np.testing.assert_allclose(halves.after, [between, 0.2])
-    np.testing.assert_allclose(halves.travel, [0.04, 0.04])
-    np.testing.assert_allclose(halves.required, [0.1, 0.1])
+    parts = _divided(whole, rows, 0.5, ARMS_AND_TABLE)
+    begin = 1.5 + 0.5 / PARTS * np.arange(PARTS)
+    turned = 0.1 + (begin[1:, None] - 1.0) * 0.4
+    between = clearances(BOTH_HOME[None] + turned * (np.arange(14) == 0))[:, pair[0]]
+    np.testing.assert_array_equal(parts.pairs, [pair[0]] * PARTS)
+    np.testing.assert_array_equal(parts.begin, begin)
+    np.testing.assert_allclose(parts.before, [0.3, *between])
+    np.testing.assert_allclose(parts.after, [*between, 0.2])
+    np.testing.assert_allclose(parts.travel, [0.08 / PARTS] * PARTS)
+    np.testing.assert_allclose(parts.required, [0.1] * PARTS)

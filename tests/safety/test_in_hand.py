@@ -8,7 +8,7 @@ import pytest
 from forearm.geometry import Box
 from forearm.messages import Held, Outcome, Verdict
 from forearm.robot.kinematics import tool_poses
-from forearm.safety.in_hand import InHand, enclosing
+from forearm.safety.in_hand import InHand, enclosing, speeds
 from forearm.safety.limits import Limits
 from forearm.safety.vetting import MOST_HELD, Vetting
 from forearm.safety.workspace import Workspace
@@ -91,7 +91,7 @@ def test_its_speed_is_that_of_its_farthest_corner() -> None:
     tool, turn = (each[0, 0] for each in tool_poses(path[:1]))
     lever = float(np.linalg.norm((tool + turn @ np.array(away.centre))[:2]))
     expected = [[0.01 * lever / 0.155, 0.02 * lever / 0.1]]
-    np.testing.assert_allclose(InHand((away,)).speeds(path, 0.1), expected, rtol=0.02)
+    np.testing.assert_allclose(speeds(InHand((away,)).ways(path), 0.1), expected, rtol=0.02)
 
 
 TIP = LEFT_TOOL + 0.13 * tool_poses(GRIPS[None])[1][0, 0, :, 0]  # of the rod below
@@ -130,8 +130,8 @@ def lowering(speed: float) -> np.ndarray:
 
 def test_it_is_put_down_slowly_and_not_slammed_down() -> None:
     thing = hanging(float(LEFT_TOOL[2]) - 0.06)
-    speeds = [InHand((thing,)).speeds(lowering(speed), PERIOD_S).max() for speed in (0.3, 0.6)]
-    assert speeds[0] < LIMITS.placing_speed < speeds[1]
+    found = [speeds(InHand((thing,)).ways(lowering(speed)), PERIOD_S).max() for speed in (0.3, 0.6)]
+    assert found[0] < LIMITS.placing_speed < found[1]
     assert vet(lowering(0.3), thing).outcome is Outcome.ALLOW
     assert vet(lowering(0.6)).outcome is Outcome.ALLOW
     verdict = vet(lowering(0.6), thing)

@@ -11,9 +11,9 @@ from forearm.robot.kinematics import tool_poses
 from forearm.safety.clearance import PAIRS, Bodies
 from forearm.safety.gates import Gates
 from forearm.safety.limits import Limits
-from forearm.safety.pacing import _less, one_tick
+from forearm.safety.pacing import one_tick
 from forearm.safety.stopping import standing_pose
-from forearm.safety.surroundings import Surroundings
+from forearm.safety.surroundings import Surroundings, less_standing
 from forearm.safety.vetting import Vetting
 from forearm.safety.workspace import Workspace
 
@@ -215,7 +215,7 @@ def test_what_is_held_is_put_down_on_purpose_and_kept_clear_of_the_other_arm_and
     stand = Box(name="stand", centre=(0.3, 0.0, 0.1), half=(0.01, 0.01, 0.1))
     zone = Box(name="zone", centre=(0.3, 0.3, 0.1), half=(0.01, 0.01, 0.1))
     pairs = Surroundings(Workspace(fixtures=(stand,), keep_out=(zone,)), LIMITS, (held,)).pairs
-    less = {(pair.kind, bool(pair.held)): _less(pair, LIMITS) for pair in pairs}
+    less = {(pair.kind, bool(pair.held)): less_standing(pair, LIMITS) for pair in pairs}
     boxes_m = LIMITS.fixture_clearance_m - LIMITS.fixture_clearance_now_m
     assert less == {
         ("fixture", False): boxes_m,

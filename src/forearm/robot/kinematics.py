@@ -147,6 +147,14 @@ def tool_poses(
     return frames[..., :3, 3], frames[..., :3, :3]
 
 
+def tools_on(
+    frames: Float64[ndarray, "9 2 N 4 4"],
+) -> tuple[Float64[ndarray, "N 2 3"], Float64[ndarray, "N 2 3 3"]]:
+    """What `tool_poses` says, for links that are placed already, as `link_frames` gives them."""
+    tools = (frames[CHAIN] @ _TOOL_FRAME).swapaxes(0, 1)
+    return tools[..., :3, 3], tools[..., :3, :3]
+
+
 def tool_jacobian(positions: Float64[ndarray, "*batch 14"]) -> Float64[ndarray, "*batch 2 3 6"]:
     """Velocity of each tool's origin per velocity of its own arm's six joints, m/rad, in the cell frame."""
     return _collected(positions, _jacobian, (len(_ARM_JOINTS), 3, CHAIN))

@@ -145,7 +145,7 @@ class Override:
         if answer is not None and (answer.decision is None or answer.decision.chunk.stamp_ns == desk.made_ns):
             desk.settle()
             return answer.verdict.vetted is None and not concern.final
-        if self._helm.taken:
+        if self._helm.drops:
             desk.restore()
         return False
 

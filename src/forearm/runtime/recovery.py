@@ -197,8 +197,7 @@ class Recovery:
         )
 
     def _begin_if_needed(self, tick: Tick) -> Order | None:
-        found = self._detect()
-        return None if found is None else self._begin(found, tick)
+        return self._begin(found, tick) if (found := self._detect()) is not None else None
 
     def _detect(self) -> Detected | None:
         """What is wrong now; while the policy has not begun, or a person moves the arms, nothing is."""
@@ -296,7 +295,8 @@ class Recovery:
             self._steer(attempt, tick)  # the guard's objection made the set-point start afresh, grippers and all
         attempt.calm_since_ns = (attempt.calm_since_ns or tick.stamp_ns) if calm else None
         calm_s = 0.0 if attempt.calm_since_ns is None else (tick.stamp_ns - attempt.calm_since_ns) / NANOSECONDS
-        if calm_s >= SETTLE_S and elapsed_s >= self._wait_s(attempt) and self._sees(attempt):
+        left_s = max(SETTLE_S - calm_s, self._wait_s(attempt) - elapsed_s)
+        if calm and self._sees(attempt) and self._helm.asks_ahead(tick.stamp_ns, left_s):
             return self._hand_back(attempt, tick)
         if elapsed_s > RUNG_S:
             self._end(attempt, tick.stamp_ns, recovered=False, proof=f"It took longer than {RUNG_S:g} s.")

@@ -23,7 +23,6 @@ Findings = tuple[Finding, ...]
 # as measured a tick on. Then what they are beside: the set-point sent last; where the arms were last measured clear, or
 # where what is sent now began.
 COMMANDED, STANDING, MEASURED, AHEAD, SENT, CLEAR = range(6)
-JUDGED = slice(COMMANDED, SENT)  # the poses that are judged, each of them beside another one
 MEASURED_STEPS = slice(MEASURED, SENT)  # those among them that were measured
 _BESIDE = np.array([SENT, SENT, CLEAR, MEASURED])
 # m, how much nearer than beside: arithmetic alone for set-points, which would add up; for measured arms what encoders
@@ -43,30 +42,35 @@ NOTHING_NEAR = Approach()
 
 
 def approach(
+    judged: Placed,
     bounds: Float64[ndarray, "K 4"],
     everything: Callable[[], Placed],
     pairs: Sequence[Near],
     required: Float64[ndarray, "K 4"],
     late: str,
 ) -> Approach:
-    """HOLD for the pair that comes nearest, where one comes nearer than it may; about 10 µs where nothing is near.
+    """HOLD for the pair that comes nearest, where one comes nearer than it may; about 2 µs where nothing is near.
 
     Args:
-        bounds: of the pairs' clearances in the poses that are judged, from below, m.
-        everything: places the pairs in all six poses; asked only where something may be near.
+        judged: the pairs in the poses that are judged; asked only where something may be near.
+        bounds: of their clearances there, from below, m.
+        everything: places them in all six poses; asked only where something is nearer than it has to be.
         pairs: their names.
         required: the least clearance of each pair in the poses that are judged, m.
         late: says of `STANDING` when that would be.
     """
-    perhaps_near = ~(bounds >= required)
-    if not perhaps_near.any():
+    ample = bounds >= required
+    if ample.all():
         return NOTHING_NEAR
-    numbers, steps = np.nonzero(perhaps_near)
-    rows = np.concatenate([steps, _BESIDE[steps]])
+    numbers, steps = np.nonzero(~ample)
     needed = required[numbers, steps]
-    spare, beside = everything().clearance(np.tile(numbers, 2), rows).reshape(2, -1) - needed
+    spare = judged.clearance(numbers, steps) - needed
     short = ~(spare >= 0.0)
-    nearing = short & ~(spare >= beside - _NEARER_M[steps])
+    if not short.any():
+        return NOTHING_NEAR
+    numbers, steps, needed, spare = numbers[short], steps[short], needed[short], spare[short]
+    beside = everything().clearance(numbers, _BESIDE[steps]) - needed
+    nearing = ~(spare >= beside - _NEARER_M[steps])
 
     def nearest(among: ndarray) -> Findings:
         if not among.any():
@@ -79,4 +83,4 @@ def approach(
 
     at_once, stopped_late = nearest(nearing & (steps != STANDING)), nearest(nearing & (steps == STANDING))
     findings = at_once or tuple(replace(finding, check="stopping") for finding in stopped_late)
-    return Approach(findings=findings, clear=not (short & (steps == MEASURED)).any())
+    return Approach(findings=findings, clear=not (steps == MEASURED).any())

@@ -97,7 +97,14 @@ def capsule_ends(
     positions: Float64[ndarray, "N 14"],
 ) -> tuple[Float64[ndarray, "3 C N"], Float64[ndarray, "3 C N"]]:
     """Starts and ends of both arms' capsules in the cell frame, m, for N rows; C as in `RADII`, batch last."""
-    points = link_frames(positions)[..., :3, :] @ _POINTS  # link, arm, row, xyz, slot
+    return capsules_on(link_frames(positions))
+
+
+def capsules_on(
+    frames: Float64[ndarray, "9 2 N 4 4"],
+) -> tuple[Float64[ndarray, "3 C N"], Float64[ndarray, "3 C N"]]:
+    """What `capsule_ends` says, for links that are placed already, as `link_frames` gives them."""
+    points = frames[..., :3, :] @ _POINTS  # link, arm, row, xyz, slot
     picked = points.transpose(0, 4, 3, 1, 2)[_LINK_OF, _SLOTS]  # start or end, capsule, xyz, arm, row
-    starts, ends = picked.swapaxes(1, 2).reshape(2, 3, len(RADII), len(positions))
+    starts, ends = picked.swapaxes(1, 2).reshape(2, 3, len(RADII), frames.shape[2])
     return starts, ends

@@ -7,7 +7,7 @@ is never let through; and it changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import nan, prod
+from math import isfinite, nan, prod
 from typing import Any, cast
 
 import numpy as np
@@ -87,6 +87,8 @@ def _misshapen(what: str, array: Array, needed: str, values: int) -> tuple[Findi
 
 
 def _finite(what: str, array: Array) -> tuple[Finding, ...]:
+    if array.ndim == 1 and isfinite(sum(array.tolist())):  # only where every value is; a third of the time for a few
+        return ()
     finite = np.isfinite(array)
     if finite.all():
         return ()

@@ -41,15 +41,16 @@ class Fixtures:
 
         Args:
             bodies: in the poses that `approach` judges.
-            everything: places them in all six; asked only where something may be near.
+            everything: places them in all six; asked only where something is nearer than it has to be.
             late: says when the arms would stand where they would.
         """
         if not self.any or not self._perhaps_near(bodies):
             return NOTHING_NEAR
         around = self._surroundings
-        bounds = around.of(bodies).at_least()
+        judged = around.of(bodies)
+        bounds = judged.at_least()
         required = np.full_like(bounds, self._required_m)
-        return approach(bounds, lambda: around.of(everything()), around.pairs, required, late)
+        return approach(judged, bounds, lambda: around.of(everything()), around.pairs, required, late)
 
     def _perhaps_near(self, bodies: Bodies) -> bool:
         """Whether the sphere round any capsule reaches the one box round all boxes, counted along one axis."""

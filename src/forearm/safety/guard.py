@@ -15,7 +15,7 @@ import numpy as np
 from forearm.messages import Command, Finding, Floats, Observation, Outcome, SafeCommand, Verdict
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 from forearm.safety import checks
-from forearm.safety.approach import JUDGED, MEASURED_STEPS, approach
+from forearm.safety.approach import MEASURED_STEPS, approach
 from forearm.safety.clearance import PAIRS, Bodies, margins
 from forearm.safety.contact import Contact
 from forearm.safety.fixtures import Fixtures
@@ -77,6 +77,12 @@ class Guard:
         self._rates = np.stack([limits.velocity, limits.acceleration, limits.jerk]) + ROUNDING / _PERIODS
         self._contact = Contact(limits, embodiment)
         self._believed = limits.lower - limits.position_excess, limits.upper + limits.position_excess
+        # Of what `_is_plain` looks at, in its order; what is outside is looked at more closely.
+        reach = np.concatenate([limits.tracking_error, *self._rates])
+        self._plain = (
+            np.concatenate([limits.lower, self._believed[0], -reach]),
+            np.concatenate([limits.upper, self._believed[1], reach]),
+        )
         self._sent: Floats | None = None  # (HISTORY, J), the newest last
         self._clear_at: Floats | None = None  # (J,), where the arms were last measured clear, or began
         self._seen: Observation | None = None
@@ -99,7 +105,7 @@ class Guard:
     def review(self, command: Command, observation: Observation, now_ns: int) -> Verdict:
         """The verdict on `command`; `verdict.command` is there exactly when it is ALLOW.
 
-        Takes about 0.2 ms. Never raises: an exception in here is a STOP.
+        Takes about 0.1 ms. Never raises: an exception in here is a STOP.
         """
         started = time.perf_counter()
         self._seen = None
@@ -134,18 +140,31 @@ class Guard:
         self._seen = observation
         sent = _at_rest(observation.positions) if self._sent is None else self._sent
         findings = self._timely(command, observation, now_ns)
-        lower, upper = self._range(sent[-1])
-        positions = np.minimum(np.maximum(command.positions, lower), upper)
-        findings += checks.in_range(
-            "command", command.positions, lower - ROUNDING, upper + ROUNDING, self._embodiment.joints, Outcome.HOLD
-        )
-        findings += self._followed(observation, sent[-1])
-        findings += self._contact.review(observation)
-        path = np.concatenate([sent, positions[None]])
+        path = np.concatenate([sent, command.positions[None]])
         rates = _DIFFERENCES @ path
-        findings += self._smooth(rates)
-        findings += self._clear(sent[-1], positions, rates, observation)
+        if self._is_plain(path, rates, observation.positions):
+            findings += self._contact.review(observation)
+        else:
+            lower, upper = self._range(sent[-1])
+            findings += checks.in_range(
+                "command", command.positions, lower - ROUNDING, upper + ROUNDING, self._embodiment.joints, Outcome.HOLD
+            )
+            findings += self._followed(observation, sent[-1])
+            findings += self._contact.review(observation)
+            path[-1] = np.minimum(np.maximum(command.positions, lower), upper)
+            rates = _DIFFERENCES @ path
+            findings += self._smooth(rates)
+        findings += self._clear(sent[-1], path[-1], rates, observation)
         return path, findings
+
+    def _is_plain(self, path: Floats, rates: Floats, measured: Floats) -> bool:
+        """Whether neither range nor tracking, speed, acceleration or jerk can object, all seen at one glance.
+
+        A command within the range alone is not clipped either.
+        """
+        low, high = self._plain
+        seen = np.concatenate([path[-1], measured, path[-2] - measured, rates.reshape(-1)])
+        return bool(((seen >= low) & (seen <= high)).all())
 
     def _stopped(self, seen: Observation) -> Floats:
         """What counts as sent of a robot that was told to stop there."""
@@ -173,8 +192,6 @@ class Guard:
 
     def _smooth(self, rates: Floats) -> Findings:
         """Speed, acceleration and jerk (3, J) of the step from what was sent; before that the arms were at rest."""
-        if (np.abs(rates) <= self._rates).all():
-            return ()
         findings: Findings = ()
         for (check, what, unit), rate, limit in zip(_RATES, rates, self._rates, strict=True):
             findings += checks.within(check, what, unit, rate, limit, self._embodiment.joints, Outcome.HOLD)
@@ -186,14 +203,14 @@ class Guard:
         standing = standing_pose(positions, rates[0], rates[1], reaction_s, self._limits)
         clear = measured if self._clear_at is None else self._clear_at
         ahead = measured + seen.velocities * TICK_S
-        poses = np.stack([positions, standing, measured, ahead, sent, clear])
-        bodies = Bodies.at(poses[JUDGED])
+        judged = np.concatenate([positions, standing, measured, ahead]).reshape(4, -1)
+        bodies = Bodies.at(judged)
 
         def everything() -> Bodies:
-            return Bodies.at(poses)
+            return Bodies.at(np.concatenate([judged, sent[None], clear[None]]))
 
         late = f"once the arms had stopped, told so {reaction_s * 1e3:.0f} ms late"
-        arms = approach(bodies.at_least(), everything, PAIRS, self._required, late)
+        arms = approach(bodies, bodies.at_least(), everything, PAIRS, self._required, late)
         boxes = self._fixtures.review(bodies, everything, late)
         self._clear_at = measured if arms.clear and boxes.clear else clear
         return arms.findings + boxes.findings

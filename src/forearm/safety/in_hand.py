@@ -19,6 +19,7 @@ from forearm.robot.kinematics import LINKS, link_frames, tool_poses
 from forearm.safety.capsules import ARMS
 from forearm.safety.sweep import reach_of
 
+Tools = tuple[Floats, Floats]  # (N, A, 3) m and (N, A, 3, 3): where they are and how they are turned
 BEHIND_S = 0.055  # s, by which moving joints lag behind their set-points: kd/kp of the position loop
 LETS_GO = 0.05  # opening; what is held yields to the fingers by less
 SHORTEST_M = 0.001  # m, of a capsule's segment: distances need a direction
@@ -54,6 +55,16 @@ def enclosing(held: Held, thing: int = 0) -> list[Round]:
     return [Round(thing=thing, start=_point(at - along), end=_point(at + along), radius=radius) for at in middles]
 
 
+def speeds(ways: Float64[ndarray, "H N"], period_s: float) -> Float64[ndarray, "H N"]:
+    """How fast things move that go those ways in one period after the other, m/s.
+
+    They begin where the arms are measured, which is `BEHIND_S` behind where they were told to be.
+    """
+    times = np.full(ways.shape[1], period_s)
+    times[0] += BEHIND_S
+    return ways / times
+
+
 class InHand:
     """What is held, in any number of poses.
 
@@ -70,21 +81,18 @@ class InHand:
         self._arms_of_capsules = self._arms[[each.thing for each in self.capsules]]
         self._farthest = [float(np.linalg.norm(corners, axis=1).max()) for corners in self._corners]
 
-    def at(self, positions: Float64[ndarray, "N 14"]) -> tuple[Float64[ndarray, "2 3 C N"], Float64[ndarray, "H N"]]:
-        """Where the capsules start and end, and how low each thing reaches, m in the cell frame."""
-        poses = tool_poses(positions)
-        ends = _placed(self._ends, self._arms_of_capsules, poses).transpose(1, 2, 0, 3)
-        return ends, _placed(self._corners, self._arms, poses)[:, :, 2].min(axis=1)
+    def at(self, tools: Tools) -> tuple[Float64[ndarray, "2 3 C N"], Float64[ndarray, "H N"]]:
+        """Where the capsules start and end, and how low each thing reaches, m in the cell frame, with the tools there.
 
-    def speeds(self, path: Float64[ndarray, "N+1 14"], period_s: float) -> Float64[ndarray, "H N"]:
-        """How fast the corner of each thing that moves fastest moves on each step of a path, m/s.
-
-        The path begins where the arms are measured, which is `BEHIND_S` behind where they were told to be.
+        As `tool_poses` and `tools_on` say of N poses.
         """
+        ends = _placed(self._ends, self._arms_of_capsules, tools).transpose(1, 2, 0, 3)
+        return ends, _placed(self._corners, self._arms, tools)[:, :, 2].min(axis=1)
+
+    def ways(self, path: Float64[ndarray, "N+1 14"]) -> Float64[ndarray, "H N"]:
+        """How far the corner of each thing that moves farthest moves on each step of a path, m."""
         ways = np.diff(_placed(self._corners, self._arms, tool_poses(path)), axis=-1)
-        times = np.full(len(path) - 1, period_s)
-        times[0] += BEHIND_S
-        return np.sqrt(np.einsum("hcin,hcin->hcn", ways, ways).max(axis=1)) / times
+        return np.sqrt(np.einsum("hcin,hcin->hcn", ways, ways).max(axis=1))
 
     def let_go(self, path: Float64[ndarray, "N+1 14"]) -> Bool[ndarray, "H N"]:
         """Whether each thing has been let go of on each step of a path that begins with it in hand."""
@@ -105,9 +113,9 @@ class InHand:
         return reach_of("gripper", int(self._arms[thing]), _TOOL_M + self._farthest[thing])
 
 
-def _placed(points: Float64[ndarray, "n p 3"], arms: ndarray, poses: tuple[Floats, Floats]) -> Floats:
+def _placed(points: Float64[ndarray, "n p 3"], arms: ndarray, at: Tools) -> Floats:
     """(n, p, 3, N) m, p points of the frame of each of n arms' tools, in the cell frame, with the tools there."""
-    tools, turns = (each[:, arms].swapaxes(0, 1) for each in poses)  # n, N, …
+    tools, turns = (each[:, arms].swapaxes(0, 1) for each in at)  # n, N, …
     return (points[:, None] @ turns.swapaxes(-1, -2) + tools[:, :, None]).transpose(0, 2, 3, 1)
 
 

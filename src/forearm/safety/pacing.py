@@ -22,7 +22,7 @@ from forearm.safety import checks
 from forearm.safety.clearance import PAIRS
 from forearm.safety.limits import TICK_S, Limits
 from forearm.safety.stopping import standing_pose
-from forearm.safety.surroundings import Gap, Surroundings
+from forearm.safety.surroundings import Surroundings
 from forearm.safety.sweep import ARMS_AND_TABLE, Geometry, Sweep, sweep
 
 Findings = tuple[Finding, ...]
@@ -36,7 +36,7 @@ def one_tick() -> float:
 
 
 class Pacing:
-    """Slows chunks to the pace from which the arms can stop. 0.5 ms where nothing is near, some 10 ms where much is.
+    """Slows chunks to the pace from which the arms can stop. 0.5 ms where nothing is near, some 5 ms where much is.
 
     Args:
         limits: of braking, of clearances at a set-point, and of how slow a chunk may become.
@@ -58,15 +58,16 @@ class Pacing:
             around: what the arms, with what they hold, are kept clear of besides each other.
         """
         limits, rows, latency_s = self._limits, chunk.positions, max(self._latency_s(), TICK_S)
-        first = blocked = self._blocked(chunk, start, around, 1.0, latency_s)
+        along = around.along(np.concatenate([start[None], rows]))
+        first = blocked = self._blocked(chunk, start, around, along, 1.0, latency_s)
         if first is None:
             return chunk, ()
         pace, fewest = 1.0, min(limits.fewest_rows, len(rows))
         # Any slower, and the fewest rows would lead on for longer than a motion may.
         slowest = min(max(limits.least_pace, fewest * chunk.period_s / limits.longest_chunk_s), pace)
         while blocked is not None and pace > slowest:
-            pace = max(slowest, pace * blocked.slower)
-            blocked = self._blocked(chunk, start, around, pace, latency_s)
+            pace = self._slower(blocked, chunk, start, pace, slowest, latency_s)
+            blocked = self._blocked(chunk, start, around, along, pace, latency_s)
         period_s = chunk.period_s / pace
         most = int(limits.longest_chunk_s / period_s + 1e-9)
         kept = min(len(rows) if blocked is None else blocked.swept.clear_rows, most)
@@ -79,22 +80,42 @@ class Pacing:
         return slowed, first.findings(Outcome.LIMIT, latency_s, text)
 
     def _blocked(
-        self, chunk: ActionChunk, start: ndarray, around: Surroundings, pace: float, latency_s: float
+        self,
+        chunk: ActionChunk,
+        start: ndarray,
+        around: Surroundings,
+        along: Callable[[float], ndarray],
+        pace: float,
+        latency_s: float,
     ) -> _Blocked | None:
         """What the arms first come too near to if they are to stop while they follow the chunk at that pace."""
         standing = _standing(chunk, start, pace, latency_s, self._limits)
         asked: list[tuple[Geometry, ndarray]] = [(ARMS_AND_TABLE, self._arms)]
         if around.pairs:
-            required = around.required(np.concatenate([start[None], chunk.positions]), chunk.period_s / pace)
-            less = np.array([_less(pair, self._limits) for pair in around.pairs])
-            asked.append((around, required - less[:, None]))
+            asked.append((around, along(chunk.period_s / pace) - around.less[:, None]))
         swept = [(sweep(start, standing, needed, geometry), geometry) for geometry, needed in asked]
         first, geometry = min(swept, key=lambda each: each[0].clear_rows)
         if first.clear_rows == len(standing):
             return None
         here = geometry.at(chunk.positions[first.clear_rows][None])
         clear_m = float(here.clearance(np.array([first.pair]), np.array([0]))[0])
-        return _Blocked(swept=first, subject=geometry.pairs[first.pair].text, clear_m=clear_m)
+        return _Blocked(swept=first, geometry=geometry, clear_m=clear_m)
+
+    def _slower(
+        self, blocked: _Blocked, chunk: ActionChunk, start: ndarray, pace: float, slowest: float, latency_s: float
+    ) -> float:
+        """The next pace to try: one at which what is in the way would have room enough as the arms come to that row.
+
+        Whatever else may be in the way then is found by looking at the whole chunk again, which takes ten times longer.
+        """
+        row, pair = blocked.swept.clear_rows, np.array([blocked.swept.pair])
+        while True:
+            pace = max(slowest, pace * blocked.slower)
+            stands = blocked.geometry.at(_standing(chunk, start, pace, latency_s, self._limits)[row][None])
+            clearance_m = float(stands.clearance(pair, np.array([0]))[0])
+            blocked = replace(blocked, swept=replace(blocked.swept, clearance_m=clearance_m))
+            if pace <= slowest or blocked.way_m <= blocked.room_m:
+                return pace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -102,8 +123,13 @@ class _Blocked:
     """What would be too near once the arms stand: which pair, and its clearance, m, at the row where they begin to."""
 
     swept: Sweep
-    subject: str
+    geometry: Geometry
     clear_m: float
+
+    @property
+    def subject(self) -> str:
+        """The pair, as a person reads it."""
+        return self.geometry.pairs[self.swept.pair].text
 
     @property
     def way_m(self) -> float:
@@ -141,12 +167,3 @@ def _standing(
     steps = np.diff(chunk.positions, axis=0, prepend=start[None]) * pace / chunk.period_s
     speeds = np.clip(steps, -limits.velocity, limits.velocity)
     return standing_pose(chunk.positions, speeds, np.zeros_like(speeds), latency_s, limits)
-
-
-def _less(pair: Gap, limits: Limits) -> float:
-    """m: how much less than vetting asks for along a path must be left of a pair's clearance once the arms stand."""
-    if pair.placing:  # on purpose
-        return inf
-    if pair.second is not None:
-        return limits.arm_clearance_m - limits.arm_clearance_now_m
-    return limits.fixture_clearance_m - limits.fixture_clearance_now_m

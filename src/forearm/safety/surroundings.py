@@ -16,7 +16,7 @@ put down or passed on:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import cos, dist, inf, sin
 
@@ -26,10 +26,11 @@ from numpy import ndarray
 
 from forearm.geometry import Box
 from forearm.messages import Held
+from forearm.robot.kinematics import link_frames, tools_on
 from forearm.safety.boxes import point_box_distances, segment_box_distances
-from forearm.safety.capsules import ARMS, CAPSULES, HALF_LENGTHS, RADII, capsule_index
+from forearm.safety.capsules import ARMS, CAPSULES, HALF_LENGTHS, RADII, capsule_index, capsules_on
 from forearm.safety.clearance import Bodies, segment_distances
-from forearm.safety.in_hand import InHand, Round
+from forearm.safety.in_hand import InHand, Round, speeds
 from forearm.safety.limits import Limits
 from forearm.safety.sweep import REACH
 from forearm.safety.workspace import TABLE, Workspace
@@ -84,6 +85,7 @@ class Surroundings:
         self.reach = self._reach()
         margins = {"held object and arm": limits.arm_clearance_m}
         self._required = np.array([margins.get(pair.kind, limits.fixture_clearance_m) for pair in self.pairs])
+        self.less = np.array([less_standing(pair, limits) for pair in self.pairs])  # (K,) m, see there
         over_table = np.array([pair.kind == "held object and table" for pair in self.pairs], dtype=bool)
         self._required[over_table] += workspace.table_m
         things = range(len(self._in_hand.held))
@@ -99,21 +101,30 @@ class Surroundings:
             path: the measured pose, and rows that are `period_s` s apart.
             period_s: see there.
         """
+        return self.along(path)(period_s)
+
+    def along(self, path: Float64[ndarray, "N+1 14"]) -> Callable[[float], Float64[ndarray, "K N"]]:
+        """`required` along that path at one period after another: what does not depend on it is found once."""
         required = np.repeat(self._required[:, None], len(path) - 1, axis=1)
-        if self._in_hand.held:
-            gone, shared = self._in_hand.let_go(path), self._in_hand.is_one_thing(path[0])
-            slow = self._in_hand.speeds(path, period_s) <= self._placing_speed
-            required[(self._takes_part @ gone) | (self._is_placed @ slow)] = -inf
-            if shared:
-                required[self._between] = -inf
-        return required
+        if not self._in_hand.held:
+            return lambda period_s: required
+        required[self._takes_part @ self._in_hand.let_go(path)] = -inf
+        if self._in_hand.is_one_thing(path[0]):
+            required[self._between] = -inf
+        ways = self._in_hand.ways(path)
+
+        def at_pace(period_s: float) -> Float64[ndarray, "K N"]:
+            return np.where(self._is_placed @ (speeds(ways, period_s) <= self._placing_speed), -inf, required)
+
+        return at_pace
 
     def at(self, positions: Float64[ndarray, "N 14"]) -> PlacedThings:
         """Every body at these joint positions."""
-        bodies = Bodies.at(positions)
+        frames = link_frames(positions)
+        bodies = Bodies(*capsules_on(frames))
         if not self._in_hand.held:
             return self.of(bodies)
-        (starts, ends), lows = self._in_hand.at(positions)
+        (starts, ends), lows = self._in_hand.at(tools_on(frames))
         return PlacedThings(
             np.concatenate([bodies.starts, starts], axis=1),
             np.concatenate([bodies.ends, ends], axis=1),
@@ -209,9 +220,10 @@ class PlacedThings:
         start, end = (self._in_box(points[:, one, None], box)[..., 0] for points in (starts, ends))
         result[one] = segment_box_distances(start, end, of.halves[box].T)
         two = (pairs >= boxes) & (pairs < others)
-        second, at = of.second[pairs[two] - boxes], rows[two]
-        p1, p2 = starts[:, two], self.starts[:, second, at]
-        result[two] = segment_distances(p1, ends[:, two] - p1, p2, self.ends[:, second, at] - p2)
+        if two.any():  # as a rule there are none, and an empty answer takes as long as a short one
+            second, at = of.second[pairs[two] - boxes], rows[two]
+            p1, p2 = starts[:, two], self.starts[:, second, at]
+            result[two] = segment_distances(p1, ends[:, two] - p1, p2, self.ends[:, second, at] - p2)
         last = pairs >= others
         result[last] = self.lows[first[last], rows[last]]
         return result - of.radii[pairs]
@@ -295,6 +307,15 @@ def _with_table(held: tuple[Held, ...], workspace: Workspace) -> list[Gap]:
         for number, each in enumerate(held)
         if not workspace.may_touch(each.name, TABLE)
     ]
+
+
+def less_standing(pair: Gap, limits: Limits) -> float:
+    """m: how much less than vetting asks for along a path must be left of a pair's clearance once the arms stand."""
+    if pair.placing:  # on purpose
+        return inf
+    if pair.second is not None:
+        return limits.arm_clearance_m - limits.arm_clearance_now_m
+    return limits.fixture_clearance_m - limits.fixture_clearance_now_m
 
 
 _NOTHING = np.zeros((0, 0))

@@ -6,7 +6,8 @@ The argument (conservative advancement). Between two rows every joint moves on a
 pair changes by no more than the length M that its two bodies travel, which is at most the sum over joints of the
 joint's travel times how far that joint can move the body (`Geometry.reach`). A distance that starts at d₀ and ends at
 d₁ therefore never falls below (d₀ + d₁ - M) / 2. Where that is enough, the interval is clear; where it is not, it is
-halved, and M halves with it. Below `RESOLUTION_M` of travel it counts as violated: what cannot be shown clear is not.
+divided into `PARTS`, and M with it. Below `RESOLUTION_M` of travel it counts as violated: what cannot be shown clear is
+not.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from forearm.robot.kinematics import LINKS, link_frames
 from forearm.safety.capsules import ARMS, CAPSULES, RADII, capsule_index
 from forearm.safety.clearance import PAIRS, Bodies
 
-RESOLUTION_M = 0.001  # m, travel below which an interval is not halved again
+RESOLUTION_M = 0.001  # m, travel below which an interval is not divided again
+PARTS = 4  # of an interval: what one more look costs hardly depends on how many poses it takes
 MOST_OPEN = 1.5  # gripper opening up to which a finger's reach is bounded; set-points end at 1
 
 
@@ -122,20 +124,22 @@ def sweep(
     required = _never_nearer(bodies, bounds[:, 0], required.reshape(len(bounds), -1))
     travel = geometry.reach @ np.abs(np.diff(path, axis=0)).T
     lowest = (bounds[:, :-1] + bounds[:, 1:] - travel) / 2.0
+    found = Sweep(clear_rows=len(rows), late_m=_late(lowest, travel))
     pairs, steps = np.nonzero(~(lowest >= required))
-    before, after = bodies.clearance(pairs, steps), bodies.clearance(pairs, steps + 1)
+    if not len(pairs):
+        return found
+    before, after = bodies.clearance(np.tile(pairs, 2), np.concatenate([steps, steps + 1])).reshape(2, -1)
     needed = np.broadcast_to(required, lowest.shape)[pairs, steps]
     items = _Items(pairs, steps.astype(np.float64), before, after, travel[pairs, steps], needed)
     items = items.where(~items.shown_clear)
-    found = Sweep(clear_rows=len(rows), late_m=_late(lowest, travel))
     share = 1.0  # of a step that every item is long
     while len(items.pairs):
         blocked = ~((items.after >= items.required) & (items.travel > RESOLUTION_M))
         if blocked.any():
             found = _first(items, blocked, found.late_m)
             items = items.where(~blocked & (np.floor(items.begin) < found.clear_rows))
-        items = _halved(items, path, share, geometry)
-        share /= 2.0
+        items = _divided(items, path, share, geometry)
+        share /= PARTS
         items = items.where(~items.shown_clear & (items.begin < found.clear_rows))
     return found
 
@@ -191,27 +195,29 @@ def _first(items: _Items, blocked: ndarray, late_m: ndarray) -> Sweep:
 def _never_nearer(bodies: Placed, bounds: ndarray, required: ndarray) -> ndarray:
     """`required` (K, 1 or N), but for pairs that start out nearer than that, no more than what they start with."""
     near = np.nonzero(~(bounds >= required.max(axis=1)))[0]
+    if not len(near):
+        return required
     relaxed = required.copy()
     at_start = bodies.clearance(near, np.zeros_like(near))
     relaxed[near] = np.minimum(required[near], at_start[:, None] - RESOLUTION_M)
     return relaxed
 
 
-def _halved(items: _Items, path: ndarray, share: float, geometry: Geometry) -> _Items:
-    """Both halves of every item, which is `share` of a step long."""
-    middle = items.begin + share / 2.0
-    at, rows = np.unique(middle, return_inverse=True)
+def _divided(items: _Items, path: ndarray, share: float, geometry: Geometry) -> _Items:
+    """The parts of every item, which is `share` of a step long: of all the first ones, then the second ones."""
+    begin = items.begin + share / PARTS * np.arange(PARTS)[:, None]  # part, item
+    at, rows = np.unique(begin[1:], return_inverse=True)
     step = np.floor(at).astype(np.int64)
     weight = (at - step)[:, None]
     bodies = geometry.at((1.0 - weight) * path[step] + weight * path[step + 1])
-    between = bodies.clearance(items.pairs, rows)
+    between = bodies.clearance(np.tile(items.pairs, PARTS - 1), rows.reshape(-1))
     return _Items(
-        np.concatenate([items.pairs, items.pairs]),
-        np.concatenate([items.begin, middle]),
+        np.tile(items.pairs, PARTS),
+        begin.reshape(-1),
         np.concatenate([items.before, between]),
         np.concatenate([between, items.after]),
-        np.concatenate([items.travel, items.travel]) / 2.0,
-        np.concatenate([items.required, items.required]),
+        np.tile(items.travel, PARTS) / PARTS,
+        np.tile(items.required, PARTS),
     )
 
 
