@@ -79,7 +79,7 @@ class Task(Protocol):
     def sample(self, seed: int, instruction: str | None = None, odd_start: bool = False) -> Setup:
         """A scene in which `instruction` (or one that `seed` picks) can be done.
 
-        With `odd_start` the working arms start off home.
+        With `odd_start` the working arms start off home, and of a task of many parts some may be done.
 
         Raises:
             InstructionError: for a sentence that is not this task's.
