@@ -95,7 +95,7 @@ def station() -> Recipe:
             seed=1,
             varied=0.7,
         ),
-        steps=18_500,
+        steps=26_000,
         sizes=STATION,
         turns=("stack", "put-everything-in-box", "sort-by-colour"),
         asking=Asking(other=0.4, absent=0.15, rephrased=0.6),

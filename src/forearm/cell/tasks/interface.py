@@ -44,7 +44,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Question:
-    """A sentence that a scene could be asked for, and where (x, y, z) m each working arm would first close its hand."""
+    """A sentence that a scene could be asked for, and where (x, y, z) m the arms that begin would close their hands."""
 
     instruction: str
     grips: Mapping[str, Vector]
