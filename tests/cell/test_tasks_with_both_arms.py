@@ -144,6 +144,19 @@ def test_the_words_say_which_block_is_the_upper_one() -> None:
     assert not task.reached(setup, moved(setup, {third: (*place, 0.02), names[upper]: (*place, 0.06)}))
 
 
+def test_the_upper_ones_arm_waits_until_the_lower_one_stands() -> None:
+    task = Stack()
+    setup = task.sample(1)
+    upper, lower = task.colours(setup.instruction)
+    _, said = performed(setup)
+    assert said.index(f"reach for the {upper} block") > said.index("set it down in the middle")
+    names = {each.colour: each for each in setup.placements}
+    (other_way,) = [
+        each for each in task.others(setup) if each.instruction == f"stack the {lower} block on the {upper} block"
+    ]
+    assert other_way.grips == {nearest_side(names[upper].position[1]): names[upper].position}
+
+
 def test_named_blocks_lie_on_different_sides() -> None:
     task = Stack()
     setup = task.sample(5, "stack the green block on the yellow block")
@@ -165,6 +178,24 @@ def test_everything_must_be_in_the_box() -> None:
         but_one = moved(setup, {each: at for each, at in places.items() if each != name})
         assert not task.reached(setup, but_one)
         assert task.progress(setup, but_one) == pytest.approx(0.72)
+
+
+def test_a_long_task_may_begin_with_some_of_it_done_but_never_all_of_it() -> None:
+    for task, parts in ((PutEverythingInBox(), 5), (SortByColour(), 4)):
+        done = list[int]()
+        for seed in range(12):
+            setup = task.sample(seed, odd_start=True)
+            done.append(sum(task.stages(setup, moved(setup, {})).values()))
+            assert (
+                sum(
+                    task.stages(
+                        replace(setup, placements=task.sample(seed).placements), moved(task.sample(seed), {})
+                    ).values()
+                )
+                == 0
+            )
+        assert max(done) < parts
+        assert len(set(done)) > 2
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 import numpy as np
 
-from forearm.data.labels import TRACE_TICKS, free_space, gripper_events, points, traces
+from forearm.data.labels import TRACE_TICKS, free_space, gripper_events, points, traces, waiting
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
 
@@ -42,6 +42,14 @@ def test_a_point_is_where_the_gripper_next_acts_and_none_afterwards() -> None:
     np.testing.assert_allclose(made[21, 0], seen[1])
     assert np.isnan(made[41:, 0]).all()
     assert np.isnan(made[:, 1]).all()
+
+
+def test_an_arm_waits_while_neither_its_tool_nor_its_gripper_is_about_to_move() -> None:
+    actions = np.concatenate([np.tile(motion()[:1], (30, 1)), motion()])
+    waits = waiting(actions)
+    assert waits[:20].all()
+    assert not waits[24:60, 0].any()
+    assert waits[:, 1].all()
 
 
 def test_an_arm_is_free_only_away_from_grasps_and_the_table() -> None:

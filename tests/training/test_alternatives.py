@@ -24,13 +24,15 @@ def lessons_of(lessons: Lessons, setup: Setup, asking: Asking) -> Lessons:
 
 
 def first_grips(setup: Setup) -> dict[str, tuple[float, ...]]:
-    """Where the script's first stretch closes each hand."""
+    """Where the script closes each hand before it opens one."""
     physics = Physics(task_model(setup.task), setup)
     found, openings = {}, dict.fromkeys(("left", "right"), 1.0)
     for move in task_named(setup.task).script(setup, physics):
         for arm, reach in move.reaches.items():
             if openings[arm] == 1.0 and reach.opening == 0.0:
                 found.setdefault(arm, tuple(reach.pose.translation[:2]))
+            if openings[arm] == 0.0 and reach.opening == 1.0:
+                return found
             openings[arm] = reach.opening
     return found
 

@@ -17,11 +17,13 @@ from forearm.cell.physics import Physics
 from forearm.cell.setup import Setup
 from forearm.cell.solver import Performance, Tick
 from forearm.cell.tasks import task_named
+from forearm.cell.tasks.interface import Staged
 from forearm.robot.embodiment import BIMANUAL_YAM
 
 Array = NDArray[np.float64]
 
 ODD_STARTS = 0.25  # share of recordings that start with the working arms off home
+BEGUN = 0.6  # that share for tasks of many parts, which then start with some of them done
 DEPTH_CELLS = 10  # per axis of the top view
 
 
@@ -67,7 +69,7 @@ class _Rows:
 
 
 def sample_demonstration(task: str, seed: int, varied: float = 0.0) -> Setup:
-    """The scene that `seed` stands for in a dataset: a quarter of them start with the working arms off home.
+    """The scene that `seed` stands for in a dataset: some of them start with the working arms off home.
 
     A share of `varied` has a few things different about the cell, which leaves every sentence and most places as they
     are.
@@ -75,8 +77,9 @@ def sample_demonstration(task: str, seed: int, varied: float = 0.0) -> Setup:
     Raises:
         InputError: for a name that is no task's.
     """
-    odd_start = bool(np.random.default_rng((seed, 1)).random() < ODD_STARTS)
-    setup = task_named(task).sample(seed, odd_start=odd_start)
+    doing = task_named(task)
+    odd = BEGUN if isinstance(doing, Staged) else ODD_STARTS
+    setup = doing.sample(seed, odd_start=bool(np.random.default_rng((seed, 1)).random() < odd))
     rng = np.random.default_rng((seed, 3))
     return mixed(setup, rng) if rng.random() < varied else setup
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import islice
 
 import mujoco
 import numpy as np
@@ -106,8 +107,12 @@ class Performance:
         return self._reached_ticks * TICK_S >= HOLD_S
 
     def ticks(self) -> Iterator[Tick]:
-        """Every tick, before it is carried out; asking for the next one carries it out. About 3 ms each."""
-        for tick in targets(self._setup, self.physics, self._speed):
+        """Every tick, before it is carried out; asking for the next one carries it out. About 3 ms each.
+
+        They end with the task's time, since what fell off the table could be reached for without end.
+        """
+        most = round(self._setup.time_limit_s / TICK_S)
+        for tick in islice(targets(self._setup, self.physics, self._speed), most):
             yield tick
             target = tick.target + self._noise.draw(tick)
             for part in range(1, COMMANDS_PER_TICK + 1):

@@ -14,6 +14,9 @@ from forearm.robot.kinematics import tool_poses
 
 Floats = NDArray[np.float64]
 
+WAIT_TICKS = 10  # 1 s, most of what is done of a chunk before the next one
+STILL_M = 0.005  # m, from where it is
+STILL_OPENING = 0.05
 TRACE_TICKS = (3, 6, 10, 16, 24)  # ticks of 0.1 s ahead: dense where the arms are now, sparse where they are going
 
 
@@ -48,6 +51,18 @@ def points(actions: NDArray[np.float32]) -> Floats:
         for first, event in zip([0, *[tick + 1 for tick in events]], events, strict=False):
             result[first : event + 1, arm] = fractions[event, arm]
     return result
+
+
+def waiting(actions: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(T, A) ticks from which an arm neither moves its tool nor its gripper for `WAIT_TICKS`: it is the other's turn.
+
+    Once an arm has nothing more to do it waits too.
+    """
+    tools, _ = tool_poses(actions.astype(np.float64))
+    rows = np.minimum(np.arange(len(actions))[:, None] + np.arange(WAIT_TICKS + 1), len(actions) - 1)
+    moved = np.linalg.norm(tools[rows] - tools[:, None], axis=-1).max(1)
+    gripped = np.ptp(actions[:, BIMANUAL_YAM.grippers][rows], axis=1)
+    return np.asarray((moved < STILL_M) & (gripped < STILL_OPENING))
 
 
 def clear_of_table(actions: NDArray[np.float32], *, horizon: int, clearance: float = 0.05) -> NDArray[np.bool_]:

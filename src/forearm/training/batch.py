@@ -13,7 +13,7 @@ from torch import Tensor
 from forearm.cell.tasks import find_task
 from forearm.data.dataset import Dataset
 from forearm.data.episode import NO_SEED
-from forearm.data.labels import clear_of_table, free_space, gripper_events, points, traces
+from forearm.data.labels import clear_of_table, free_space, gripper_events, points, traces, waiting
 from forearm.model.depth_codes import depth_codes
 from forearm.model.reasoner import Sight
 from forearm.model.sight import Scales, tools_at
@@ -93,9 +93,18 @@ class Lessons:
 
     @classmethod
     def of(
-        cls, dataset: Dataset, horizon: int, asking: Asking = AS_DEMONSTRATED, known: Words | None = None
+        cls,
+        dataset: Dataset,
+        horizon: int,
+        asking: Asking = AS_DEMONSTRATED,
+        known: Words | None = None,
+        *,
+        turns: tuple[str, ...] = (),
     ) -> Lessons:
-        """Labels every tick, in the words that `asking` needs; `known` ones keep their ids. Ten seconds for 100,000."""
+        """Labels every tick, in the words that `asking` needs; `known` ones keep their ids. Ten seconds for 100,000.
+
+        In the tasks of `turns` an arm that waits points nowhere.
+        """
         spans = list(zip(dataset.starts[:-1], dataset.starts[1:], strict=True))
         phrases = tuple(np.unique(dataset.subtasks).tolist())
         phrases += tuple(swap_sides(each) for each in phrases)
@@ -122,7 +131,9 @@ class Lessons:
             subtask=np.array([by_phrase[phrase] for phrase in dataset.subtasks.tolist()]),
             mirrored_subtask=np.array([by_phrase[swap_sides(phrase)] for phrase in dataset.subtasks.tolist()]),
             codes=depth_codes(dataset.depth_cells),
-            points=np.concatenate([points(dataset.actions[a:b]) for a, b in spans]).astype(np.float32),
+            points=np.concatenate(
+                [_points(dataset.actions[a:b], kind in turns) for (a, b), kind in zip(spans, kinds, strict=True)]
+            ).astype(np.float32),
             traces=np.concatenate([traces(dataset.actions[a:b]) for a, b in spans]).astype(np.float32),
             free=np.concatenate([free_space(dataset.actions[a:b], horizon=horizon) for a, b in spans]),
             clear=np.concatenate([clear_of_table(dataset.actions[a:b], horizon=horizon) for a, b in spans]),
@@ -219,6 +230,11 @@ def _lit(images: Tensor, light: Tensor) -> Tensor:
 def _kind(instruction: str, seed: int) -> str:
     """The kind of task: its name, or where it is none of ours, its verb."""
     return words_of(instruction)[0] if seed == NO_SEED else find_task(instruction).name
+
+
+def _points(actions: Array, turns: bool) -> NDArray[np.float64]:
+    """(T, A, 2) `points`, with `turns` none for an arm that waits."""
+    return np.where((waiting(actions) & turns)[..., None], np.nan, points(actions))
 
 
 def _interest(actions: Array) -> NDArray[np.float64]:

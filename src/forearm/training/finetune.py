@@ -148,7 +148,8 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
     tuning, out = tuning_named(plan.tune), plan.out
     start = _reasoner(plan.parent)
     horizon = start.model.config.expert.horizon
-    lessons = Lessons.of(load(plan.data), horizon=horizon, asking=recipe.asking, known=start.words)
+    data = load(plan.data)
+    lessons = Lessons.of(data, horizon=horizon, asking=recipe.asking, known=start.words, turns=recipe.turns)
     lessons = replace(lessons, scales=start.scales)
     new_words = lessons.words.vocabulary[len(start.words.vocabulary) :]
     new_sentences = tuple(sorted(set(lessons.words.instructions) - set(start.words.instructions)))

@@ -78,7 +78,7 @@ def train(dataset: Path, out: Path, recipe: Recipe, *, provenance: Mapping[str, 
     recorded = load(dataset)
     data = {"episodes": len(recorded.instructions), "digest": recorded.digest()}
     claim_run(out, {"recipe": asdict(recipe), "data": data})
-    lessons = Lessons.of(recorded, horizon=HORIZON, asking=recipe.asking)
+    lessons = Lessons.of(recorded, horizon=HORIZON, asking=recipe.asking, turns=recipe.turns)
     learn(lessons, out, recipe, provenance={**provenance, "data": data})
 
 

@@ -29,6 +29,8 @@ class Recipe:
         learner: which kind of model; one of `learners.LEARNERS`.
         sizes: of the network.
         asking: in which words.
+        turns: the tasks in which an arm that waits for the other points nowhere. Words reach the arms through points
+            alone: where they, or what is seen, decide whose turn it is, the points must say it.
         shifted: whether some chunks follow a trace moved aside; to a model that is told no trace that is noise.
         steps: optimiser steps.
         batch: samples a step, over all processes.
@@ -45,6 +47,7 @@ class Recipe:
     learner: str = "reasoner"
     sizes: Sizes = NANO
     asking: Asking = WITH_OTHERS
+    turns: tuple[str, ...] = ()
     shifted: bool = True
     batch: int = 48
     processes: int = 2
@@ -87,13 +90,14 @@ def station() -> Recipe:
                 "put-everything-in-box": 120,
                 "place-upright": 360,
                 "insert-peg": 360,
-                "sort-by-colour": 120,
+                "sort-by-colour": 240,
             },
             seed=1,
             varied=0.7,
         ),
-        steps=18_500,
+        steps=26_000,
         sizes=STATION,
+        turns=("stack", "put-everything-in-box", "sort-by-colour"),
         asking=Asking(other=0.4, absent=0.15, rephrased=0.6),
         batch=128,
         warmup=300,

@@ -34,7 +34,7 @@ def run(recipe: Recipe, *, data: Path, out: Path, provenance: Mapping[str, Any])
         record_dataset(data, recipe.recording, workers=recipe.processes)
     recipe = replace(recipe, recording=recorded_as(data) or recipe.recording)
     train(data, out, recipe, provenance=provenance)
-    lessons = Lessons.of(load(data), horizon=HORIZON, asking=recipe.asking)
+    lessons = Lessons.of(load(data), horizon=HORIZON, asking=recipe.asking, turns=recipe.turns)
     _, held_out = split(lessons.dataset)
     ticks = held_out[:: max(1, len(held_out) // HELD_OUT_TICKS)]
     measured = learner_named(recipe.learner).measure(out, lessons, ticks) if len(ticks) else {}

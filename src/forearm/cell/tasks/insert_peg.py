@@ -31,11 +31,11 @@ HOLE_HALF_M = PEG_HALF_M[0] + PLAY_M / 2
 FLOOR_M = 0.005  # m, thickness of the socket's foot, on which the peg ends
 DEPTH_M = 0.022  # m, of the hole
 WALL_M = 0.005  # m
-MOUTH_M = (0.009, 0.014)  # m, how far the hole's mouth opens to each side, and how high it is
+MOUTH_M = (0.012, 0.014)  # m, how far the hole's mouth opens to each side, and how high it is
 FOOT_HALF_M: Triple = (0.03, 0.03, FLOOR_M / 2)  # m
 HANDLE_HALF_M: Triple = (0.0425, 0.010, 0.012)  # m; its inner end is out of the mouth
-HANDLE_M = (0.0625, 0.025)  # m, the handle's middle: behind the hole's axis and above the underside
-HELD_M = (0.080, 0.027)  # m, the same, where it is held
+HANDLE_M = (0.0655, 0.025)  # m, the handle's middle: behind the hole's axis and above the underside
+HELD_M = (0.083, 0.027)  # m, the same, where it is held
 TOGETHER = ("fingers", "gripper", "camera", "peg", "socket")  # what comes near when a peg goes in
 PEG = Goods(name="peg", half=PEG_HALF_M, width_m=2 * PEG_HALF_M[1], centre=(0.0, 0.0, TAKEN_M), meets=TOGETHER)
 BEHIND_M = HANDLE_M[0] + HANDLE_HALF_M[0] - HELD_M[0]  # m, from the hand to the handle's outer end

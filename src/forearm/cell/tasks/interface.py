@@ -44,7 +44,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Question:
-    """A sentence that a scene could be asked for, and where (x, y, z) m each working arm would first close its hand."""
+    """A sentence that a scene could be asked for, and where (x, y, z) m the arms that begin would close their hands."""
 
     instruction: str
     grips: Mapping[str, Vector]
@@ -79,7 +79,7 @@ class Task(Protocol):
     def sample(self, seed: int, instruction: str | None = None, odd_start: bool = False) -> Setup:
         """A scene in which `instruction` (or one that `seed` picks) can be done.
 
-        With `odd_start` the working arms start off home.
+        With `odd_start` the working arms start off home, and of a task of many parts some may be done.
 
         Raises:
             InstructionError: for a sentence that is not this task's.

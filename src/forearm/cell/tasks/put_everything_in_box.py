@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from forearm.cell.physics import Physics
 from forearm.cell.posture import OTHER, OUTWARD, nearest_side, radial_yaw, start_joints
@@ -13,7 +15,7 @@ from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.blocks import BLOCK, Span, add_block, drop, lying, scatter, take, together
 from forearm.cell.tasks.interface import Move, Question, meaning
-from forearm.cell.tasks.objects import Triple, add_bin, standing_bin
+from forearm.cell.tasks.objects import BIN_WALL_M, Triple, add_bin, standing_bin
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.geometry import Box, Goods
@@ -28,12 +30,13 @@ BAR_KG = 0.05
 BAR_YAW_RAD = 0.4  # rad to either side of where the hand that takes it is at ease
 THING_X_M: Span = (0.22, 0.38)  # m
 THING_OUT_M: Span = (0.20, 0.37)  # m from the midline: the other arm's hand fits over the box meanwhile
-BOX_HALF_M: Triple = (0.085, 0.085, 0.035)  # m, outer
+BOX_HALF_M: Triple = (0.105, 0.085, 0.035)  # m, outer: three things side by side, and what lies askew
 BOX_X_M = 0.29  # m
 BOX_SPREAD_M = 0.015  # m to either side in x and y
 BOX_COLOUR = (0.60, 0.47, 0.33, 1.0)  # cardboard
-PLACES_M = (0.0, 0.05, -0.05)  # m, along x from the box's middle: an arm's first, second and third thing
+PLACES_M = (0.0, 0.06, -0.06)  # m, along x from the box's middle: an arm's first, second and third thing
 HALF_OUT_M = 0.04  # m from the box's middle towards the arm's own side
+IN_YAW_RAD = 0.1  # rad to either side, of what lies in the box from the start
 PHRASINGS = Phrasings(
     sentence=SENTENCE,
     taught=(
@@ -87,11 +90,12 @@ class PutEverythingInBox:
         bars = [_place_bar(*each, rng) for each in zip(BARS, colours[3:], places[3:], strict=True)]
         dx, dy = rng.uniform(-BOX_SPREAD_M, BOX_SPREAD_M, size=2).tolist()
         box = Placement(name="box", position=(BOX_X_M + dx, MIDLINE_Y_M + dy, 0.0))
+        things = _some_inside(box, [*blocks, *bars], rng) if odd_start else [*blocks, *bars]
         return Setup(
             task=self.name,
             instruction=SENTENCE,
             seed=seed,
-            placements=(*blocks, *bars, box),
+            placements=(*things, box),
             look=sample_look(rng),
             start=start_joints(rng, frozenset(OTHER) if odd_start else frozenset()),
             time_limit_s=50.0,
@@ -120,7 +124,7 @@ class PutEverythingInBox:
 
     def script(self, setup: Setup, physics: Physics) -> Iterator[Move]:
         turns = _turns(physics)
-        taken = dict.fromkeys(OTHER, 0)
+        taken = _taken(physics)
         yield from take(physics, *turns[0], _kind(setup, turns[0][1]), _turn(turns[0][1]))
         for (arm, _), (following, coming) in zip(turns, [*turns[1:], ("", "")], strict=True):
             x, y, _ = physics.object_pose("box").translation.tolist()
@@ -136,17 +140,44 @@ class PutEverythingInBox:
 
 
 def _turns(physics: Physics) -> list[tuple[str, str]]:
-    """Which arm puts which thing in, in order: arms by turns, who has more begins, the nearest to the box first."""
+    """Which arm puts which thing in, in order: the nearest to the box first, arms by turns.
+
+    Who has more begins; of two that have equally many, who has the nearest.
+    """
     at = {name: physics.object_pose(name).translation for name in THINGS}
     lists = {
         arm: sorted(
-            (name for name in THINGS if nearest_side(at[name][1]) == arm),
-            key=lambda name: abs(float(at[name][1]) - MIDLINE_Y_M),
+            (name for name in THINGS if nearest_side(at[name][1]) == arm and not _in_box(physics, name)),
+            key=lambda name: _out(at[name]),
         )
         for arm in OTHER
     }
-    more, fewer = sorted(lists, key=lambda arm: len(lists[arm]), reverse=True)
+    more, fewer = sorted(lists, key=lambda arm: (-len(lists[arm]), *(_out(at[name]) for name in lists[arm][:1])))
     return [(arm, lists[arm][k]) for k in range(len(lists[more])) for arm in (more, fewer) if k < len(lists[arm])]
+
+
+def _taken(physics: Physics) -> dict[str, int]:
+    """How many things lie on each arm's side of the box."""
+    box = physics.object_pose("box").translation
+    inside = [physics.object_pose(name).translation - box for name in THINGS if _in_box(physics, name)]
+    return {arm: sum(OUTWARD[arm] * float(offset[1]) > 0 for offset in inside) for arm in OTHER}
+
+
+def _some_inside(box: Placement, things: list[Placement], rng: np.random.Generator) -> list[Placement]:
+    """The things, up to all but one of them already in the box, where the arms would have put them."""
+    inside = rng.permutation(len(things))[: rng.integers(len(things))].tolist()
+    (x, y, _), dealt = box.position, {arm: iter(PLACES_M) for arm in OTHER}
+    result = list(things)
+    for number in inside:
+        thing = things[number]
+        arm = nearest_side(thing.position[1])
+        at = (x + next(dealt[arm]), y + OUTWARD[arm] * HALF_OUT_M, thing.position[2] + BIN_WALL_M)
+        result[number] = replace(thing, position=at, yaw=float(rng.uniform(-IN_YAW_RAD, IN_YAW_RAD)))
+    return result
+
+
+def _out(at: NDArray[np.float64]) -> float:
+    return abs(float(at[1]) - MIDLINE_Y_M)
 
 
 def _place_bar(name: str, colour: str, at: tuple[float, float], rng: np.random.Generator) -> Placement:
@@ -167,4 +198,4 @@ def _turn(name: str) -> float:
 
 def _in_box(physics: Physics, name: str) -> bool:
     offset = physics.object_pose(name).translation - physics.object_pose("box").translation
-    return bool(np.abs(offset[:2]).max() < BOX_HALF_M[0] and offset[2] < 2 * BOX_HALF_M[2])
+    return bool((np.abs(offset) < (*BOX_HALF_M[:2], 2 * BOX_HALF_M[2])).all())

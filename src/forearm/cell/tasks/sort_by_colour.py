@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -25,7 +26,7 @@ from forearm.cell.tasks.blocks import (
     together,
 )
 from forearm.cell.tasks.interface import Move, Question, meaning
-from forearm.cell.tasks.objects import Triple, add_bin, standing_bin
+from forearm.cell.tasks.objects import BIN_WALL_M, Triple, add_bin, standing_bin
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.geometry import Box, Goods
@@ -39,6 +40,7 @@ BIN_HALF_M: Triple = (0.075, 0.06, 0.025)  # m, outer: two blocks side by side, 
 BIN_X_M = 0.28  # m
 BIN_OUT_M = 0.36  # m from the midline
 BIN_SPREAD_M = 0.01  # m to either side in x and y
+IN_YAW_RAD = 0.2  # rad to either side, of what lies in a bin from the start
 BESIDE_M = 0.035  # m from a bin's middle to where each of its two blocks is dropped
 PASS_X_M = 0.29  # m, where on the midline a block changes arms
 ASIDE_M = (0.28, 0.24)  # m, x and from the midline: the giver while the other arm takes
@@ -92,6 +94,7 @@ class SortByColour:
         places = scatter([*OTHER, *OTHER], BLOCK_X_M, BLOCK_OUT_M, rng)
         blocks = [lying(*each, rng) for each in zip(BLOCKS, colours, places, strict=True)]
         bins = [_place_bin(*each, rng) for each in zip(BINS, OTHER, two, strict=True)]
+        blocks = _some_sorted(blocks, bins, rng) if odd_start else blocks
         return Setup(
             task=self.name,
             instruction=SENTENCE,
@@ -124,7 +127,8 @@ class SortByColour:
         return {name: _in_bin(physics, name, _bin_for(setup, name)) for name in BLOCKS}
 
     def script(self, setup: Setup, physics: Physics) -> Iterator[Move]:
-        lists = {arm: _from_the_middle(setup, physics, arm) for arm in OTHER}
+        left = [name for name, sorted_in in self.stages(setup, physics).items() if not sorted_in]
+        lists = {arm: _from_the_middle(physics, left, arm) for arm in OTHER}
         own = {arm: [name for name in names if _side_for(setup, name) == arm] for arm, names in lists.items()}
         yield from together(*(_bin_all(setup, physics, arm, own[arm]) for arm in OTHER))
         strays = [name for names in lists.values() for name in names if _side_for(setup, name) != _side(physics, name)]
@@ -154,9 +158,23 @@ def _place_bin(name: str, side: str, colour: str, rng: np.random.Generator) -> P
     return Placement(name=name, position=(BIN_X_M + dx, y, 0.0), colour=colour, rgba=rgba)
 
 
-def _from_the_middle(setup: Setup, physics: Physics, arm: str) -> list[str]:
-    """The blocks on an arm's side, the nearest to the midline first."""
-    return sorted((name for name in BLOCKS if _side(physics, name) == arm), key=lambda name: _out(physics, name))
+def _some_sorted(blocks: list[Placement], bins: list[Placement], rng: np.random.Generator) -> list[Placement]:
+    """The blocks, up to all but one of them already in their bins, where the arms would have put them."""
+    inside = rng.permutation(len(blocks))[: rng.integers(len(blocks))].tolist()
+    dealt = {each.colour: iter((-BESIDE_M, BESIDE_M)) for each in bins}
+    there = {each.colour: each.position for each in bins}
+    result = list(blocks)
+    for number in inside:
+        block = blocks[number]
+        x, y, _ = there[block.colour]
+        at = (x + next(dealt[block.colour]), y, block.position[2] + BIN_WALL_M)
+        result[number] = replace(block, position=at, yaw=float(rng.uniform(-IN_YAW_RAD, IN_YAW_RAD)))
+    return result
+
+
+def _from_the_middle(physics: Physics, names: Sequence[str], arm: str) -> list[str]:
+    """Those of the blocks that lie on an arm's side, the nearest to the midline first."""
+    return sorted((name for name in names if _side(physics, name) == arm), key=lambda name: _out(physics, name))
 
 
 def _side(physics: Physics, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Stack one named block on another: one arm brings the lower one to the middle, the other one puts the upper on it."""
+"""Stack one named block on another: one arm brings the lower one to the middle, then the other puts the upper on it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from forearm.cell.tasks.blocks import (
     retreat,
     scatter,
     take,
-    together,
 )
 from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.phrasing import Phrasings
@@ -64,7 +63,10 @@ PHRASINGS = Phrasings(
 
 
 class Stack:
-    """Three blocks of different colours; the sentence names the upper and the lower, which lie on different sides."""
+    """Three blocks of different colours; the sentence names the upper and the lower, which lie on different sides.
+
+    The arm of the upper one begins when the lower one stands: whose turn it is tells the two apart.
+    """
 
     name = "stack"
     pattern = "stack the {red|green|blue|yellow} block on the {red|green|blue|yellow} block"
@@ -93,7 +95,7 @@ class Stack:
             placements=tuple(blocks),
             look=sample_look(rng),
             start=start_joints(rng, frozenset(OTHER) if odd_start else frozenset()),
-            time_limit_s=25.0,
+            time_limit_s=32.0,
         )
 
     def others(self, setup: Setup) -> tuple[Question, ...]:
@@ -133,12 +135,11 @@ class Stack:
     def script(self, setup: Setup, physics: Physics) -> Iterator[Move]:
         (upper, lower), (one, other) = self._named(setup), self.colours(setup.instruction)
         above, below = (nearest_side(physics.object_pose(name).translation[1]) for name in (upper, lower))
-        yield from together(
-            take(physics, below, lower, f"the {other} block"), take(physics, above, upper, f"the {one} block")
-        )
+        yield from take(physics, below, lower, f"the {other} block")
         middle = (MIDDLE_X_M, MIDLINE_Y_M, BLOCK_HALF_M + 0.002)
         yield from put(physics, below, lower, middle, "in the middle")
         yield retreat(below, MIDDLE_X_M, BLOCK_OUT_M[0])
+        yield from take(physics, above, upper, f"the {one} block")
         x, y, z = physics.object_pose(lower).translation.tolist()
         yield from put(physics, above, upper, (x, y, z + 2 * BLOCK_HALF_M + 0.002), f"on the {other} block")
 
@@ -149,7 +150,7 @@ class Stack:
 
 
 def _question(upper: Placement, lower: Placement) -> Question:
-    grips = {nearest_side(each.position[1]): each.position for each in (upper, lower)}
+    grips = {nearest_side(lower.position[1]): lower.position}  # the arm of the upper one waits
     return Question(instruction=f"stack the {upper.colour} block on the {lower.colour} block", grips=grips)
 
 
