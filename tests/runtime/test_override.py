@@ -189,7 +189,7 @@ def test_the_ladder_leaves_a_person_alone() -> None:
 
 
 def test_a_way_that_vetting_refuses_is_not_gone_though_a_person_wants_it() -> None:
-    bench = played((1.0, TakeOver(who=ME)), (2.0, JogTool(who=ME, arm="left", by_m=(0.0, 0.0, -0.6))), goal_s=5.0)
+    bench = played((0.5, TakeOver(who=ME)), (1.0, JogTool(who=ME, arm="left", by_m=(0.0, 0.0, -0.6))), goal_s=3.0)
     assert tool_poses(sent(bench)[-1])[0][0, 2] > -0.01
 
 
