@@ -20,6 +20,7 @@ LIGHT = {
     "forearm.safety.vetting": ("torch", "mujoco", "mink"),
     "forearm.safety.guard": ("torch", "mujoco", "mink"),
     "forearm.telemetry.recorder": ("torch", "mujoco"),
+    "forearm.telemetry.log": ("torch", "mujoco"),
     "forearm.runtime.loop": ("torch", "mujoco"),
 }
 MAKERS = {"SafeCommand": "safety/guard.py", "VettedChunk": "safety/vetting.py"}
