@@ -95,6 +95,7 @@ def test_a_sentence_that_nothing_was_demonstrated_for_teaches_nothing(lessons: L
     assert float(objective.act_losses(model, silent, torch.Generator())["total"].detach()) == 0.0
 
 
+@torch.no_grad()
 def test_words_style_each_camera_and_the_joints_reach_the_chunk(folder: Path, lessons: Lessons) -> None:
     model = checkpoint.read_act(folder).model
     sight = lessons.batch(np.arange(2), np.random.default_rng(0)).sight
