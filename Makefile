@@ -26,7 +26,7 @@ fast:  # on two cores the types, which take one core for longest, go first
 	nice -n 3 $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 coverage: dev  ## the tests of safety/; fails where a branch of it is not tested by them
-	$(BIN)/pytest tests/safety --cov=forearm.safety --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
+	$(BIN)/pytest tests/safety -n 2 --dist worksteal --cov=forearm.safety --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 mutants: dev  ## changes safety/ in one place at a time; lists the changes that no test notices
 	PYTHON=$(BIN)/python sh scripts/mutation.sh
