@@ -15,10 +15,9 @@ unexport PYTHONDONTWRITEBYTECODE
 run: setup  ## one sentence becomes a reasoned, vetted, recorded motion; leaves runs/<time>/report.html
 	$(BIN)/forearm run "$(INSTRUCTION)"
 
-test: dev  ## everything that CI runs
-	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -n 2 --dist worksteal
-	$(MAKE) --no-print-directory coverage
+test: dev  ## everything that CI runs; what runs in real time has the machine to itself
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint coverage
+	$(BIN)/pytest -n 2 --dist worksteal --ignore=tests/safety
 
 check: dev  ## what to run before every commit, about a minute
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint fast
@@ -26,8 +25,8 @@ check: dev  ## what to run before every commit, about a minute
 fast:  # on two cores the types, which take one core for longest, go first
 	nice -n 3 $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
-coverage: dev  ## fails where a branch of safety/ is not tested by its own tests
-	$(BIN)/pytest tests/safety --cov=forearm.safety --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
+coverage: dev  ## the tests of safety/; fails where a branch of it is not tested by them
+	$(BIN)/pytest tests/safety -n 2 --dist worksteal --cov=forearm.safety --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 mutants: dev  ## changes safety/ in one place at a time; lists the changes that no test notices
 	PYTHON=$(BIN)/python sh scripts/mutation.sh

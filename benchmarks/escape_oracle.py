@@ -8,6 +8,7 @@ is what others are judged by, whose limits are not ours.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -164,35 +165,49 @@ def _between_arms(one: str, other: str) -> float:
 
 
 class _Geometry:
-    """The station in MuJoCo with bodies of one kind, and the least distances of every pair."""
+    """The station in MuJoCo with bodies of one kind, and the least distances of every pair; made when it is asked."""
 
     def __init__(
         self, furnish: Callable[[mujoco.MjSpec], None], required: Callable[[str, str], float], margin_m: float
     ) -> None:
+        self._furnish, self._require, self._margin_m = furnish, required, margin_m
+
+    @cached_property
+    def _model(self) -> mujoco.MjModel:
         spec = mujoco.MjSpec.from_file(_station())
-        furnish(spec)
+        self._furnish(spec)
         plane = mujoco.mjtGeom.mjGEOM_PLANE
         spec.worldbody.add_geom(
-            name="table/0", type=plane, size=[2, 2, 0.1], contype=1 << 6, conaffinity=0, margin=margin_m
+            name="table/0", type=plane, size=[2, 2, 0.1], contype=1 << 6, conaffinity=0, margin=self._margin_m
         )
         for joint in spec.joints:
             joint.limited = mujoco.mjtLimited.mjLIMITED_FALSE
         for geom in spec.geoms:
-            geom.margin = margin_m
-        self._model = spec.compile()
-        self._data = mujoco.MjData(self._model)
+            geom.margin = self._margin_m
+        return spec.compile()
+
+    @cached_property
+    def _data(self) -> mujoco.MjData:
+        return mujoco.MjData(self._model)
+
+    @cached_property
+    def _required(self) -> np.ndarray:
         names = [self._model.geom(index).name.rsplit("/", 1)[0] for index in range(self._model.ngeom)]
-        self._required = np.array([[required(one, other) for other in names] for one in names])
+        return np.array([[self._require(one, other) for other in names] for one in names])
+
+    @cached_property
+    def _addresses(self) -> np.ndarray:
         joints = [f"{side}_joint{number}" for side in SIDES for number in range(1, 9)]
-        self._addresses = np.array([self._model.joint(name).qposadr[0] for name in joints])
+        return np.array([self._model.joint(name).qposadr[0] for name in joints])
 
     def spare(self, positions: np.ndarray, most_m: float = SPARE_M) -> float:
         """The least distance beyond what is required, m; at most `most_m`."""
+        model, data = self._model, self._data
         fingers = positions[[6, 6, 13, 13]] * GRIPPER_STROKE_M
-        self._data.qpos[self._addresses] = np.concatenate([positions[:6], fingers[:2], positions[7:13], fingers[2:]])
-        mujoco.mj_kinematics(self._model, self._data)
-        mujoco.mj_collision(self._model, self._data)
-        contacts = self._data.contact
+        data.qpos[self._addresses] = np.concatenate([positions[:6], fingers[:2], positions[7:13], fingers[2:]])
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_collision(model, data)
+        contacts = data.contact
         spares = contacts.dist - self._required[contacts.geom[:, 0], contacts.geom[:, 1]]
         return float(spares.min(initial=most_m))
 

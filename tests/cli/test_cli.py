@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from in_process import refused, told
 
 from forearm.cli import main
 from forearm.model.description import CONFIG, MODELS, SHIPPED, read_json
@@ -21,15 +22,6 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 def forearm(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "forearm", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What a person is told by a command that does not begin; nothing is told to scripts."""
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    told = capsys.readouterr()
-    assert (end.value.code, told.out) == (2, "")
-    return told.err
 
 
 def begin(folder: Path) -> "subprocess.Popen[str]":
@@ -83,20 +75,22 @@ def test_a_task_that_the_model_was_not_taught_is_refused_with_what_it_was(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ("run", "stack the red block on the blue block", "--policy", "nano")
-    told = refused(capsys, *asked, "--out", str(tmp_path / "run"))
-    assert "'lift the tray with both arms'" in told
-    assert "stack the {" not in told
-    assert told.count("\n") == 1
+    said = refused(capsys, *asked, "--out", str(tmp_path / "run"))
+    assert "'lift the tray with both arms'" in said
+    assert "stack the {" not in said
+    assert said.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
-def test_a_run_that_names_no_policy_says_which_model_answered_with_its_digest(tmp_path: Path) -> None:
+def test_a_run_that_names_no_policy_says_which_model_answered_with_its_digest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sentence, digest = "lift the tray with both arms", str(read_json(MODELS["nano"] / CONFIG)["sha256"])
-    ended = forearm("run", sentence, "--seed", "3", "--out", str(tmp_path / "run"))
-    assert ended.returncode == 0, ended.stderr
-    assert f"{sentence} · policy nano {digest[:12]}" in ended.stderr
-    assert f"policy  nano {digest[:12]}" in ended.stderr
+    code, _, err = told(capsys, "run", sentence, "--seed", "3", "--out", str(tmp_path / "run"))
+    assert code == 0, err
+    assert f"{sentence} · policy nano {digest[:12]}" in err
+    assert f"policy  nano {digest[:12]}" in err
     header = read_run(tmp_path / "run" / "run.mcap").header
     assert (header.policy, header.model_digest) == ("nano", digest)
     assert json.loads(header.recipe)["policy"] == "nano"
@@ -104,11 +98,13 @@ def test_a_run_that_names_no_policy_says_which_model_answered_with_its_digest(tm
 
 
 @pytest.mark.slow
-def test_an_evaluation_that_names_no_policy_says_which_model_was_tried(tmp_path: Path) -> None:
+def test_an_evaluation_that_names_no_policy_says_which_model_was_tried(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file, digest = tmp_path / "out.json", str(read_json(MODELS["nano"] / CONFIG)["sha256"])
-    ended = forearm("eval", "--task", "lift", "--seeds", "5:6", "--workers", "1", "--json", str(file))
-    assert ended.returncode == 0, ended.stderr
-    assert f"policy   nano {digest[:12]}" in ended.stderr
+    code, _, err = told(capsys, "eval", "--task", "lift", "--seeds", "5:6", "--workers", "1", "--json", str(file))
+    assert code == 0, err
+    assert f"policy   nano {digest[:12]}" in err
     document = json.loads(file.read_text())
     assert (document["policy"], document["model_digest"]) == ("nano", digest)
 
@@ -120,14 +116,14 @@ def test_words_that_a_model_was_not_taught_are_refused_with_those_that_it_was(
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / CONFIG).write_text(json.dumps({"words": asdict(words)}))
     where = ("--policy", str(tmp_path / "model"), "--out", str(tmp_path / "run"))
-    told = refused(capsys, "run", "please lift the tray with both arms", *where)
-    assert "allowed are 'lift the tray with both arms'" in told
-    assert told.count("\n") == 1
+    said = refused(capsys, "run", "please lift the tray with both arms", *where)
+    assert "allowed are 'lift the tray with both arms'" in said
+    assert said.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
-def test_a_run_leaves_a_log_and_a_report_and_says_where(tmp_path: Path) -> None:
+def test_a_run_leaves_a_log_and_a_report_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "run"
     said = "Please lift the tray with both arms!"
     ended = forearm("run", said, "--policy", "demonstrator", "--out", str(folder))
@@ -143,10 +139,9 @@ def test_a_run_leaves_a_log_and_a_report_and_says_where(tmp_path: Path) -> None:
     assert log.header.commit
     assert said in (folder / "report.html").read_text()
     (folder / "report.html").unlink()
-    assert forearm("report", str(folder)).stdout.strip() == str(folder / "report.html")
-    again = forearm("run", "lift the tray with both arms", "--policy", "demonstrator", "--out", str(folder))
-    assert again.returncode == 2
-    assert "choose another folder" in again.stderr
+    assert told(capsys, "report", str(folder))[:2] == (0, f"{folder / 'report.html'}\n")
+    again = refused(capsys, "run", "lift the tray with both arms", "--policy", "demonstrator", "--out", str(folder))
+    assert "choose another folder" in again
 
 
 @pytest.mark.slow
@@ -185,9 +180,9 @@ def test_weights_that_cannot_be_read_leave_no_folder_of_a_live_run(tmp_path: Pat
 
 
 def test_a_report_of_no_run_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = refused(capsys, "report", str(tmp_path))
-    assert told.startswith("forearm: run log: got")
-    assert told.count("\n") == 1
+    said = refused(capsys, "report", str(tmp_path))
+    assert said.startswith("forearm: run log: got")
+    assert said.count("\n") == 1
 
 
 def test_a_runs_report_goes_nowhere_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,7 +203,7 @@ def test_sigterm_in_the_middle_ends_safely_with_a_complete_log(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_killed_run_leaves_a_log_that_opens_and_reports(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_a_log_that_opens_and_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     process = begin(tmp_path / "run")
     process.kill()
     process.communicate()
@@ -216,7 +211,7 @@ def test_a_killed_run_leaves_a_log_that_opens_and_reports(tmp_path: Path) -> Non
     assert log.end is None
     assert not log.complete
     assert len(log.stamps_ns) > 10
-    assert forearm("report", str(tmp_path / "run")).returncode == 0
+    assert told(capsys, "report", str(tmp_path / "run"))[0] == 0
 
 
 @pytest.mark.slow
@@ -237,23 +232,24 @@ def test_an_evaluation_writes_its_counts_and_exits_zero_however_the_trials_went(
 
 
 @pytest.mark.slow
-def test_a_perturbed_evaluation_compares_with_clean_scenes_and_one_trial_of_it_is_run_again(tmp_path: Path) -> None:
+def test_a_perturbed_evaluation_compares_with_clean_scenes_and_one_trial_of_it_is_run_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file, folder = tmp_path / "out.json", tmp_path / "run"
     arguments = ("--suite", "perturbed", "--variation", "mass:mild", "--policy", "demonstrator", "--workers", "1")
-    ended = forearm("eval", "--task", "lift", "--seeds", "5:6", *arguments, "--json", str(file))
-    assert ended.returncode == 0, ended.stderr
+    code, _, err = told(capsys, "eval", "--task", "lift", "--seeds", "5:6", *arguments, "--json", str(file))
+    assert code == 0, err
     document = json.loads(file.read_text())
     assert document["tasks"]["lift"]["trials"] == 1
     assert [trial["variation"] for trial in document["trials"]] == ["", "mass:mild"]
     (mass,) = document["variations"]
     assert (mass["variation"], mass["pairs"], mass["successes"]) == ("mass:mild", 1, [1, 1])
-    again = forearm("eval", "--rerun", str(file), "--trial", "1", "--out", str(folder))
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.strip() == str(folder)
+    code, out, err = told(capsys, "eval", "--rerun", str(file), "--trial", "1", "--out", str(folder))
+    assert (code, out) == (0, f"{folder}\n"), err
     assert (folder / "report.html").is_file()
-    compared = forearm("eval", "--compare", str(file), str(file))
-    assert compared.returncode == 0, compared.stderr
-    assert "+0%" in compared.stderr
+    code, _, err = told(capsys, "eval", "--compare", str(file), str(file))
+    assert code == 0, err
+    assert "+0%" in err
 
 
 @pytest.mark.slow
@@ -280,17 +276,18 @@ def test_a_perturbed_evaluation_compares_with_clean_scenes_and_one_trial_of_it_i
     ],
 )
 def test_bad_input_to_an_evaluation_is_one_clear_line(
-    tmp_path: Path, arguments: tuple[str, ...], complaint: str
+    tmp_path: Path, arguments: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ended = forearm("eval", *arguments, "--json", str(tmp_path / "out.json"))
-    assert ended.returncode == 2
-    assert complaint in ended.stderr
-    assert "Traceback" not in ended.stderr
+    said = refused(capsys, "eval", *arguments, "--json", str(tmp_path / "out.json"))
+    assert complaint in said
+    assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_a_killed_evaluation_goes_on_where_it_was_and_ends_as_one_that_was_not(tmp_path: Path) -> None:
+def test_a_killed_evaluation_goes_on_where_it_was_and_ends_as_one_that_was_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file, whole = tmp_path / "out.json", tmp_path / "whole.json"
     arguments = ("eval", "--task", "lift", "--seeds", "5:8", "--policy", "demonstrator", "--workers", "1", "--json")
     process = subprocess.Popen([sys.executable, "-m", "forearm", *arguments, str(file)], env=ENVIRONMENT)
@@ -302,25 +299,26 @@ def test_a_killed_evaluation_goes_on_where_it_was_and_ends_as_one_that_was_not(t
     process.kill()
     process.wait()
     assert not file.exists()
-    other = forearm(*arguments, str(file), "--words", "asked", "--suite", "latency")
-    assert other.returncode == 2
-    assert "suite was 'clean', is 'latency'" in other.stderr
-    again = forearm(*arguments, str(file))
-    assert again.returncode == 0, again.stderr
-    assert "evaluation episodes per minute: 2 in" in again.stderr
-    assert forearm(*arguments, str(whole)).returncode == 0
+    code, _, err = told(capsys, *arguments, str(file), "--words", "asked", "--suite", "latency")
+    assert code == 2
+    assert "suite was 'clean', is 'latency'" in err
+    code, _, err = told(capsys, *arguments, str(file))
+    assert code == 0, err
+    assert "evaluation episodes per minute: 2 in" in err
+    assert told(capsys, *arguments, str(whole))[0] == 0
     assert trials_of(file) == trials_of(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "whole.json"]
     assert json.loads(whole.read_text())["speed"]["episodes"] == 3
 
 
 @pytest.mark.slow
-def test_an_evaluation_leaves_a_page_with_replays_that_a_report_of_its_file_keeps(tmp_path: Path) -> None:
+def test_an_evaluation_leaves_a_page_with_replays_that_a_report_of_its_file_keeps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file, page = tmp_path / "out.json", tmp_path / "page" / "report.html"
     arguments = ("--task", "lift", "--seeds", "5:7", "--policy", "hold", "--workers", "2", "--json", str(file))
-    ended = forearm("eval", *arguments, "--html", str(page.parent))
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.strip() == str(page)
+    code, out, err = told(capsys, "eval", *arguments, "--html", str(page.parent))
+    assert (code, out) == (0, f"{page}\n"), err
     replays = page.parent / "report-replays"
     assert sorted(path.name for path in replays.iterdir()) == ["trial-0000", "trial-0001"]
     text = page.read_text()
@@ -328,7 +326,8 @@ def test_an_evaluation_leaves_a_page_with_replays_that_a_report_of_its_file_keep
     assert "not as the trial" not in text
     log = replays / "trial-0000" / "run.mcap"
     written = log.stat().st_mtime_ns
-    assert forearm("report", str(file), "--html", str(page), "--replays", "1").stdout.strip() == str(page)
+    again = told(capsys, "report", str(file), "--html", str(page), "--replays", "1")
+    assert again[:2] == (0, f"{page}\n")
     assert log.stat().st_mtime_ns == written
     assert page.read_text().count("report-replays/") == 1
 

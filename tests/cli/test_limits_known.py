@@ -1,15 +1,12 @@
 """What lies beside the weights counts: a calibration raises alarms, a card refuses, and what is missing is said."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from in_process import refused, told
 
-from forearm.cli import main
 from forearm.model.description import SHIPPED, read_json
 from forearm.runtime.monitors.calibration import Calibration, Usual, cameras_digest
 from forearm.runtime.monitors.calibration_file import read_calibration, write_calibration
@@ -17,12 +14,6 @@ from forearm.telemetry.log import read_run
 
 DIGEST = str(read_json(SHIPPED / "config.json")["sha256"])
 SENTENCE = "lift the tray with both arms"
-
-
-def forearm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "forearm", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
 
 
 @pytest.fixture
@@ -55,15 +46,18 @@ def card(**tasks: str) -> str:
 
 
 @pytest.mark.slow
-def test_alarms_of_a_calibrated_model_are_told_logged_and_reported_and_change_nothing(weights: Path) -> None:
+def test_alarms_of_a_calibrated_model_are_told_logged_and_reported_and_change_nothing(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plain, watched = weights.parent / "plain", weights.parent / "watched"
-    said = forearm("run", SENTENCE, "--seed", "5", "--policy", str(weights), "--out", str(plain))
-    assert "monitors not calibrated for this model" in said.stderr
-    assert "card     none: nothing is known" in said.stderr
+    asked = ("run", SENTENCE, "--seed", "5", "--policy", str(weights), "--out")
+    _, _, said = told(capsys, *asked, str(plain))
+    assert "monitors not calibrated for this model" in said
+    assert "card     none: nothing is known" in said
     write_calibration(weights / "calibration.json", nervous(DIGEST))
-    told = forearm("run", SENTENCE, "--seed", "5", "--policy", str(weights), "--out", str(watched))
-    assert "monitors calibrated on 40 successful runs of lift" in told.stderr
-    assert "monitor chunk: The new chunk is" in told.stderr
+    _, _, said = told(capsys, *asked, str(watched))
+    assert "monitors calibrated on 40 successful runs of lift" in said
+    assert "monitor chunk: The new chunk is" in said
     before, after = (read_run(folder / "run.mcap") for folder in (plain, watched))
     assert before.alarms == ()
     assert after.alarms
@@ -73,34 +67,38 @@ def test_alarms_of_a_calibrated_model_are_told_logged_and_reported_and_change_no
 
 
 @pytest.mark.slow
-def test_the_calibration_of_another_model_is_said_and_raises_no_alarm(weights: Path) -> None:
+def test_the_calibration_of_another_model_is_said_and_raises_no_alarm(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_calibration(weights / "calibration.json", nervous("0" * 64))
     folder = weights.parent / "run"
-    said = forearm("run", SENTENCE, "--seed", "5", "--policy", str(weights), "--out", str(folder))
-    assert "not calibrated for this model: the calibration is of model 000000000000" in said.stderr
+    _, _, said = told(capsys, "run", SENTENCE, "--seed", "5", "--policy", str(weights), "--out", str(folder))
+    assert "not calibrated for this model: the calibration is of model 000000000000" in said
     assert read_run(folder / "run.mcap").alarms == ()
 
 
 @pytest.mark.slow
-def test_what_the_card_does_not_allow_is_refused_before_anything_moves(weights: Path) -> None:
+def test_what_the_card_does_not_allow_is_refused_before_anything_moves(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (weights / "limits.json").write_text(card(lift="the card has lift at 2 of 20"))
     out = ("--policy", str(weights), "--out", str(weights.parent / "run"))
-    poor, unknown = (forearm("run", sentence, *out) for sentence in (SENTENCE, "put the red block in the box"))
-    assert (poor.returncode, unknown.returncode) == (2, 2)
-    assert "the card has lift at 2 of 20" in poor.stderr
-    assert "operating limits: got 'put the red block in the box'" in unknown.stderr
+    poor, unknown = (refused(capsys, "run", said, *out) for said in (SENTENCE, "put the red block in the box"))
+    assert "the card has lift at 2 of 20" in poor
+    assert "operating limits: got 'put the red block in the box'" in unknown
     assert not (weights.parent / "run").exists()
 
 
 @pytest.mark.slow
-def test_a_calibration_is_made_of_runs_that_went_well_and_found_beside_the_weights(weights: Path) -> None:
+def test_a_calibration_is_made_of_runs_that_went_well_and_found_beside_the_weights(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ("--policy", str(weights), "--task", "lift", "--budget", "0.5", "--workers", "2")
-    few = forearm("calibrate", *arguments, "--seeds", "5:7")
-    assert few.returncode == 2
-    assert "at least 4 for a budget of 0.5" in few.stderr
-    done = forearm("calibrate", *arguments, "--seeds", "5:13")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(weights / "calibration.json")
+    code, _, said = told(capsys, "calibrate", *arguments, "--seeds", "5:7")
+    assert code == 2
+    assert "at least 4 for a budget of 0.5" in said
+    code, out, said = told(capsys, "calibrate", *arguments, "--seeds", "5:11")
+    assert (code, out) == (0, f"{weights / 'calibration.json'}\n"), said
     made = read_calibration(weights / "calibration.json")
     assert made is not None
     assert (made.model_digest, made.tasks) == (DIGEST, ("lift",))
@@ -111,19 +109,15 @@ def test_a_calibration_is_made_of_runs_that_went_well_and_found_beside_the_weigh
 
 
 def test_a_policy_without_weights_cannot_be_calibrated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(["calibrate", "--policy", "hold", "--out", str(tmp_path / "calibration.json")])
-    assert end.value.code == 2
-    assert "a model is needed" in capsys.readouterr().err
+    assert "a model is needed" in refused(
+        capsys, "calibrate", "--policy", "hold", "--out", str(tmp_path / "calibration.json")
+    )
 
 
 def test_a_calibration_that_could_not_be_written_is_refused_before_a_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "taken").write_text("")
-    with pytest.raises(SystemExit) as end:
-        main(["calibrate", "--policy", "nano", "--out", str(tmp_path / "taken" / "calibration.json")])
-    told = capsys.readouterr().err
-    assert end.value.code == 2
-    assert told.startswith("forearm: folder: got ")
-    assert told.count("\n") == 1
+    said = refused(capsys, "calibrate", "--policy", "nano", "--out", str(tmp_path / "taken" / "calibration.json"))
+    assert said.startswith("forearm: folder: got ")
+    assert said.count("\n") == 1

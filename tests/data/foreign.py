@@ -81,7 +81,7 @@ def in_their_words(rows: np.ndarray) -> np.ndarray:
 
 def video(path: Path, frames: list[np.ndarray], fps: int, codec: str, kind: str, pix_fmt: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    options = {"x265-params": "log-level=none:lossless=1"} if codec == "libx265" else {"g": "2"}
+    options = {"x265-params": "log-level=none:lossless=1"} if codec == "libx265" else {"g": "2", "preset": "12"}
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=fps, options=options)
         stream.height, stream.width = frames[0].shape[:2]

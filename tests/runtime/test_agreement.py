@@ -37,6 +37,8 @@ def depth_of(height_m: float = 0.0, side: int = 120) -> Floats:
 
 
 TABLE = depth_of(side=10)  # as a plan says it
+BARE, FURNISHED = depth_of(), depth_of()  # as the camera measures it, and with a box that stands on part of it
+FURNISHED[24:72, 24:48] = depth_of(BOX_M)[24:72, 24:48]
 
 
 def plan_of(rows: Floats, depth_map: Floats) -> Plan:
@@ -48,16 +50,15 @@ def plan_of(rows: Floats, depth_map: Floats) -> Plan:
 
 
 class SeesTable(ObedientRobot):
-    """Its main camera measures the bare table, or with a box that stands on part of it from `box_from_s` on."""
+    """Its main camera measures the bare table, and the furnished one from `box_from_s` on."""
 
     def __init__(self, clock: Clock, box_from_s: float = np.inf) -> None:
         super().__init__(clock)
         self._box_from_ns = box_from_s * 1e9
 
     def read(self) -> Observation:
-        seen, metres = super().read(), depth_of()
-        if seen.stamp_ns >= self._box_from_ns:
-            metres[24:72, 24:48] = depth_of(BOX_M)[24:72, 24:48]
+        seen = super().read()
+        metres = FURNISHED if seen.stamp_ns >= self._box_from_ns else BARE
         depth = DepthImage(stamp_ns=seen.images["top"].stamp_ns, metres=metres.astype(np.float32))
         return replace(seen, depths={"top": depth})
 

@@ -73,7 +73,7 @@ def test_a_session_that_is_done_was_measured_standing_before_it_said_so() -> Non
     ],
 )
 def test_an_end_that_was_not_seen_standing_is_not_called_stopped(robot: type[ObedientRobot], verdict: str) -> None:
-    bench = Bench(robot=robot)
+    bench = Bench(robot=robot, goal_s=1.0)
     ended = bench.session.run()
     (stopped,) = stops(bench)
     assert (stopped.verdict, stopped.standing_ns) == (verdict, None)
@@ -82,12 +82,12 @@ def test_an_end_that_was_not_seen_standing_is_not_called_stopped(robot: type[Obe
 
 
 def test_a_hold_says_what_it_measured_and_a_protective_stop_after_it_too() -> None:
-    bench = Bench(robot=partial(ObedientRobot, blind_after_s=2.0))
+    bench = Bench(robot=partial(ObedientRobot, blind_after_s=0.6))
     bench.session.run()
     held, ended = stops(bench)
     assert (held.how, held.verdict, ended.how, ended.verdict) == ("hold", "standing", "protective", "standing")
     assert "camera" in held.cause
-    assert held.commanded_ns / 1e9 == pytest.approx(2.5, abs=0.03)
+    assert held.commanded_ns / 1e9 == pytest.approx(1.1, abs=0.03)
     assert len(held.joints_rad) == len(held.tools_m) == 2
 
 

@@ -189,7 +189,7 @@ def test_the_ladder_leaves_a_person_alone() -> None:
 
 
 def test_a_way_that_vetting_refuses_is_not_gone_though_a_person_wants_it() -> None:
-    bench = played((1.0, TakeOver(who=ME)), (2.0, JogTool(who=ME, arm="left", by_m=(0.0, 0.0, -0.6))), goal_s=5.0)
+    bench = played((0.5, TakeOver(who=ME)), (1.0, JogTool(who=ME, arm="left", by_m=(0.0, 0.0, -0.6))), goal_s=3.0)
     assert tool_poses(sent(bench)[-1])[0][0, 2] > -0.01
 
 
@@ -369,7 +369,7 @@ def test_an_edit_is_followed_once_whenever_its_person_holds(late_s: float) -> No
     desk = TraceDesk()
     edit = EditTrace(who=ME, arm="left", by_m=(0.0, 0.0, 0.08))
     acting = Script([(1.0, edit), (1.0 + late_s, Hold(who=ME)), (3.0, Resume(who=ME))])
-    bench = RecoveryBench(operator=acting, desk=desk, policy=Edited(desk), goal_s=6.0)
+    bench = RecoveryBench(operator=acting, desk=desk, policy=Edited(desk), goal_s=4.5)
     assert bench.session.run().outcome == "done"
     edited = [event for event in bench.events if isinstance(event, Decided) and event.decision.latency_s == 1.0]
     assert len(edited) == 1

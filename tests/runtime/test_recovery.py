@@ -81,7 +81,7 @@ def test_a_grasp_that_holds_asks_for_nothing() -> None:
 
 
 def test_a_failed_grasp_is_backed_off_from_and_tried_again_until_something_is_held() -> None:
-    bench = RecoveryBench(thing=lambda seconds: 0.39 if seconds > 2.5 else 0.0)
+    bench = RecoveryBench(thing=lambda seconds: 0.39 if seconds > 2.5 else 0.0, goal_s=6.0)
     assert bench.session.run().outcome == "done"
     (began,), (ended,) = bench.began(), bench.ended()
     assert (began.condition, began.arm, began.rung, began.attempt) == ("failed grasp", "left", "back off", 1)

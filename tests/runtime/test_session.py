@@ -41,22 +41,27 @@ def out_of_reach(number: int, decision: Decision) -> Decision:
     return replace(decision, chunk=replace(decision.chunk, positions=decision.chunk.positions + 10.0))
 
 
-def test_a_session_goes_from_idle_through_engaged_to_done() -> None:
-    bench = Bench()
-    ended = bench.session.run()
+@pytest.fixture(scope="module")
+def done() -> Bench:
+    """A session in which nothing went wrong, once it has ended."""
+    bench = Bench(goal_s=2.0)
+    bench.session.run()
+    return bench
+
+
+def test_a_session_goes_from_idle_through_engaged_to_done(done: Bench) -> None:
+    bench, ended = done, done.events[-1]
+    assert isinstance(ended, SessionEnded)
     assert (ended.outcome, ended.progress) == ("done", 1.0)
     assert bench.modes() == ["engaged", "idle"]
     assert isinstance(bench.events[0], SessionStarted)
-    assert bench.events[-1] is ended
-    assert ended.ticks == 501
+    assert ended.ticks == 201
     assert bench.robot.calls[0] == "connect"
     assert bench.robot.calls[-2:] == ["stop", "close"]
 
 
-def test_the_robot_follows_the_policy() -> None:
-    bench = Bench()
-    bench.session.run()
-    sent = [event for event in bench.events if isinstance(event, Commanded)]
+def test_the_robot_follows_the_policy(done: Bench) -> None:
+    sent = [event for event in done.events if isinstance(event, Commanded)]
     errors = [event.positions[0] - 0.3 * np.sin(event.stamp_ns / 1e9) for event in sent[50:]]
     assert np.abs(errors).max() < 0.005
 
@@ -81,9 +86,9 @@ def test_equal_runs_leave_equal_events() -> None:
 
 
 def test_a_task_that_is_not_done_in_time_failed() -> None:
-    ended = Bench(goal_s=9.0, time_limit_s=2.0).session.run()
+    ended = Bench(goal_s=9.0, time_limit_s=1.0).session.run()
     assert ended.outcome == "failed"
-    assert "2 s" in ended.reason
+    assert "within 1 s" in ended.reason
     assert ended.progress < 0.3
 
 
@@ -115,7 +120,7 @@ def test_refused_decisions_within_the_budget_are_simply_made_again() -> None:
 
 def test_a_policy_that_raises_in_the_middle_makes_the_arms_hold_and_the_session_say_why() -> None:
     def dying(number: int, decision: Decision) -> Decision:
-        if number > 2:
+        if number > 1:
             raise RuntimeError("weights gone")
         return decision
 
@@ -174,7 +179,7 @@ def test_a_camera_that_stops_makes_the_arms_hold_within_its_age_limit() -> None:
 
 
 def test_a_robot_that_does_not_answer_is_a_stop_that_says_so() -> None:
-    bench = Bench(robot=partial(ObedientRobot, silent_after_s=1.0))
+    bench = Bench(robot=partial(ObedientRobot, silent_after_s=0.5))
     ended = bench.session.run()
     assert ended.outcome == "stopped"
     assert "check the cable" in ended.reason
@@ -238,7 +243,7 @@ def test_a_goal_that_cannot_say_how_far_it_is_keeps_nothing_from_being_stopped_c
 def test_a_log_that_takes_nothing_more_does_not_keep_the_robot_from_being_stopped_and_closed() -> None:
     def full(events: list[Event]) -> Emit:
         def emit(event: Event) -> None:
-            if event.stamp_ns > 1e9:
+            if event.stamp_ns > 0.5e9:
                 raise OSError("no space left")
             events.append(event)
 
@@ -295,14 +300,12 @@ class LetsFastCommandsPass(Guard):
         return ()
 
 
-def test_the_gates_prove_themselves_before_anything_moves_and_the_log_says_so() -> None:
-    bench = Bench(goal_s=0.5)
-    assert bench.session.run().outcome == "done"
-    tested = [number for number, event in enumerate(bench.events) if isinstance(event, SelfTested)]
-    moved = [number for number, event in enumerate(bench.events) if isinstance(event, Commanded)]
+def test_the_gates_prove_themselves_before_anything_moves_and_the_log_says_so(done: Bench) -> None:
+    tested = [number for number, event in enumerate(done.events) if isinstance(event, SelfTested)]
+    moved = [number for number, event in enumerate(done.events) if isinstance(event, Commanded)]
     assert len(tested) == 1
     assert tested[0] < moved[0]
-    event = bench.events[tested[0]]
+    event = done.events[tested[0]]
     assert event.failed == ()
     assert len(event.proven) > 40
 

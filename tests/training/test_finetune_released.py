@@ -26,7 +26,18 @@ from forearm.training.released_trainer import ReleasedRecipe, ReleasedTrainer, s
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "model")]
 from released import loaded, sampled  # noqa: E402
-from tiny_released import ALONE, BASE, SHORT, examples_of, foreign, one_arm, write_dataset, write_tokenizer  # noqa: E402
+from tiny_released import (  # noqa: E402
+    ALONE,
+    BASE,
+    KINDS,
+    SHORT,
+    examples_of,
+    foreign,
+    one_arm,
+    trainer_of,
+    write_dataset,
+    write_tokenizer,
+)
 
 
 @pytest.fixture(scope="module")
@@ -163,77 +174,42 @@ def test_the_rates_rise_and_fall_by_a_cosine_to_a_tenth() -> None:
         ReleasedRecipe(steps=0)
 
 
-PROGRAM = """
-import json, sys
-from dataclasses import replace
-from pathlib import Path
-sys.path[:0] = {tests!r}
-import torch
-import tiny_released as t
-from forearm.model import weights
-from forearm.model.adaptation import LowRank, adapt, train_everything
-from forearm.training.processes import joined
-from forearm.training.released_trainer import ReleasedTrainer, saved
-theirs, out, steps, kind, tokenizer = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:]
-torch.set_num_threads(1)
-torch.manual_seed(0)
-with joined() as processes:
-    if kind == "full":  # learns actions by the flow and as tokens, and depth
-        model, examples = weights.load(t.THINK).model, t.examples_of(theirs, Path(tokenizer), t.THINK)
-        train_everything(model)
-    else:  # learns by the flow alone
-        model, examples = weights.load(t.BASE).model, t.examples_of(theirs)
-        adapt(model, LowRank(rank=4, dropout=0.0))
-    trainer = ReleasedTrainer(model, examples, t.SHORT, processes)
-    state = saved(out)
-    if state is not None:
-        trainer.restore(state)
-    losses = [trainer.advance() for _ in range(steps)]
-    trainer.save(out)
-    whole = trainer.weights()
-    if processes.first:
-        torch.save(whole, out / "whole.pt")
-        (out / "losses.json").write_text(json.dumps(losses))
-"""
-
-
-def launched(
-    theirs: Path, out: Path, *, processes: int, steps: int, kind: str, tokenizer: Path
-) -> list[dict[str, float]]:
-    """What real processes, started by torchrun, say of their steps."""
-    out.mkdir(exist_ok=True)
-    program = out / "program.py"
-    program.write_text(PROGRAM.format(tests=[str(Path(__file__).parent)]))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+def by_torchrun(*program: str) -> subprocess.CompletedProcess[str]:
+    """Two real processes of that program, one of which may speak."""
     done = subprocess.run(
-        [*command, str(program), str(theirs), str(out), str(steps), kind, str(tokenizer)],
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *program],
         capture_output=True,
         text=True,
         timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads((out / "losses.json").read_text())
+    return done
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["full", "lora"])
 def test_two_processes_lose_what_one_does_and_a_run_resumes_with_another_number_of_them(
-    kind: str, theirs: Path, tokenizer: Path, tmp_path: Path
+    theirs: Path, tokenizer: Path, tmp_path: Path
 ) -> None:
-    def run(name: str, processes: int, steps: int) -> list[dict[str, float]]:
-        return launched(theirs, tmp_path / name, processes=processes, steps=steps, kind=kind, tokenizer=tokenizer)
-
-    alone, both = run("one", 1, 5), run("two", 2, 5)
-    assert set(alone[0]) == {"total", "flow", "gradient"} | ({"tokens", "depth", "z"} if kind == "full" else set())
-    for name in alone[0]:
-        assert [row[name] for row in both] == pytest.approx([row[name] for row in alone], rel=1e-4), name
-    first, second = (torch.load(tmp_path / each / "whole.pt") for each in ("one", "two"))
-    assert set(first) == set(second)
-    for name, tensor in first.items():
-        torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
-    assert run("mixed", 2, 3)[0] == pytest.approx(both[0], rel=1e-5)
-    assert [row["total"] for row in run("mixed", 1, 2)] == pytest.approx([row["total"] for row in alone[3:]], rel=1e-4)
+    for kind in KINDS:
+        (tmp_path / kind).mkdir()
+    by_torchrun(str(Path(__file__).with_name("learning_run.py")), str(theirs), str(tokenizer), str(tmp_path))
+    for kind in KINDS:
+        trainer = trainer_of(kind, theirs, tokenizer, ALONE)
+        alone = [trainer.advance() for _ in range(5)]
+        both = json.loads((tmp_path / kind / "losses.json").read_text())
+        assert set(alone[0]) == {"total", "flow", "gradient"} | ({"tokens", "depth", "z"} if kind == "full" else set())
+        for name in alone[0]:
+            assert [row[name] for row in both] == pytest.approx([row[name] for row in alone], rel=1e-4), (kind, name)
+        first, second = trainer.weights(), torch.load(tmp_path / kind / "whole.pt")
+        assert set(first) == set(second)
+        for name, tensor in first.items():
+            torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=1e-4, msg=f"{kind} {name}")
+        state, resumed = saved(tmp_path / kind), trainer_of(kind, theirs, tokenizer, ALONE)
+        assert state is not None
+        resumed.restore(state)
+        assert resumed.step == 3
+        assert curve(resumed, 2) == pytest.approx([row["total"] for row in alone[3:]], rel=1e-4)
 
 
 @pytest.mark.slow
@@ -246,17 +222,10 @@ def test_the_command_line_does_it_with_the_processes_of_torchrun(theirs: Path, t
         f'[state]\nfeature = "observation.state"\n{vector}[action]\nfeature = "action"\n{vector}'
         '[robot]\ntag = "aloha_left"\nsetup = "a left arm"\n'
     )
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "forearm"]
     said = ["--from", str(BASE), "--data", str(theirs), "--out", str(out), "--mapping", str(mapping)]
     written = ["--action-tokenizer", str(tokenizer), "--insulate"]
-    done = subprocess.run(
-        [*torchrun, "train", *said, "--tune", "lora", "--steps", "2", "--batch", "4", *written],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    asked = ["train", *said, "--tune", "lora", "--steps", "2", "--batch", "4", *written]
+    done = by_torchrun("-m", "forearm", *asked)
     assert done.stdout.splitlines() == [str(out)]
     assert set(read_tags(out / "norm_stats.json")) == {"tiny_dual", "aloha_left"}
     recipe = json.loads((out / "recipe.json").read_text())

@@ -12,11 +12,12 @@ from tokenizers import Tokenizer, decoders, models, trainers
 
 from forearm.data.lerobot import Source
 from forearm.data.mapping import FeatureMapping, Robot, Vector, View
+from forearm.model import weights
 from forearm.model.action_tokenizer import ActionTokenizer, cosine_basis
-from forearm.model.adaptation import Rates
+from forearm.model.adaptation import LowRank, Rates, adapt, train_everything
 from forearm.training.examples import Examples, prompter_for
 from forearm.training.processes import Processes
-from forearm.training.released_trainer import ReleasedRecipe
+from forearm.training.released_trainer import ReleasedRecipe, ReleasedTrainer
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("data", "model")]
 import foreign  # noqa: E402
@@ -27,6 +28,7 @@ THINK = REFERENCES / "think_gate_layer"
 CODES = "observation.depth_codes"
 SCALE, LEAST = 4, -16  # of the tiny action tokenizer: what its 64 tokens can say
 ALONE = Processes(count=1, rank=0, device=torch.device("cpu"))
+KINDS = ("full", "lora")  # all of it, by flow, tokens and depth; low-rank additions, by the flow alone
 SHORT = ReleasedRecipe(
     steps=5,
     batch=4,
@@ -87,3 +89,15 @@ def examples_of(dataset: Path, tokenizer: Path | None = None, checkpoint: Path =
     prompter = prompter_for(checkpoint, checkpoint / "norm_stats.json", mapping)
     actions = None if tokenizer is None else ActionTokenizer.read(tokenizer)
     return Examples(Source(dataset), mapping, prompter, actions)
+
+
+def trainer_of(kind: str, dataset: Path, tokenizer: Path, processes: Processes) -> ReleasedTrainer:
+    """One of the `KINDS`, at its first step; the same for every process."""
+    torch.manual_seed(0)
+    if kind == "full":
+        model, examples = weights.load(THINK).model, examples_of(dataset, tokenizer, THINK)
+        train_everything(model)
+    else:
+        model, examples = weights.load(BASE).model, examples_of(dataset)
+        adapt(model, LowRank(rank=4, dropout=0.0))
+    return ReleasedTrainer(model, examples, SHORT, processes)

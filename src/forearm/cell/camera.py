@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import threading
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -26,6 +27,7 @@ from forearm.robot.embodiment import BIMANUAL_YAM
 SUPERSAMPLING = {"top": 2, "left": 1, "right": 1, OUTSIDE: 1}  # rendered pixels per image pixel and axis
 OUTSIDE_FILL = 0.32  # of full scale: the light at the outside camera, so that people see dark arms
 PLAIN = Look()
+_OWN = threading.local()  # each thread's OpenGL context: the first renderer in one takes 70 ms, every other 5
 MOST_GEOMS = 1500  # that a scene has room for: some 80 of the cell itself, the rest for fields on the table
 FAR_M = 4.0  # m, beyond this a depth camera of this kind sees nothing
 
@@ -66,6 +68,7 @@ class Cameras:
         The outside camera sees what everybody sees, but without glare, noise and holes of its own.
         """
         self._gl.make_current()
+        mujoco.mjr_restoreBuffer(self._context)  # another renderer of this thread may have drawn into its own
         scale = SUPERSAMPLING[name]
         width, height = (size * scale for size in self._sizes[name])
         self._view.fixedcamid = model.camera(name).id
@@ -96,7 +99,6 @@ class Cameras:
             self._open = False
             self._gl.make_current()
             self._context.free()
-            self._gl.free()
 
     def __enter__(self) -> Cameras:
         return self
@@ -120,12 +122,16 @@ def _sensed(capture: Capture, model: mujoco.MjModel, data: mujoco.MjData, camera
 
 
 def _context(width: int, height: int) -> Any:
-    """An off-screen OpenGL context, current in this thread; no display is needed."""
+    """This thread's off-screen OpenGL context, made once; no display is needed. It is freed when the thread ends."""
+    if hasattr(_OWN, "context"):
+        _OWN.context.make_current()
+        return _OWN.context
     # Mesa's software rasteriser in the calling thread: at these sizes handing tiles to its own threads does not pay.
     os.environ.setdefault("LP_NUM_THREADS", "0")
     try:
         context = importlib.import_module("mujoco.egl").GLContext(width, height)
         context.make_current()
+        _OWN.context = context
     except (ImportError, AttributeError, RuntimeError) as error:  # what PyOpenGL raises without its libraries
         remedy = "install them: apt-get install -y libegl1 libgl1-mesa-dri"
         raise RobotError(f"cell cameras: got {error}, EGL and Mesa are needed to render; {remedy}") from error

@@ -54,6 +54,10 @@ def product(
 class Linear(nn.Linear):
     """A linear layer that is as fast in bf16 as the machine allows; see `product`."""
 
+    def reset_parameters(self) -> None:
+        if not self.weight.is_meta:  # drawing values for what has no storage takes longer than all else of making it
+            super().reset_parameters()
+
     def forward(self, input: Float[Tensor, "... i"]) -> Float[Tensor, "... o"]:  # noqa: A002  # torch's own name
         return product(input, self.weight, self.bias)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -71,23 +72,26 @@ def seen_at(positions: Floats, epoch: int, stamp_ns: int) -> Observation:
 
 def good_decision(epoch: int, now_ns: int, model_digest: str) -> Asked:
     """Stay, with a plan that says so."""
-    rows = np.tile(READY, (ROWS, 1))
-    times_s = PERIOD_S * np.array([2.0, 5.0])
-    plan = Plan(
+    chunk = ActionChunk(stamp_ns=now_ns, period_s=PERIOD_S, positions=np.tile(READY, (ROWS, 1)))
+    decision = Decision(sequence=1, epoch=epoch, plan=_staying(), chunk=chunk, latency_s=0.0, model_digest=model_digest)
+    depth = DepthImage(stamp_ns=now_ns, metres=np.full((20, 20), FAR_M, dtype=np.float32))
+    seen = replace(seen_at(READY, epoch, now_ns), depths={BIMANUAL_YAM.cameras[0].name: depth})
+    return Asked(observation=seen, now_ns=now_ns, decision=decision)
+
+
+@cache
+def _staying() -> Plan:
+    """The plan that says so; nothing in it is of a session or a time."""
+    return Plan(
         subtask="",
         depth_tokens=np.zeros(0, dtype=np.int64),
         depth_map=np.full((10, 10), FAR_M),
         points=np.full((2, 2), np.nan),
-        trace=tool_poses(rows[:2])[0].transpose(1, 0, 2),
+        trace=tool_poses(np.tile(READY, (2, 1)))[0].transpose(1, 0, 2),
         trace_grippers=np.ones((2, 2)),
-        trace_times_s=times_s,
+        trace_times_s=PERIOD_S * np.array([2.0, 5.0]),
         confidence=1.0,
     )
-    chunk = ActionChunk(stamp_ns=now_ns, period_s=PERIOD_S, positions=rows)
-    decision = Decision(sequence=1, epoch=epoch, plan=plan, chunk=chunk, latency_s=0.0, model_digest=model_digest)
-    depth = DepthImage(stamp_ns=now_ns, metres=np.full((20, 20), FAR_M, dtype=np.float32))
-    seen = replace(seen_at(READY, epoch, now_ns), depths={BIMANUAL_YAM.cameras[0].name: depth})
-    return Asked(observation=seen, now_ns=now_ns, decision=decision)
 
 
 def good_command(epoch: int, now_ns: int) -> Asked:

@@ -289,8 +289,9 @@ def _with_bodies(bodies: list[_Body], workspace: Workspace) -> list[Gap]:
             held=carried.held + other.held,
         )
         for carried in bodies
+        if carried.held
         for other in bodies
-        if carried.held and carried.arm != other.arm and (not other.held or carried.index < other.index)
+        if carried.arm != other.arm and (not other.held or carried.index < other.index)
         if not workspace.may_touch(carried.part, other.part)
     ]
 
