@@ -31,11 +31,15 @@ coverage: dev  ## the tests of safety/; fails where a branch of it is not tested
 mutants: dev  ## changes safety/ in one place at a time; lists the changes that no test notices
 	PYTHON=$(BIN)/python sh scripts/mutation.sh
 
-lint:
+lint: dev $(VENV)/.types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+
+# Types take as long as all quick tests: they are checked again when a source, or what it is checked against, has changed.
+$(VENV)/.types: $(shell find src typings -name __pycache__ -prune -o -print) pyproject.toml $(VENV)/.dev
 	$(BIN)/pyright
+	touch $@
 
 setup: $(VENV)/.run graphics  ## the environment of `make run`, without running anything
 
