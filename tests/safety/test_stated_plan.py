@@ -67,7 +67,13 @@ def test_a_first_waypoint_just_after_now_is_ahead() -> None:
     assert stated(trace_times_s=np.array([1e-6, 1.0, 1.5, 2.0])) == ()
 
 
+def test_an_opening_may_be_as_far_outside_as_a_rows() -> None:
+    assert stated(trace_grippers=opening(1, 2, -LIMITS.position_excess[13])) == ()
+    assert stated(trace_grippers=opening(1, 2, -LIMITS.position_excess[13] - 1e-9)) != ()
+
+
 def test_a_policy_that_stopped_to_reason_is_told_how_many_plans_are_missing() -> None:
     (finding,) = still_reasons(reasoned=True)
     assert whole(finding) == ("plan", Outcome.HOLD, "decision", 0.0, 1.0, "plans")
+    assert finding.text.startswith("The decision has no plan, and one before it had; a policy that reasons may not")
     assert still_reasons(reasoned=False) == ()
