@@ -68,6 +68,8 @@ def test_everything_that_can_come_near_is_a_pair_and_what_cannot_is_none() -> No
     }
     assert {pair.kind for pair in pairs if pair.placing} == {"fixture", "held object and table"}
     assert all(pair.held for pair in pairs if pair.placing)
+    carried = {pair.first for pair in pairs if pair.held and pair.box is not None}
+    assert carried == set(range(len(RADII), len(RADII) + len(CARRIED)))
 
 
 @pytest.mark.parametrize("rule", [("cup", "gripper"), ("gripper", "cup")])
@@ -213,5 +215,6 @@ def test_a_workspace_without_held_objects_has_its_boxes_alone() -> None:
 
 def test_rules_name_every_part_of_an_arm() -> None:
     assert PARTS == ("base", "shoulder", "upper arm", "forearm", "wrist", "gripper", "camera", "fingers")
-    pairs = around(Workspace(fixtures=(POST,), touching=tuple(product(PARTS, ["post"]))), ()).pairs
-    assert pairs == ()
+    surroundings = around(Workspace(fixtures=(POST,), touching=tuple(product(PARTS, ["post"]))), ())
+    assert surroundings.pairs == ()
+    assert surroundings.reach.shape == (0, 14)
