@@ -42,7 +42,8 @@ def judged(
     """Pairs that are 8 m apart but in those poses, with bounds that are so much lower."""
     clearances = np.array([[pair.get(pose, 8.0) for pose in range(6)] for pair in pairs])
     bounds, required = clearances[:, :4] - below_m, np.full((len(pairs), 4), needed_m)
-    return approach(bounds, everything or (lambda: Table(clearances)), PAIRS[: len(pairs)], required, LATE)
+    table = Table(clearances)
+    return approach(table, bounds, everything or (lambda: table), PAIRS[: len(pairs)], required, LATE)
 
 
 def test_nothing_is_placed_where_nothing_is_near() -> None:
