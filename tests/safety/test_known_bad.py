@@ -1,6 +1,9 @@
 """How bad every known-bad input is, in numbers, and that it is bad in no other way than in its own."""
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 
 from forearm.messages import Outcome, Verdict
 from forearm.safety.guard import Guard
@@ -209,3 +212,22 @@ def test_what_was_good_before_is_one_tick_of_it_or_as_many_as_are_asked_for() ->
     good = good_command(3, NOW_NS)
     assert [len(after_ticks(good).before), len(after_ticks(good, 5).before)] == [1, 5]
     np.testing.assert_array_equal(after_ticks(good, 2).before[1][0].positions, READY)
+
+
+@pytest.mark.parametrize(("shown", "is_so"), [("not a number", np.isnan), ("infinite", np.isinf)])
+def test_one_value_of_the_last_row_is_none_and_the_others_are_good(
+    shown: str, is_so: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    rows = asked_of_vetting(f"a value that is {shown}").decision.chunk.positions
+    bad = is_so(rows)
+    np.testing.assert_array_equal(np.argwhere(bad), [[5, 9]])
+    np.testing.assert_array_equal(np.where(bad, READY, rows), np.tile(READY, (6, 1)))
+
+
+@pytest.mark.parametrize("shown", ["wrists 4 mm apart", "a camera 5 mm over the table"])
+def test_rows_that_come_too_near_do_so_in_two_steps_and_stay(shown: str) -> None:
+    asked = asked_of_vetting(shown)
+    start, rows = asked.observation.positions, asked.decision.chunk.positions
+    assert rows.shape == (6, 14)
+    np.testing.assert_allclose(rows[0], (start + rows[1]) / 2.0)
+    np.testing.assert_array_equal(rows[2:], [rows[1]] * 4)
