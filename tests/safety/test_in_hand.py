@@ -217,6 +217,18 @@ def test_one_thing_in_both_hands_is_kept_from_neither_arm() -> None:
     assert check not in {finding.check for finding in both.findings}
 
 
+def test_what_is_around_the_arms_is_remembered_for_a_few_things_held_and_always_for_none() -> None:
+    vetting = Vetting(LIMITS, workspace=Workspace())
+    nothing = vetting._surroundings(())
+    bars = [(bar("left", 0.1 + 0.001 * more),) for more in range(MOST_HELD + 2)]
+    made = [vetting._surroundings(held) for held in bars]
+    assert [len(each.pairs) > 0 for each in made] == [True] * len(bars)
+    assert len(vetting._around) <= MOST_HELD + 1
+    assert vetting._surroundings(()) is nothing
+    assert vetting._surroundings(bars[-1]) is made[-1]
+    assert vetting._surroundings(bars[0]) is not made[0]
+
+
 @pytest.mark.slow
 def test_of_very_many_things_held_one_after_the_other_each_counts() -> None:
     vetting, rows = Vetting(LIMITS, workspace=Workspace()), towards_each_other()
