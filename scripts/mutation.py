@@ -2,7 +2,7 @@
 
 mutmut makes the changes and shows them; its own loop is not used, because it would take most of a day here. This one
 collects the tests once and forks for every change, tries the tests first that noticed the neighbouring changes, and
-imports everything anew under a change of what runs at import, which a process that has imported it would never notice.
+imports everything anew where none noticed a change of what runs at import: before that it was not there to be noticed.
 
     python scripts/mutation.py [--again] PATTERN...     those without a verdict, by mutmut's names; or all of them
 """
@@ -32,7 +32,7 @@ from mutmut.utils.format_utils import mangled_name_from_mutant_name as function_
 
 KILLED, SURVIVED, UNTESTED = 1, 0, 33  # as mutmut counts them
 KILLERS = 6  # tests that are tried first: those that noticed the latest changes of the same function
-SPARE_S = 10  # s of processor time beyond four times what the tests take; more is a change that never ends
+SPARE_S = 10  # s of processor time beyond eight times what the tests take; more is a change that never ends
 
 
 def changes(patterns: list[str], *, again: bool) -> list[tuple[SourceFileMutationData, str]]:
@@ -154,16 +154,18 @@ class Loop:
 
     def _judge(self, change: str, order: list[str], write: int) -> None:
         """In the child: ends with the verdict, and names the test that noticed."""
-        limit_s = SPARE_S + round(4 * sum(self._seconds[name] for name in order))
+        limit_s = SPARE_S + round(8 * sum(self._seconds[name] for name in order))  # they may run twice
         resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s + 1))
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         set_mutant_under_test(change)
         try:
-            again = function_of(change) in self._imported
-            items = self._imported_again(order) if again else (self._items[name] for name in order)
-            killer = next((item.nodeid for item in items if not passes(item)), "")
+            function = function_of(change)
+            calling = (name for name in order if name in self._touching[function])
+            killer = next((name for name in calling if not passes(self._items[name])), "")
+            if not killer and function in self._imported:
+                killer = next((item.nodeid for item in self._imported_again(order) if not passes(item)), "")
         except BaseException:  # whatever it is, it was noticed
             os._exit(KILLED)
         os.write(write, killer.encode())

@@ -11,7 +11,7 @@ from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.safety import checks
 from forearm.safety.clearance import PAIRS
 
-from .scenes import NOW_NS, PIXELS, seen
+from .scenes import NOW_NS, PIXELS, decided, resting, seen
 
 JOINTS = BIMANUAL_YAM.joints
 ONES = np.ones(14)
@@ -52,6 +52,22 @@ def test_an_array_of_another_shape_is_told_what_is_needed() -> None:
     )  # fmt: skip
     assert only(checks.array_is("chunk", np.zeros((3, 13)), width=14, rows=2)) == (
         "shape", Outcome.STOP, "chunk", 39.0, 28.0, "values", "The chunk has shape (3, 13); (1 to 2, 14) is needed.",
+    )  # fmt: skip
+
+
+def test_numbers_of_another_shape_are_told_what_is_needed() -> None:
+    assert only(checks.numbers_are("trace", np.zeros((2, 0, 4)), (2, None, 3))) == (
+        "shape", Outcome.STOP, "trace", 0.0, 6.0, "values",
+        "The trace has shape (2, 0, 4); (2, 1 or more, 3) is needed.",
+    )  # fmt: skip
+    assert checks.numbers_are("trace", np.zeros((2, 5, 3)), (2, None, 3)) == ()
+
+
+def test_a_chunk_that_leads_too_far_says_for_how_long() -> None:
+    chunk = decided(resting(), period_s=0.25).chunk
+    assert checks.lasts(chunk, 4.0) == ()
+    assert only(checks.lasts(chunk, 3.5)) == (
+        "duration", Outcome.HOLD, "chunk", 4.0, 3.5, "s", "The chunk lasts 4 s; 3.5 s on one look are allowed.",
     )  # fmt: skip
 
 

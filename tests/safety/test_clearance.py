@@ -13,7 +13,18 @@ from forearm.robot.kinematics import LINKS
 from forearm.safety.capsules import ARMS, CAPSULES, HALF_LENGTHS, RADII, capsule_ends
 from forearm.safety.clearance import PAIRS, Bodies, margins
 from forearm.safety.limits import Limits
-from forearm.safety.sweep import ARMS_AND_TABLE, PARTS, RESOLUTION_M, Sweep, _divided, _Items, reach_of, sweep
+from forearm.safety.sweep import (
+    ARMS_AND_TABLE,
+    PARTS,
+    RESOLUTION_M,
+    Sweep,
+    _divided,
+    _first,
+    _Items,
+    _never_nearer,
+    reach_of,
+    sweep,
+)
 
 from .station import place, with_capsules
 
@@ -91,6 +102,36 @@ def test_margins_follow_the_kind_of_pair() -> None:
         "links over table": limits.link_height_m,
         "fingers over table": limits.finger_height_m,
     }
+    lower = margins(limits, arms_m=0.5, table_m=0.25, sag_m=0.125)
+    assert {pair.kind: margin for pair, margin in zip(PAIRS, lower, strict=True)} == {
+        "arms": 0.5,
+        "self": limits.self_clearance_m - 0.125,
+        "links over table": limits.link_height_m + 0.25 - 0.125,
+        "fingers over table": limits.finger_height_m + 0.25 - 0.125,
+    }
+
+
+class AtStart:
+    """Pairs that are so far apart, m."""
+
+    def __init__(self, apart: np.ndarray) -> None:
+        self._apart = apart
+
+    def clearance(self, pairs: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return self._apart[pairs] + rows
+
+
+def test_what_starts_out_nearer_may_stay_so_and_nothing_else_is_loosened() -> None:
+    apart, required = np.array([0.0055, 0.008, 0.02]), np.array([[0.005], [0.012], [0.012]])
+    relaxed = _never_nearer(AtStart(apart), apart, required)
+    np.testing.assert_allclose(relaxed, [[0.005], [0.008 - RESOLUTION_M], [0.012]])
+
+
+def test_of_what_is_too_near_on_the_same_step_what_lacks_most_is_named() -> None:
+    apart, required = np.array([0.1, 0.03, 0.04, 0.0]), np.array([0.2, 0.05, 0.08, 0.1])
+    items = _Items(np.array([5, 3, 7, 9]), np.array([1.5, 2.0, 2.5, 3.0]), apart, apart, 0.0 * apart, required)
+    found = _first(items, np.array([False, True, True, True]), np.zeros(1))
+    assert (found.clear_rows, found.pair, found.clearance_m, found.required_m) == (2, 7, 0.04, 0.08)
 
 
 def test_pairs_say_in_words_what_they_are() -> None:

@@ -73,6 +73,13 @@ def test_moving_on_begins_the_count_again() -> None:
     assert given(CUT, CUT, CUT, at=to_and_fro) == [False, False, True]
 
 
+def test_a_tool_that_moved_on_by_just_that_much_did_not() -> None:
+    ways = (BOTH_HOME, BOTH_HOME + 0.1 * np.eye(14)[7])
+    before, after = (tool_poses(way[None])[0][0] for way in ways)
+    moved_m = float(np.linalg.norm(after - before, axis=-1).max())
+    assert given(CUT, CUT, CUT, at=ways, progress=Progress(repeats=2, moved_m=moved_m)) == [False, False, True]
+
+
 def turned(joint: int, rad: float) -> np.ndarray:
     return BOTH_HOME + rad * np.eye(14)[joint]
 
@@ -93,7 +100,7 @@ def test_creeping_on_is_progress_after_all() -> None:
 
 def test_the_next_object_at_the_same_place_is_another_matter() -> None:
     assert not any(given(*[CUT] * 9, every_s=10.1))
-    assert given(*[CUT] * 3, every_s=9.9) == [False, False, True]
+    assert given(*[CUT] * 3, every_s=10.0) == [False, False, True]
 
 
 def test_a_hold_of_the_guard_counts_once_however_long_it_lasts_and_however_it_flickers() -> None:

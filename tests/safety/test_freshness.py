@@ -177,6 +177,7 @@ def test_a_frozen_camera_is_named() -> None:
         stamp_ns, at = NOW_NS + number * CAPTURE_NS, at + MOVED_RAD * (np.arange(14) == 0)
         last = freshness.review(with_image(seen(at, stamp_ns=stamp_ns), "left", stamp_ns, pixels_at(0)), stamp_ns)
     assert only(last)[:2] == ("frozen", "left")
+    assert f"no new picture in {REPEATS} captures" in only(last)[-1]
 
 
 def test_the_largest_of_the_last_ticks_is_the_largest_of_all_of_them() -> None:

@@ -24,6 +24,12 @@ def test_gates_say_what_they_keep() -> None:
     assert gates.model_digest == "a"
 
 
+def test_the_vetting_of_a_session_follows_the_model_that_it_began_with() -> None:
+    of_a = replace(decided(resting()), model_digest="a")
+    assert Gates.of(LIMITS, model_digest="a").vetting.vet(of_a, seen(), NOW_NS).vetted is not None
+    assert Gates.of(LIMITS).vetting.vet(of_a, seen(), NOW_NS).vetted is None
+
+
 @pytest.mark.parametrize(("age_s", "acted_on"), [(0.5, False), (0.9, True)])
 def test_every_gate_acts_on_what_is_as_old_as_the_given_ages_allow(age_s: float, acted_on: bool) -> None:
     old_ns = NOW_NS - round(0.7 * NANOSECONDS)

@@ -228,6 +228,20 @@ def test_an_arm_that_does_not_follow_is_held_and_then_starts_from_where_it_is() 
     assert ride.ask(stuck).outcome is Outcome.ALLOW
 
 
+def test_an_arm_that_stands_on_the_other_side_of_zero_does_not_follow() -> None:
+    side = 0.6 * LIMITS.tracking_error * (np.arange(14) == 0)
+    ride = Ride(side)
+    assert ride.ask(side).outcome is Outcome.ALLOW
+    refused(ride.ask(side, measured=-side), Outcome.HOLD, "tracking")
+
+
+def test_a_late_command_out_of_range_is_said_to_be_both() -> None:
+    outside, later_ns = BOTH_HOME.copy(), NOW_NS + NANOSECONDS
+    outside[4] = 3.0
+    verdict = review(asked(outside), seen(stamp_ns=later_ns), later_ns)
+    assert [finding.check for finding in verdict.findings][:2] == ["age", "position"]
+
+
 def test_going_into_the_table_is_held_and_coming_out_of_it_is_not() -> None:
     ride = Ride()
     refused(ride.glide(1, BOTH_HOME[1] + 0.6), Outcome.HOLD, "stopping")
@@ -550,6 +564,11 @@ def test_the_table_is_where_the_workspace_says() -> None:
         later_ns = NOW_NS + TICK_NS
         verdict = guard.review(asked(down, sequence=2, stamp_ns=later_ns), seen(stamp_ns=later_ns), later_ns)
         assert verdict.outcome is outcome
+    sunk, later_ns = BOTH_HOME + 0.04 * np.isin(np.arange(14), (1, 8)), NOW_NS + TICK_NS
+    guard = Guard(LIMITS, workspace=Workspace(table_m=lowest_m - LIMITS.finger_height_m - 0.001))
+    guard.reset(seen())
+    verdict = guard.review(asked(BOTH_HOME, stamp_ns=later_ns), seen(sunk, stamp_ns=later_ns), later_ns)
+    assert {finding.check for finding in verdict.findings} == {"clearance: fingers over table"}
 
 
 # Joints at which a pair has room or is too near, where set-points stand, and which way of which joints leads nearer.
@@ -641,6 +660,8 @@ def test_arms_that_went_on_after_a_hold_are_judged_from_where_they_came_to_rest(
     ride.guard.reset(seen(near))
     deeper = near + 0.02 * nearer
     refused(ride.ask(near, measured=deeper), Outcome.HOLD, "clearance: arms")
+    deeper = near + 0.03 * nearer
+    refused(ride.ask(near + 0.02 * nearer, measured=deeper), Outcome.HOLD, "clearance: arms")  # it did not come to rest
     ride.at = deeper
     assert ride.ask(deeper).outcome is Outcome.ALLOW
     refused(ride.ask(deeper, measured=near + 0.04 * nearer), Outcome.HOLD, "clearance: arms")

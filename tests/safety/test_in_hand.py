@@ -8,7 +8,7 @@ import pytest
 from forearm.geometry import Box
 from forearm.messages import Held, Outcome, Verdict
 from forearm.robot.kinematics import tool_poses
-from forearm.safety.in_hand import InHand, enclosing, speeds
+from forearm.safety.in_hand import LETS_GO, InHand, enclosing, speeds
 from forearm.safety.limits import Limits
 from forearm.safety.vetting import MOST_HELD, Vetting
 from forearm.safety.workspace import Workspace
@@ -69,6 +69,14 @@ def test_the_capsule_round_a_bar_lies_along_it(longest: int) -> None:
     np.testing.assert_allclose(capsule.start, np.array([0.1, 0.2, 0.3]) - along)
     np.testing.assert_allclose(capsule.end, np.array([0.1, 0.2, 0.3]) + along)
     assert capsule.radius == pytest.approx(0.02 * np.sqrt(2))
+    assert capsule.thing == 0
+
+
+@pytest.mark.parametrize(("longest", "shorter"), [(0.0280, True), (0.0288, False)])
+def test_the_capsule_of_the_least_volume_is_chosen(longest: float, shorter: bool) -> None:
+    """(L + 2/3 √2 h) 2 h² of one as long as the box, (L - h + 2/3 √3 h) 3 h² of one whose ends are within it."""
+    (capsule,) = enclosing(Held(name="bar", arm="left", centre=(0.0, 0.0, 0.0), half=(0.02, 0.02, longest)))
+    assert capsule.end[2] == pytest.approx(longest - 0.02 * shorter)
 
 
 def test_the_capsule_round_a_cube_is_nearly_a_ball() -> None:
@@ -156,8 +164,13 @@ def test_what_is_let_go_of_stays_behind() -> None:
 
 def test_what_closes_again_after_it_let_go_holds_nothing() -> None:
     path = np.tile(GRIPS, (4, 1))
+    path[1, 6] += LETS_GO  # no more than fingers yield
     path[2, 6] = 0.5
     np.testing.assert_array_equal(InHand((bar("left"), bar("right"))).let_go(path), [[0, 1, 1], [0, 0, 0]])
+
+
+def test_nothing_in_hand_lets_nothing_go() -> None:
+    assert InHand().let_go(np.tile(GRIPS, (4, 1))).shape == (0, 3)
 
 
 def towards_each_other() -> np.ndarray:
@@ -202,6 +215,18 @@ def test_one_thing_in_both_hands_is_kept_from_neither_arm() -> None:
     assert check in {finding.check for finding in vet(rows, bar("left", longer)).findings}
     both = vet(rows, bar("left", longer), bar("right", longer))
     assert check not in {finding.check for finding in both.findings}
+
+
+def test_what_is_around_the_arms_is_remembered_for_a_few_things_held_and_always_for_none() -> None:
+    vetting = Vetting(LIMITS, workspace=Workspace())
+    nothing = vetting._surroundings(())
+    bars = [(bar("left", 0.1 + 0.001 * more),) for more in range(MOST_HELD + 2)]
+    made = [vetting._surroundings(held) for held in bars]
+    assert [len(each.pairs) > 0 for each in made] == [True] * len(bars)
+    assert len(vetting._around) <= MOST_HELD + 1
+    assert vetting._surroundings(()) is nothing
+    assert vetting._surroundings(bars[-1]) is made[-1]
+    assert vetting._surroundings(bars[0]) is not made[0]
 
 
 @pytest.mark.slow

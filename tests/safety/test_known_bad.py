@@ -1,13 +1,18 @@
 """How bad every known-bad input is, in numbers, and that it is bad in no other way than in its own."""
 
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
 from forearm.messages import Outcome, Verdict
 from forearm.safety.guard import Guard
 from forearm.safety.known_bad import OF_GUARD, OF_VETTING
-from forearm.safety.known_good import Entry, good_command, good_decision
+from forearm.safety.known_good import READY, Asked, Entry, after_poses, after_ticks, good_command, good_decision
 from forearm.safety.limits import Limits
 from forearm.safety.vetting import Vetting
 
-from .scenes import NOW_NS
+from .scenes import NOW_NS, TICK_NS
 
 # The input in words: what its own check measured of what, and how many other objections there are.
 OF = {
@@ -138,3 +143,91 @@ def test_the_plan_that_sees_what_is_not_there_sees_it_half_a_metre_too_near() ->
     asked = silent.spoil(good_decision(1, NOW_NS, ""))
     (found,) = Vetting(Limits.of()).vet(asked.decision, asked.observation, asked.now_ns).findings
     assert found.text == "0 of 100 cells differ by more than 80 mm and 50 are not stated; 2 may."
+
+
+def asked_of_vetting(shown: str) -> Asked:
+    (entry,) = (each for each in OF_VETTING if each.shown == shown)
+    return entry.spoil(good_decision(1, NOW_NS, ""))
+
+
+def asked_of_the_guard(shown: str) -> Asked:
+    (entry,) = (each for each in OF_GUARD if each.shown == shown)
+    return entry.spoil(good_command(1, NOW_NS))
+
+
+def bases(rows: np.ndarray) -> np.ndarray:
+    """(N, 2), how far both base joints of rows are from READY; no other joint is."""
+    moved = np.atleast_2d(rows) - READY
+    assert not np.delete(moved, [0, 7], axis=1).any()
+    return moved[:, [0, 7]]
+
+
+def test_arms_in_step_go_one_way_and_back_together() -> None:
+    asked = asked_of_vetting("arms in step, too close for one to be late")
+    moved = bases(asked.decision.chunk.positions) - bases(asked.observation.positions)
+    np.testing.assert_allclose(moved, 0.16 * np.array([-1, -1, 0, 1, 1, 1])[:, None] * [1, 1], atol=1e-12)
+
+
+def test_hands_too_fast_to_stop_swing_in_one_row_and_stay() -> None:
+    asked = asked_of_vetting("hands too fast to stop beside each other")
+    rows = bases(asked.decision.chunk.positions)
+    np.testing.assert_array_equal(bases(asked.observation.positions)[0], rows[0])
+    np.testing.assert_allclose(np.diff(rows, axis=0), [[-1.0, 1.0], *[[0.0, 0.0]] * 4])
+
+
+def test_cameras_that_give_two_old_pictures_do_so_while_both_base_joints_move() -> None:
+    asked = asked_of_the_guard("cameras that give two old pictures in turn")
+    np.testing.assert_allclose(bases(asked.observation.positions), [[0.5, 0.5]])
+    every = [*(seen for _, seen in asked.before), asked.observation]
+    for name in ("top", "left", "right"):
+        pictures = [seen.images[name].pixels.tobytes() for seen in every]
+        assert pictures == [pictures[0], pictures[1]] * 5 + [pictures[0]]
+        assert [seen.images[name].stamp_ns for seen in every] == [seen.stamp_ns for seen in every]
+
+
+def test_fingers_too_fast_to_stop_get_faster_tick_by_tick_and_are_seen_late() -> None:
+    asked = asked_of_the_guard("fingers too fast to stop over the table")
+    poses = np.stack([*(command.positions for command, _ in asked.before), asked.command.positions])
+    np.testing.assert_array_equal(asked.observation.positions, poses[-1])
+    np.testing.assert_allclose(poses[-1] - READY, np.where(np.arange(14) == 1, 0.4905, poses[0] - READY))
+    assert not np.delete(np.diff(poses, axis=0), 1, axis=1).any()
+    speeds = np.diff(poses[:, 1]) / 0.01
+    np.testing.assert_allclose(speeds, np.minimum(0.5, 0.02 * np.arange(2, 33)))
+    late_ticks = [(NOW_NS - command.stamp_ns) // TICK_NS for command, _ in asked.before]
+    assert late_ticks == list(range(34, 3, -1))
+
+
+def test_poses_of_before_were_sent_and_measured_a_tick_apart_under_numbers_that_go_up() -> None:
+    asked = after_poses(good_command(3, NOW_NS), np.stack([READY, READY + 0.1, READY + 0.2]))
+    for number, (command, seen) in enumerate(asked.before):
+        then_ns = NOW_NS - (3 - number) * TICK_NS
+        assert (command.sequence, command.stamp_ns, command.epoch) == (number + 1, then_ns, 3)
+        assert (seen.stamp_ns, seen.epoch) == (then_ns, 3)
+        np.testing.assert_allclose(command.positions, READY + 0.1 * number)
+        np.testing.assert_array_equal(seen.positions, command.positions)
+    assert (len(asked.before), asked.command.sequence, asked.command.stamp_ns) == (3, 4, NOW_NS)
+
+
+def test_what_was_good_before_is_one_tick_of_it_or_as_many_as_are_asked_for() -> None:
+    good = good_command(3, NOW_NS)
+    assert [len(after_ticks(good).before), len(after_ticks(good, 5).before)] == [1, 5]
+    np.testing.assert_array_equal(after_ticks(good, 2).before[1][0].positions, READY)
+
+
+@pytest.mark.parametrize(("shown", "is_so"), [("not a number", np.isnan), ("infinite", np.isinf)])
+def test_one_value_of_the_last_row_is_none_and_the_others_are_good(
+    shown: str, is_so: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    rows = asked_of_vetting(f"a value that is {shown}").decision.chunk.positions
+    bad = is_so(rows)
+    np.testing.assert_array_equal(np.argwhere(bad), [[5, 9]])
+    np.testing.assert_array_equal(np.where(bad, READY, rows), np.tile(READY, (6, 1)))
+
+
+@pytest.mark.parametrize("shown", ["wrists 4 mm apart", "a camera 5 mm over the table"])
+def test_rows_that_come_too_near_do_so_in_two_steps_and_stay(shown: str) -> None:
+    asked = asked_of_vetting(shown)
+    start, rows = asked.observation.positions, asked.decision.chunk.positions
+    assert rows.shape == (6, 14)
+    np.testing.assert_allclose(rows[0], (start + rows[1]) / 2.0)
+    np.testing.assert_array_equal(rows[2:], [rows[1]] * 4)

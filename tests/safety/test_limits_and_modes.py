@@ -33,6 +33,7 @@ def test_both_arms_have_the_same_limits() -> None:
         {"acceleration": LIMITS.acceleration * np.inf},
         {"velocity": LIMITS.velocity[:13]},
         {"arm_clearance_m": -0.01},
+        {"arm_clearance_m": None},
         {"finger_height_m": np.nan},
         {"lower": LIMITS.upper},
         {"slowing": 0.99},

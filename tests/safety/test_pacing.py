@@ -11,9 +11,10 @@ from forearm.robot.kinematics import tool_poses
 from forearm.safety.clearance import PAIRS, Bodies
 from forearm.safety.gates import Gates
 from forearm.safety.limits import Limits
-from forearm.safety.pacing import one_tick
+from forearm.safety.pacing import _Blocked, _standing, one_tick
 from forearm.safety.stopping import standing_pose
 from forearm.safety.surroundings import Surroundings, less_standing
+from forearm.safety.sweep import ARMS_AND_TABLE, Sweep
 from forearm.safety.vetting import Vetting
 from forearm.safety.workspace import Workspace
 
@@ -104,6 +105,26 @@ def test_it_is_said_how_far_the_arms_need_to_stop_and_how_much_room_there_is() -
         f"30 ms late; their clearance is {clear_m * 1e3:.0f} mm, of which 8 mm must be left. "
         f"The chunk is slowed to {0.1 / chunk.period_s:.2f} of its pace, to {chunk.period_s * 1e3:.0f} ms a row."
     )
+
+
+def test_ways_and_latencies_of_any_length_are_said_in_millimetres_and_milliseconds() -> None:
+    swept = Sweep(clear_rows=3, pair=0, clearance_m=-1.25, required_m=0.75, late_m=np.zeros(len(PAIRS)))
+    blocked = _Blocked(swept=swept, geometry=ARMS_AND_TABLE, clear_m=0.875)
+    (finding,) = blocked.findings(Outcome.LIMIT, 0.625, " So.")
+    assert finding.text == (
+        f"The stopping distance of {PAIRS[0].text} at row 3 is 2125 mm, told 625 ms late; their clearance is 875 mm, "
+        "of which 750 mm must be left. So."
+    )
+    assert (finding.measured, finding.limit, finding.unit) == (2.125, 0.125, "m")
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_a_first_row_farther_than_joints_go_is_reached_no_faster_than_they_go(sign: float) -> None:
+    rows = np.tile(BOTH_HOME + sign * BASE, (2, 1))
+    stands = _standing(decided(rows).chunk, BOTH_HOME, 1.0, 0.01, LIMITS)
+    speeds = sign * BASE * LIMITS.velocity
+    expected = standing_pose(rows[:1], speeds[None], 0.0 * rows[:1], 0.01, LIMITS)
+    np.testing.assert_allclose(stands, [expected[0], rows[1]])
 
 
 def test_arms_that_part_may_go_as_fast_as_they_like() -> None:

@@ -127,7 +127,7 @@ def test_what_is_good_is_whole() -> None:
 
 
 def test_a_proof_says_what_was_shown_and_what_the_gate_answered() -> None:
-    proofs = prove(Gates.of(LIMITS), seen(), NOW_NS)
+    proofs = prove(Gates.of(LIMITS, model_digest="a"), seen(), NOW_NS)
     assert [proof.shown for proof in proofs] == [
         entry.shown for entry in (*OF_VETTING, *IN_HAND, *OF_VETTING, *IN_HAND, *OF_GUARD)
     ]
@@ -135,6 +135,19 @@ def test_a_proof_says_what_was_shown_and_what_the_gate_answered() -> None:
     assert answers[f"vetting: {GOOD} (staying where the arms are)"] == "ALLOW"
     assert answers["vetting: dtype (single precision)"] == "STOP by dtype"
     assert answers["vetting: jerk (a wrist at 32000 rad/s³ and more)"] == "HOLD by speed, acceleration or jerk"
+
+
+def test_every_proof_is_of_a_session_of_its_own_that_there_never_is() -> None:
+    epochs = list[int]()
+
+    class Notes(LetsAllPass):
+        def vet(self, decision: Decision, observation: Observation, now_ns: int) -> Verdict:
+            epochs.extend([decision.epoch] if decision else [])
+            return super().vet(decision, observation, now_ns)
+
+    prove_vetting(Notes(), NOW_NS)
+    assert max(epochs) < 0
+    assert len(set(epochs)) == len(OF_VETTING) - 1  # one is no decision
 
 
 def test_a_gate_that_changes_what_is_good_is_not_proven() -> None:

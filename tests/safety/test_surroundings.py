@@ -68,6 +68,8 @@ def test_everything_that_can_come_near_is_a_pair_and_what_cannot_is_none() -> No
     }
     assert {pair.kind for pair in pairs if pair.placing} == {"fixture", "held object and table"}
     assert all(pair.held for pair in pairs if pair.placing)
+    carried = {pair.first for pair in pairs if pair.held and pair.box is not None}
+    assert carried == set(range(len(RADII), len(RADII) + len(CARRIED)))
 
 
 @pytest.mark.parametrize("rule", [("cup", "gripper"), ("gripper", "cup")])
@@ -88,6 +90,36 @@ def test_every_kind_of_pair_keeps_the_clearance_of_its_limit() -> None:
     surroundings = around()
     expected = np.array([[of[pair.kind]] * 3 for pair in surroundings.pairs])
     np.testing.assert_allclose(surroundings.required(path, 0.1), expected)
+
+
+def outwards(*arms: int) -> np.ndarray:
+    """From home with closed grippers, those arms turning away from each other by 3 rad/s."""
+    path = np.tile(BOTH_HOME, (4, 1))
+    path[:, [6, 13]] = 0.3
+    for arm in arms:
+        path[:, 7 * arm] += (0.3, -0.3)[arm] * np.arange(4)
+    return path
+
+
+def test_what_is_slow_or_let_go_of_frees_its_own_pairs_alone() -> None:
+    surroundings, path = around(), outwards(0)
+    for pair, required in zip(surroundings.pairs, surroundings.required(path, 0.1), strict=True):
+        assert np.isneginf(required).tolist() == [pair.placing and pair.held == (1,)] * 3, pair.text  # the dish rests
+    path = outwards(0, 1)
+    path[2:, 6] = 0.4  # and now the left hand opens
+    for pair, required in zip(surroundings.pairs, surroundings.required(path, 0.1), strict=True):
+        gone = 0 in pair.held
+        assert np.isneginf(required).tolist() == [False, gone, gone], pair.text
+
+
+def test_one_thing_in_both_hands_is_freed_from_both_arms_and_from_nothing_else() -> None:
+    path = outwards(0, 1)
+    apart_m = float(np.linalg.norm(np.subtract(*tool_poses(path[:1])[0][0])))
+    beam = [Held(name="beam", arm=arm, centre=(0.0, 0.0, 0.0), half=(1.01 * apart_m, 0.02, 0.02)) for arm in ARMS]
+    surroundings = around(held=tuple(beam))
+    for way, shared in ((path, True), (path[1:], False)):
+        for pair, required in zip(surroundings.pairs, surroundings.required(way, 0.1), strict=True):
+            assert np.isneginf(required).all() == (shared and pair.kind == "held object and arm"), pair.text
 
 
 def shapes(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -183,5 +215,6 @@ def test_a_workspace_without_held_objects_has_its_boxes_alone() -> None:
 
 def test_rules_name_every_part_of_an_arm() -> None:
     assert PARTS == ("base", "shoulder", "upper arm", "forearm", "wrist", "gripper", "camera", "fingers")
-    pairs = around(Workspace(fixtures=(POST,), touching=tuple(product(PARTS, ["post"]))), ()).pairs
-    assert pairs == ()
+    surroundings = around(Workspace(fixtures=(POST,), touching=tuple(product(PARTS, ["post"]))), ())
+    assert surroundings.pairs == ()
+    assert surroundings.reach.shape == (0, 14)

@@ -134,6 +134,8 @@ def test_goods_may_lie_a_little_off_in_the_hand() -> None:
 def test_goods_that_hold_the_fingers_wider_apart_lie_askew_and_reach_farther() -> None:
     (held,) = Workspace(goods=(BLOCK,)).held_by("right", 0.0499)
     assert held.half == pytest.approx((0.025 + SLACK_M, 0.025, 0.02 + SLACK_M))
+    (wider,) = Workspace(goods=(BLOCK,)).held_by("right", 0.051)
+    assert wider.half == pytest.approx((0.03 + SLACK_M, 0.03, 0.02 + SLACK_M))
     (edgewise,) = Workspace(goods=(BLOCK,)).held_by("right", 0.04 * np.sqrt(2.0))
     assert edgewise.name == "block"
     assert edgewise.half[1] >= 0.02 * np.sqrt(2.0)
@@ -141,6 +143,7 @@ def test_goods_that_hold_the_fingers_wider_apart_lie_askew_and_reach_farther() -
 
 def test_what_is_none_of_the_goods_is_as_large_as_anything_may_be() -> None:
     (unknown,) = Workspace().held_by("left", 0.061)
+    assert (unknown.arm, unknown.centre) == ("left", (0.0, 0.0, 0.0))
     assert unknown.half == pytest.approx((0.05, 0.035, 0.05))
     (as_large,) = Workspace(goods=(BLOCK, LID)).held_by("left", 0.061)
     assert as_large.half == pytest.approx((0.07 + SLACK_M, 0.07, 0.05))

@@ -101,12 +101,10 @@ class InHand:
 
     def is_one_thing(self, positions: Float64[ndarray, " 14"]) -> bool:
         """Whether each arm's tool is within reach of what the other one holds, whatever it may be that this is."""
-        reaches = [
-            min((reach for at, reach in zip(self._arms, self._farthest, strict=True) if at == arm), default=0.0)
-            for arm in range(len(ARMS))
-        ]
+        if len({each.arm for each in self.held}) < len(ARMS):
+            return False
         left, right = tool_poses(positions)[0]
-        return float(np.linalg.norm(left - right)) <= min(reaches)
+        return float(np.linalg.norm(left - right)) <= min(self._farthest)
 
     def reach(self, thing: int) -> Float64[ndarray, " 14"]:
         """How far a unit of each joint can move any point of that thing, m; it encloses the capsules' segments."""

@@ -112,9 +112,9 @@ class Limits:
                 )
         if self.slowing < 1.0:
             raise ConfigError(f"slowing: got {self.slowing}, allowed is a factor ≥ 1; 1 means never")
-        for joint, (lower, upper) in enumerate(zip(self.lower, self.upper, strict=True)):
-            if lower >= upper:
-                raise ConfigError(f"range of joint {joint}: got {lower}..{upper}, allowed is lower < upper; swap them")
+        for joint in np.flatnonzero(self.lower >= self.upper):
+            lower, upper = self.lower[joint], self.upper[joint]
+            raise ConfigError(f"range of joint {joint}: got {lower}..{upper}, allowed is lower < upper; swap them")
 
     @classmethod
     def of(cls, embodiment: Embodiment = BIMANUAL_YAM) -> Limits:
