@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from forearm.cell.camera import Cameras
 from forearm.cell.demonstrator import demonstrate, depth_cells, rehearse, sample_demonstration
 from forearm.cell.physics import Physics
-from forearm.cell.solver import STILL_TICKS, task_model
+from forearm.cell.solver import STILL_TICKS, Performance, task_model
 from forearm.cell.tasks import TASKS, task_named
 from forearm.robot.embodiment import BIMANUAL_YAM
 
@@ -75,6 +77,19 @@ def test_a_quarter_of_the_recordings_start_off_home() -> None:
     setups = [sample_demonstration("lift", seed) for seed in range(200)]
     odd = [setup != task_named("lift").sample(setup.seed) for setup in setups]
     assert 0.15 < np.mean(odd) < 0.35
+
+
+def test_most_recordings_of_tasks_of_many_parts_begin_with_some_done_or_off_home() -> None:
+    setups = [sample_demonstration("sort-by-colour", seed) for seed in range(100)]
+    odd = [setup != task_named("sort-by-colour").sample(setup.seed) for setup in setups]
+    assert 0.45 < np.mean(odd) < 0.75
+
+
+def test_a_demonstration_ends_with_its_tasks_time() -> None:
+    setup = replace(task_named("put-in-box").sample(1), time_limit_s=0.5)
+    performance = Performance(setup, seed=1)
+    assert len(list(performance.ticks())) == 5
+    assert not performance.success
 
 
 def test_depth_cells_are_medians_of_the_top_view() -> None:

@@ -191,6 +191,17 @@ def test_a_long_task_may_begin_with_some_of_it_done_but_never_all_of_it(task: St
     assert done(0, odd_start=False) == 0
 
 
+def test_who_begins_of_two_with_equally_much_is_decided_alike_in_the_mirror() -> None:
+    task = PutEverythingInBox()
+    for seed in range(12):
+        setup = task.sample(seed, odd_start=True)
+        first, other = (
+            next(task.script(each, Physics(task_model(each.task), each))).reaches.keys()
+            for each in (setup, mirrored(setup))
+        )
+        assert {OTHER[arm] for arm in first} == set(other)
+
+
 @pytest.mark.slow
 def test_arms_take_turns_over_the_box_and_never_are_over_it_together() -> None:
     setup = PutEverythingInBox().sample(3)

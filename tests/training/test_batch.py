@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from forearm.data.labels import TRACE_TICKS
+from forearm.data.labels import TRACE_TICKS, waiting
 from forearm.robot.kinematics import tool_poses
 from forearm.training.batch import Lessons
 from forearm.training.shifts import NEAR_SHIFT_M, SHIFT_M
@@ -28,6 +28,16 @@ def test_a_mirrored_sample_is_the_scene_in_the_mirror(lessons: Lessons) -> None:
     assert mirrored.depth[0].view(10, 10).flip(1).tolist() == plain.depth[0].view(10, 10).tolist()
     assert plain.depth[0].tolist() == lessons.dataset.depth_cells[5].flatten().tolist()
     assert lessons.words.subtasks[int(mirrored.subtask[0])] == "take it with the right arm"
+
+
+def test_where_turns_are_told_an_arm_that_waits_points_nowhere_and_the_others_where_they_did(lessons: Lessons) -> None:
+    told = Lessons.of(lessons.dataset, horizon=16, turns=("hand-over",))
+    others = Lessons.of(lessons.dataset, horizon=16, turns=("stack",))
+    np.testing.assert_array_equal(others.points, lessons.points)
+    still = waiting(lessons.dataset.actions[:60])
+    assert still[:, 1].all()
+    assert np.isnan(told.points[:60][still]).all()
+    np.testing.assert_array_equal(told.points[:60][~still], lessons.points[:60][~still])
 
 
 def test_actions_and_the_trace_they_follow_agree_also_where_the_trace_was_shifted(lessons: Lessons) -> None:

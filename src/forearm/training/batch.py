@@ -132,7 +132,10 @@ class Lessons:
             mirrored_subtask=np.array([by_phrase[swap_sides(phrase)] for phrase in dataset.subtasks.tolist()]),
             codes=depth_codes(dataset.depth_cells),
             points=np.concatenate(
-                [_points(dataset.actions[a:b], kind in turns) for (a, b), kind in zip(spans, kinds, strict=True)]
+                [
+                    (_points_by_turns if kind in turns else points)(dataset.actions[a:b])
+                    for (a, b), kind in zip(spans, kinds, strict=True)
+                ]
             ).astype(np.float32),
             traces=np.concatenate([traces(dataset.actions[a:b]) for a, b in spans]).astype(np.float32),
             free=np.concatenate([free_space(dataset.actions[a:b], horizon=horizon) for a, b in spans]),
@@ -232,9 +235,9 @@ def _kind(instruction: str, seed: int) -> str:
     return words_of(instruction)[0] if seed == NO_SEED else find_task(instruction).name
 
 
-def _points(actions: Array, turns: bool) -> NDArray[np.float64]:
-    """(T, A, 2) `points`, with `turns` none for an arm that waits."""
-    return np.where((waiting(actions) & turns)[..., None], np.nan, points(actions))
+def _points_by_turns(actions: Array) -> NDArray[np.float64]:
+    """(T, A, 2) `points`, but none for an arm that waits."""
+    return np.where(waiting(actions)[..., None], np.nan, points(actions))
 
 
 def _interest(actions: Array) -> NDArray[np.float64]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 import mujoco
@@ -13,7 +14,7 @@ from forearm.cell.physics import Physics
 from forearm.cell.posture import OUTWARD, radial_yaw, tool_down
 from forearm.cell.scene import MIDLINE_Y_M, OBJECT_FRICTION
 from forearm.cell.tasks.interface import Move, Reach
-from forearm.cell.tasks.objects import Friction, Triple, add_body, add_part
+from forearm.cell.tasks.objects import BIN_WALL_M, Friction, Triple, add_body, add_part
 from forearm.cell.variation import Placement, sample_shade
 from forearm.geometry import Goods, Pose
 
@@ -62,6 +63,28 @@ def lying(
     yaw = float(rng.uniform(-BLOCK_YAW_RAD, BLOCK_YAW_RAD))
     shade = sample_shade(colour, rng)
     return Placement(name=name, position=(*at, half_z_m), yaw=yaw, colour=colour, rgba=shade)
+
+
+def some_inside(
+    things: Sequence[Placement],
+    spot: Callable[[Placement], tuple[float, float]],
+    yaw_rad: float,
+    rng: np.random.Generator,
+) -> list[Placement]:
+    """The things, up to all but one of them already in an open box, as if the arms had put them there.
+
+    Args:
+        things: as they lie on the table.
+        spot: where (x, y) m the next one of its kind lies inside; asked once for each that does.
+        yaw_rad: rad to either side, how far it may be turned there.
+        rng: draws which, and their turns.
+    """
+    result = list(things)
+    for number in rng.permutation(len(things))[: rng.integers(len(things))].tolist():
+        thing = things[number]
+        at = (*spot(thing), thing.position[2] + BIN_WALL_M)
+        result[number] = replace(thing, position=at, yaw=float(rng.uniform(-yaw_rad, yaw_rad)))
+    return result
 
 
 def named_first(colours: Sequence[str], *named: str) -> list[str]:

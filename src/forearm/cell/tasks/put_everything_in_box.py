@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 
 import mujoco
 import numpy as np
@@ -13,9 +12,9 @@ from forearm.cell.physics import Physics
 from forearm.cell.posture import OTHER, OUTWARD, nearest_side, radial_yaw, start_joints
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
-from forearm.cell.tasks.blocks import BLOCK, Span, add_block, drop, lying, scatter, take, together
+from forearm.cell.tasks.blocks import BLOCK, Span, add_block, drop, lying, scatter, some_inside, take, together
 from forearm.cell.tasks.interface import Move, Question, meaning
-from forearm.cell.tasks.objects import BIN_WALL_M, Triple, add_bin, standing_bin
+from forearm.cell.tasks.objects import Triple, add_bin, standing_bin
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.geometry import Box, Goods
@@ -90,7 +89,9 @@ class PutEverythingInBox:
         bars = [_place_bar(*each, rng) for each in zip(BARS, colours[3:], places[3:], strict=True)]
         dx, dy = rng.uniform(-BOX_SPREAD_M, BOX_SPREAD_M, size=2).tolist()
         box = Placement(name="box", position=(BOX_X_M + dx, MIDLINE_Y_M + dy, 0.0))
-        things = _some_inside(box, [*blocks, *bars], rng) if odd_start else [*blocks, *bars]
+        things = [*blocks, *bars]
+        if odd_start:
+            things = some_inside(things, _spots(box), IN_YAW_RAD, rng)
         return Setup(
             task=self.name,
             instruction=SENTENCE,
@@ -163,17 +164,15 @@ def _taken(physics: Physics) -> dict[str, int]:
     return {arm: sum(OUTWARD[arm] * float(offset[1]) > 0 for offset in inside) for arm in OTHER}
 
 
-def _some_inside(box: Placement, things: list[Placement], rng: np.random.Generator) -> list[Placement]:
-    """The things, up to all but one of them already in the box, where the arms would have put them."""
-    inside = rng.permutation(len(things))[: rng.integers(len(things))].tolist()
+def _spots(box: Placement) -> Callable[[Placement], tuple[float, float]]:
+    """Where in the box the arm on a thing's side would put it, its first one, its second and so on."""
     (x, y, _), dealt = box.position, {arm: iter(PLACES_M) for arm in OTHER}
-    result = list(things)
-    for number in inside:
-        thing = things[number]
+
+    def spot(thing: Placement) -> tuple[float, float]:
         arm = nearest_side(thing.position[1])
-        at = (x + next(dealt[arm]), y + OUTWARD[arm] * HALF_OUT_M, thing.position[2] + BIN_WALL_M)
-        result[number] = replace(thing, position=at, yaw=float(rng.uniform(-IN_YAW_RAD, IN_YAW_RAD)))
-    return result
+        return x + next(dealt[arm]), y + OUTWARD[arm] * HALF_OUT_M
+
+    return spot
 
 
 def _out(at: NDArray[np.float64]) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import mujoco
 import numpy as np
@@ -22,11 +21,12 @@ from forearm.cell.tasks.blocks import (
     put,
     retreat,
     scatter,
+    some_inside,
     take,
     together,
 )
 from forearm.cell.tasks.interface import Move, Question, meaning
-from forearm.cell.tasks.objects import BIN_WALL_M, Triple, add_bin, standing_bin
+from forearm.cell.tasks.objects import Triple, add_bin, standing_bin
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.geometry import Box, Goods
@@ -94,7 +94,8 @@ class SortByColour:
         places = scatter([*OTHER, *OTHER], BLOCK_X_M, BLOCK_OUT_M, rng)
         blocks = [lying(*each, rng) for each in zip(BLOCKS, colours, places, strict=True)]
         bins = [_place_bin(*each, rng) for each in zip(BINS, OTHER, two, strict=True)]
-        blocks = _some_sorted(blocks, bins, rng) if odd_start else blocks
+        if odd_start:
+            blocks = some_inside(blocks, _spots(bins), IN_YAW_RAD, rng)
         return Setup(
             task=self.name,
             instruction=SENTENCE,
@@ -158,18 +159,16 @@ def _place_bin(name: str, side: str, colour: str, rng: np.random.Generator) -> P
     return Placement(name=name, position=(BIN_X_M + dx, y, 0.0), colour=colour, rgba=rgba)
 
 
-def _some_sorted(blocks: list[Placement], bins: list[Placement], rng: np.random.Generator) -> list[Placement]:
-    """The blocks, up to all but one of them already in their bins, where the arms would have put them."""
-    inside = rng.permutation(len(blocks))[: rng.integers(len(blocks))].tolist()
-    dealt = {each.colour: iter((-BESIDE_M, BESIDE_M)) for each in bins}
+def _spots(bins: list[Placement]) -> Callable[[Placement], tuple[float, float]]:
+    """Where in the bin of its colour an arm would put a block, the first one and then the second beside it."""
     there = {each.colour: each.position for each in bins}
-    result = list(blocks)
-    for number in inside:
-        block = blocks[number]
+    dealt = {colour: iter((-BESIDE_M, BESIDE_M)) for colour in there}
+
+    def spot(block: Placement) -> tuple[float, float]:
         x, y, _ = there[block.colour]
-        at = (x + next(dealt[block.colour]), y, block.position[2] + BIN_WALL_M)
-        result[number] = replace(block, position=at, yaw=float(rng.uniform(-IN_YAW_RAD, IN_YAW_RAD)))
-    return result
+        return x + next(dealt[block.colour]), y
+
+    return spot
 
 
 def _from_the_middle(physics: Physics, names: Sequence[str], arm: str) -> list[str]:
