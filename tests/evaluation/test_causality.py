@@ -13,8 +13,8 @@ from forearm.policy.choice import MakePolicy, policy_named
 
 pytestmark = pytest.mark.slow
 
-SEEDS = range(7000, 7006)
-MOST = 5  # of six: these weights choose rightly in 60 of 60 trials
+SEEDS = range(7000, 7008)
+MOST = 7  # of eight: these weights choose rightly in 60 of 60 trials
 
 
 def outcome(make_policy: MakePolicy, seeds: range = SEEDS, words: Words = "asked") -> TaskSummary:
@@ -43,11 +43,11 @@ def test_a_point_that_is_only_stated_is_not_followed() -> None:
 
 
 def test_the_arm_takes_the_block_that_a_moved_point_points_at() -> None:
-    assert outcome(intervened("point"), seeds=SEEDS[:3]).took_other >= 2
+    assert outcome(intervened("point"), seeds=SEEDS[:4]).took_other >= 3
 
 
 def test_without_its_trace_the_model_does_nothing_useful() -> None:
-    assert outcome(intervened("erase"), seeds=SEEDS[:2]).successes == 0
+    assert outcome(intervened("erase"), seeds=SEEDS[:3]).successes == 0
 
 
 def test_tools_go_as_far_aside_as_their_trace_is_shifted() -> None:

@@ -612,7 +612,7 @@ def drifted(kind: str, step: float) -> tuple[Verdict, np.ndarray]:
 
 
 @pytest.mark.parametrize("kind", ROOM)
-@pytest.mark.parametrize("step", [0.01, 0.0003])
+@pytest.mark.parametrize("step", [0.01, 0.0002])
 def test_arms_that_are_measured_too_near_are_held_though_their_set_points_stand_clear(kind: str, step: float) -> None:
     verdict, measured = drifted(kind, step)
     refused(verdict, Outcome.HOLD, f"clearance: {kind}")
