@@ -1,8 +1,9 @@
 """A live run as a process of its own: `live_run.py FOLDER STRETCH`, of the demonstrator, for a few seconds.
 
 `live_run.py FOLDER STRETCH FAULT` is one of a policy that turns an arm to and fro, with that fault in the cell, for
-longer. Everything that ages may be STRETCH times older: 1 on a machine that keeps time. Says "moving" when the arms do,
-and at the end how it went. A file "stop" in the folder is its stop input.
+longer. Everything that ages may be STRETCH times older: 1 on a machine that keeps time. On any other that policy moves
+the arms without a fault too: the demonstrator could be done before a silence has lasted for so long. Says "moving" when
+the arms do, and at the end how it went. A file "stop" in the folder is its stop input.
 """
 
 import sys
@@ -76,7 +77,7 @@ def live(folder: Path, stretch: float, fault: str) -> Live:
     limit_s = LONGER * SECONDS if fault else SECONDS
     return Live(
         replace(setup, time_limit_s=limit_s * max(1.0, stretch / 4.0)),
-        Sways if fault else policy_named("demonstrator"),
+        Sways if fault or stretch > 1.0 else policy_named("demonstrator"),
         folder,
         ages=ages,
         silence=silence,
