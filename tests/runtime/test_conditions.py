@@ -119,18 +119,28 @@ def held_for(check: str, subject: str = "right_joint1", unit: str = "N m") -> Ve
     return Verdict(outcome=Outcome.HOLD, findings=(finding,))
 
 
-@pytest.mark.parametrize("check", ["effort", "tracking", "stopping"])
-def test_what_the_guard_holds_for_twice_is_a_blocked_path_and_once_however_long_is_not(check: str) -> None:
+@pytest.mark.parametrize(
+    ("check", "effort_nm", "condition"),
+    [
+        ("effort", 0.0, Condition.BLOCKED_PATH),
+        ("stopping", 0.0, Condition.BLOCKED_PATH),
+        ("tracking", 40.0, Condition.BLOCKED_PATH),
+        ("tracking", 0.5, Condition.INTERRUPTED),
+    ],
+)
+def test_what_the_guard_holds_for_twice_is_in_the_way_or_has_the_motors_and_once_however_long_is_neither(
+    check: str, effort_nm: float, condition: Condition
+) -> None:
     hold = held_for(check)
     lasting = [moment(at, guarded=hold) for at in ticks(0.0, 1.0)]
-    assert blocked_path(lasting) is None
+    assert detect(lasting) is None
     free = [moment(at) for at in ticks(1.0, 1.5)]
-    assert blocked_path([*lasting, *free]) is None
-    assert blocked_path([*lasting, *free, moment(1.5, guarded=held_for(check, "left_joint1"))]) is None
-    assert blocked_path([*lasting, *free, moment(1.5, guarded=held_for("age"))]) is None
-    found = blocked_path([*lasting, *free, moment(1.5, guarded=hold)])
+    assert detect([*lasting, *free]) is None
+    assert detect([*lasting, *free, moment(1.5, guarded=held_for(check, "left_joint1"))]) is None
+    assert detect([*lasting, *free, moment(1.5, guarded=held_for("age"))]) is None
+    found = detect([*lasting, *free, moment(1.5, guarded=hold, effort_nm=effort_nm)])
     assert found is not None
-    assert (found.condition, found.arm) == (Condition.BLOCKED_PATH, "right")
+    assert (found.condition, found.arm) == (condition, "right")
     assert found.evidence == {f"{check}_nm": 25.0, "limit_nm": 9.0, "times": 2}
     assert found.text == "The guard has held 2 times for the same: It strains."
 

@@ -134,8 +134,8 @@ def blocked_path(history: History) -> Detected | None:
         return _stuck(Condition.BLOCKED_PATH, now, joint, "it pushes in vain")
     if (near := _clearance(now.guarded)) is not None:
         return _too_near(near)
-    if (again := _held_again(history)) is not None:
-        return again
+    if (again := _held_again(history)) is not None and not _limp(now, again[0]):
+        return _for_the_same(Condition.BLOCKED_PATH, *again)
     if now.vetted is None:
         return None
     answers = [moment.vetted for moment in history if moment.vetted is not None][-REFUSED:]
@@ -145,11 +145,13 @@ def blocked_path(history: History) -> Detected | None:
 
 
 def interrupted(history: History) -> Detected | None:
-    """An arm stays where it is without pushing: something else has its motors."""
-    joint = _stuck_joint(history)
-    if joint is None or abs(history[-1].efforts[joint]) >= PUSHING_NM:
-        return None
-    return _stuck(Condition.INTERRUPTED, history[-1], joint, "something else holds it")
+    """An arm stays where it is, or is held again for not following, without pushing: something else has its motors."""
+    now, joint = history[-1], _stuck_joint(history)
+    if joint is not None and abs(now.efforts[joint]) < PUSHING_NM:
+        return _stuck(Condition.INTERRUPTED, now, joint, "something else holds it")
+    if (again := _held_again(history)) is not None and _limp(now, again[0]):
+        return _for_the_same(Condition.INTERRUPTED, *again)
+    return None
 
 
 def slipped_hand_over(history: History) -> Detected | None:
@@ -300,8 +302,8 @@ def _seen_wrong(verdict: Verdict) -> Finding | None:
     return next((each for each in holds if not isnan(each.measured)), None)
 
 
-def _held_again(history: History) -> Detected | None:
-    """The guard holds for a contact or a hasty approach, as it has at least `HELD` times for the same."""
+def _held_again(history: History) -> tuple[Finding, int] | None:
+    """What the guard holds for, a contact, a joint left behind or a hasty approach, and how often, if `HELD` times."""
     for now in history[-1].guarded.findings:
         if now.outcome is not Outcome.HOLD or now.check not in ("effort", "tracking", "stopping"):
             continue
@@ -310,16 +312,24 @@ def _held_again(history: History) -> Detected | None:
             for moment in history
         ]
         times = sum(here and not before for before, here in pairwise([False, *held]))
-        if times < HELD:
-            continue
-        arm, unit = faulty_arm((now,)), now.unit.replace(" ", "").lower()
-        return Detected(
-            condition=Condition.BLOCKED_PATH,
-            arm="" if arm is Faulty.BOTH else arm.value,
-            evidence={f"{now.check}_{unit}": now.measured, f"limit_{unit}": now.limit, "times": times},
-            text=f"The guard has held {times} times for the same: {now.text}",
-        )
+        if times >= HELD:
+            return now, times
     return None
+
+
+def _limp(now: Moment, held: Finding) -> bool:
+    """Whether the guard holds for a joint that is off its set-point and does not push to get there."""
+    return held.check == "tracking" and abs(now.efforts[_JOINTS.index(held.subject)]) < PUSHING_NM
+
+
+def _for_the_same(condition: Condition, held: Finding, times: int) -> Detected:
+    arm, unit = faulty_arm((held,)), held.unit.replace(" ", "").lower()
+    return Detected(
+        condition=condition,
+        arm="" if arm is Faulty.BOTH else arm.value,
+        evidence={f"{held.check}_{unit}": held.measured, f"limit_{unit}": held.limit, "times": times},
+        text=f"The guard has held {times} times for the same: {held.text}",
+    )
 
 
 def _too_near(near: Finding) -> Detected:
