@@ -266,7 +266,7 @@ def test_a_process_killed_in_mid_run_leaves_a_report(tmp_path: Path) -> None:
     assert child.stdout is not None
     child.stdout.readline()
     child.send_signal(signal.SIGKILL)
-    child.communicate(timeout=10)
+    child.communicate(timeout=60)
     page = Page(write_report(tmp_path).read_text(encoding="utf-8"))
     assert "the process died" in page.text["header"]
     assert page.run["decisions"]

@@ -196,7 +196,7 @@ def test_a_way_that_vetting_refuses_is_not_gone_though_a_person_wants_it() -> No
 def test_keys_are_acts_and_other_keys_are_nothing() -> None:
     keyboard = Keyboard(io.StringIO(" ?tW"), keys(ME))
     found: list[Act] = []
-    until = time.monotonic() + 5.0
+    until = time.monotonic() + 60.0
     while len(found) < 3 and time.monotonic() < until:
         if (act := keyboard.poll(0)) is not None:
             found.append(act)
@@ -205,7 +205,7 @@ def test_keys_are_acts_and_other_keys_are_nothing() -> None:
 
 def test_a_keyboard_that_ends_says_so_after_what_was_pressed() -> None:
     keyboard = Keyboard(io.StringIO(" "), keys(ME))
-    until, found = time.monotonic() + 5.0, None
+    until, found = time.monotonic() + 60.0, None
     while found is None and time.monotonic() < until:
         found = keyboard.poll(0)
     assert found == Hold(who=ME)
