@@ -70,12 +70,12 @@ class Run:
             HeldError: they were held before.
         """
         assert self.process.stdout is not None
-        if self.process.stdout.readline() != "moving\n":
-            raise HeldError(self.station())
+        if (said := self.process.stdout.readline()) != "moving\n":
+            raise HeldError(said, self.station())
         self.until(lambda: bool(self.watchdog()) and (self.folder / "run.mcap").stat().st_size > WRITTEN_BYTES)
         self.pids = self.watchdog()[0]["pids"]
         if self.station():
-            raise HeldError(self.station())
+            raise HeldError("moving", self.station())
 
     def watchdog(self) -> list[dict[str, Any]]:
         return read_diary(self.folder / "watchdog.jsonl")
