@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from campaign_phases import IN_TURN, phases
 from campaign_troubles import KINDS, Moment, Trouble
 from escape_oracle import Oracle
 from forearm.cell.setup import Setup
@@ -25,23 +26,21 @@ from forearm.messages import Decision, Observation, Request, SafeCommand
 from forearm.policy.choice import policy_named
 from forearm.policy.interface import Policy
 from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.runtime.furnished import workspace_of
 from forearm.runtime.inference import Answer, SimulatedInference
 from forearm.runtime.operator import Act
 from forearm.runtime.patience import SPENT, WARMING
 from forearm.runtime.recovery import Budget
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.steering import Steering
+from forearm.runtime.understanding import Understanding
 from forearm.safety.gates import Gates
 from forearm.safety.limits import Limits
-from forearm.safety.workspace import Workspace
 from forearm.telemetry.log import RunLog, read_run
 from forearm.telemetry.recorder import LosslessRecorder
 from forearm.telemetry.writer import FILE_NAME, LogWriter
 
 LATENCY_S = 0.05  # s, simulated, from observation to answer
-CLOSING = 0.05  # opening between what a gripper was told and where it is: it is closing
-LIFTED_M = 0.02  # m
-NEAR_GOAL_M = 0.10  # m, in the plane
 SECONDS = (0.3, 4.0)  # s that a trouble lasts: some are over before a hold may last no longer, some are not
 DELAYS_S = {
     "approach": (0.1, 0.9),
@@ -49,6 +48,7 @@ DELAYS_S = {
     "carry": (0.0, 0.5),
     "exchange": (0.0, 0.8),
     "place": (0.0, 0.3),
+    "insertion": (0.0, 0.8),
 }
 GAP_S = 0.25  # s without a decision after which a chunk may well be spent
 
@@ -96,7 +96,7 @@ class Watched(CellRobot):
     def __init__(self, *, setup: Setup, clock: SimulatedClock, trouble: Trouble, oracle: Oracle) -> None:
         super().__init__(setup=setup, clock=clock, faults=trouble.faults())
         self._trouble, self._oracle = trouble, oracle
-        self._let_go = False
+        self._entered = set[str]()  # things that have been in the trouble's phase
         self.stretches: list[list[np.ndarray]] = []
         """Set-points between two stops, each stretch behind the pose that it began at."""
         self.nearest_m = np.inf
@@ -134,28 +134,14 @@ class Watched(CellRobot):
 
     def _witness(self) -> None:
         truth, now_ns = self._physics.positions, self._start_ns + self._elapsed_ns
-        self._trouble.moment.note(self._phase(truth), now_ns)
+        moment = self._trouble.moment
+        now_in = phases(self.setup, self._physics, self._command)
+        self._entered |= {thing for thing, phase in now_in.items() if phase == moment.phase}
+        moment.note(len(self._entered), now_ns)
         apart = self._oracle.arms_apart(truth)
         self.nearest_m = min(self.nearest_m, apart)
         if (apart < 0.0 and self._oracle.arms_touching(truth)) or self.arms_touch():
             self.contacts.append(f"the arms touch at {now_ns / NANOSECONDS:.2f} s")
-
-    def _phase(self, truth: np.ndarray) -> str:
-        """Which part of its task the run is in, told from the truth."""
-        things = [each.name for each in self.setup.placements if self._physics.is_free(each.name)]
-        held = {name: holders for name in things if (holders := self.holders(name))}
-        if not held:
-            shut = self._command[BIMANUAL_YAM.grippers] < truth[BIMANUAL_YAM.grippers] - CLOSING
-            return "place" if self._let_go else "grasp" if shut.any() else "approach"
-        name, holders = next(iter(held.items()))
-        here = self.object_pose(name).translation
-        goal = {"put-in-box": "box", "hand-over": "pad"}.get(self.setup.task)
-        if goal and np.hypot(*(here - self.object_pose(goal).translation)[:2]) < NEAR_GOAL_M:
-            self._let_go = True
-            return "place"
-        if self.setup.task == "hand-over" and len(holders) > 1:
-            return "exchange"
-        return "carry" if here[2] - self.setup.placement(name).position[2] > LIFTED_M else "grasp"
 
 
 class Troubled:
@@ -207,8 +193,14 @@ class Rig:
     """A session in the cell that is ready to go wrong as the case says."""
 
     def __init__(self, case: Case, policy: str, oracle: Oracle) -> None:
-        rng = np.random.default_rng((case.seed, sum(map(ord, case.kind + case.phase))))
-        moment = Moment(case.phase, float(rng.uniform(*DELAYS_S[case.phase])), float(rng.uniform(*SECONDS)))
+        rng = np.random.default_rng((case.seed, sum(map(ord, case.kind + case.task + case.phase))))
+        most = 1 if case.phase == "approach" else IN_TURN.get(case.task, 1)
+        moment = Moment(
+            case.phase,
+            number=int(rng.integers(most)) + 1,
+            delay_s=float(rng.uniform(*DELAYS_S[case.phase])),
+            seconds=float(rng.uniform(*SECONDS)),
+        )
         self.trouble = KINDS[case.kind](moment, rng)
         self._clock = Time(self.trouble)
         setup = task_named(case.task).sample(case.seed)
@@ -221,7 +213,7 @@ class Rig:
         case, trouble, clock = self._case, self.trouble, self._clock
         gates = Gates.of(
             Limits.of(),
-            workspace=Workspace(fixtures=task_named(case.task).fixtures(self.robot.setup)),
+            workspace=workspace_of(self.robot.setup),
             model_digest=self._policy.model_digest,
         )
         thinking = Thinking(self._policy, gates.vetting, latency_s=LATENCY_S)
@@ -244,7 +236,7 @@ class Rig:
                 policy=self._policy,
                 gates=gates,
                 steering=Steering.of(
-                    thinking,
+                    Understanding(thinking),
                     gates,
                     emit,
                     budget=Budget() if case.recovers else None,

@@ -19,21 +19,20 @@ from forearm.messages import ActionChunk, Decision
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.operator import Act, HandBack, Hold, JogTool, Resume, TakeOver
 
-PHASES = ("approach", "grasp", "carry", "exchange", "place")
 WHO = "campaign"
 
 
 class Moment:
-    """When a trouble is on: from `delay_s` after the run first enters `phase`, for `seconds`."""
+    """When a trouble is on: from `delay_s` after the `number`-th thing first enters `phase`, for `seconds`."""
 
-    def __init__(self, phase: str, delay_s: float, seconds: float) -> None:
-        self.phase, self.delay_s, self.seconds = phase, delay_s, seconds
+    def __init__(self, phase: str, number: int, delay_s: float, seconds: float) -> None:
+        self.phase, self.number, self.delay_s, self.seconds = phase, number, delay_s, seconds
         self.begins_ns: int | None = None
         self.begun = False
 
-    def note(self, phase: str, now_ns: int) -> None:
-        """The run is in that phase."""
-        if phase == self.phase and self.begins_ns is None:
+    def note(self, entered: int, now_ns: int) -> None:
+        """So many things have entered the phase so far."""
+        if entered >= self.number and self.begins_ns is None:
             self.begins_ns = now_ns + round(self.delay_s * NANOSECONDS)
         self.begun = self.begun or (self.begins_ns is not None and now_ns >= self.begins_ns)
 
