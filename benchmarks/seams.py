@@ -5,15 +5,17 @@
 Three ways, in the cell, with vetting and guard on: a chunk that continues the one before it (ours: the policy is told
 what is being followed, and its flow is drawn to it); naive splicing, where each chunk is a new one; and temporal
 ensembling, ACT's average of the chunks that overlap. Accelerations and jerks are those of the target rows across the
-seam, and of the set-points sent in the 0.3 s after it. A tick is starved when the arms had to hold because the last
-chunk was spent before the next one was there, and cut when that was because vetting had kept only its safe beginning.
+seam, and of the set-points sent in the 0.3 s after it, where no stop falls into them. Of all set-points of every run,
+each stretch between two stops taken from rest, the greatest speed, acceleration and jerk are held against the limits of
+their joint: nothing may come out above 1. A tick is starved when the arms had to hold because the last chunk was spent
+before the next one was there, and cut when that was because vetting had kept only its safe beginning.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -27,19 +29,22 @@ import tyro
 from forearm.cell.simulator import CellRobot
 from forearm.cell.tasks import task_named
 from forearm.clock import NANOSECONDS
-from forearm.evaluation.seams import Roughness, path_roughness, roughness
-from forearm.events import Commanded, Event, Judged, ModeChanged
-from forearm.messages import ActionChunk, Decision, Outcome, Request
+from forearm.evaluation.seams import Roughness, Stretches, path_roughness, roughness
+from forearm.events import Event, Judged, ModeChanged
+from forearm.messages import Decision, Floats, Outcome, Request, VettedChunk
 from forearm.policy.choice import MODEL, policy_named, tasks_for
 from forearm.policy.ensembling import Ensembling, Splicing
 from forearm.policy.interface import Policy
 from forearm.provenance import code_version
+from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime.patience import SPENT
 from forearm.runtime.simulation import Simulation
-from forearm.safety.limits import TICK_S
+from forearm.safety.limits import TICK_S, Limits
 
+LIMITS = Limits.of()
 DELAYS_MS = (0, 100, 200, 300, 450, 600)
 AFTER_NS = 300_000_000  # ns, of set-points that are looked at after a seam: three rows
+RATES = ("speed", "acceleration", "jerk")
 METHODS: dict[str, Callable[[Policy], Policy]] = {
     "continued": lambda policy: policy,
     "spliced": Splicing,
@@ -52,7 +57,7 @@ class Witness:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self.followed: list[ActionChunk | None] = []
+        self.followed: list[VettedChunk | None] = []
         self.name = policy.name
         self.model_digest = policy.model_digest
 
@@ -60,18 +65,17 @@ class Witness:
         self._policy.reset(seed=seed)
 
     def decide(self, request: Request) -> Decision:
-        following = None if request.following is None else request.following.chunk
-        if not self.followed or self.followed[-1] is not following:
-            self.followed.append(following)
+        if not self.followed or self.followed[-1] is not request.following:
+            self.followed.append(request.following)
         return self._policy.decide(request)
 
 
 @dataclass
 class Tally:
-    """What the events of one trial say about set-points and holds."""
+    """What the events of one trial say about set-points, when which answer came, and holds."""
 
-    stamps: list[int] = field(default_factory=list)
-    points: list[tuple[float, ...]] = field(default_factory=list)
+    stretches: Stretches = field(default_factory=Stretches)
+    answered_ns: dict[int, int] = field(default_factory=dict[int, int])
     starved: int = 0
     cut: int = 0
     was_cut: bool = False
@@ -79,10 +83,9 @@ class Tally:
     held_since_ns: int | None = None
 
     def note(self, event: Event) -> None:
-        if isinstance(event, Commanded):
-            self.stamps.append(event.stamp_ns)
-            self.points.append(event.positions)
-        elif isinstance(event, Judged) and event.gate == "vetting" and event.outcome < Outcome.HOLD:
+        self.stretches.note(event)
+        if isinstance(event, Judged) and event.gate == "vetting" and event.outcome < Outcome.HOLD:
+            self.answered_ns[event.sequence] = event.stamp_ns
             self.was_cut = any(finding.check.startswith("clearance") for finding in event.findings)
         elif isinstance(event, ModeChanged):
             self.note_mode(event)
@@ -107,10 +110,13 @@ class Cell:
     cut: int = 0
     rows: list[Roughness] = field(default_factory=list)
     sent: list[tuple[float, float]] = field(default_factory=list)
+    points: int = 0
+    stretches: int = 0
+    shares: Floats = field(default_factory=lambda: np.zeros((len(RATES), len(BIMANUAL_YAM.joints))))
 
     def add(self, task: str, seed: int, method: str, delay_ms: int) -> None:
         """Runs one trial."""
-        tally, delay_ns = Tally(), delay_ms * 1_000_000
+        tally = Tally()
 
         def witnessed(robot: CellRobot) -> Policy:
             return Witness(METHODS[method](policy_named("model")(robot)))
@@ -118,21 +124,28 @@ class Cell:
         simulation = Simulation(task_named(task).sample(seed), witnessed, latency_s=delay_ms / 1e3, recovers=False)
         run = simulation.run(seed=seed, emit=tally.note)
         assert isinstance(simulation.policy, Witness)
-        followed = simulation.policy.followed
-        stamps, points = np.array(tally.stamps), np.array(tally.points)
-        for before, after in pairwise(followed):
-            if before is None or after is None:
-                continue
-            now_ns = after.stamp_ns + delay_ns  # an answer is followed from the tick in which it is ready
-            seam = roughness(before, after, now_ns)
-            if seam is not None:
-                self.rows.append(seam)
-                self.sent.append(path_roughness(points[(stamps >= now_ns) & (stamps < now_ns + AFTER_NS)], TICK_S))
+        self.look_at_seams(simulation.policy.followed, tally)
+        for stretch in tally.stretches.all:
+            self.points, self.stretches = self.points + len(stretch.points), self.stretches + 1
+            self.shares = np.maximum(self.shares, stretch.shares(LIMITS))
         self.trials += 1
         if run.ended.outcome != "done":
             self.failed.append(f"{task} {seed}")
         self.starved += tally.starved
         self.cut += tally.cut
+
+    def look_at_seams(self, followed: Sequence[VettedChunk | None], tally: Tally) -> None:
+        """Where one chunk was followed straight after another."""
+        for before, after in pairwise(followed):
+            if before is None or after is None:
+                continue
+            now_ns = tally.answered_ns[after.sequence]
+            seam = roughness(before.chunk, after.chunk, now_ns)
+            if seam is None:
+                continue
+            self.rows.append(seam)
+            windows = (each.between(now_ns, now_ns + AFTER_NS) for each in tally.stretches.all)
+            self.sent += [path_roughness(window, TICK_S) for window in windows if window is not None]
 
     def figures(self) -> dict[str, float]:
         """Counts, and the median and the greatest of every measure."""
@@ -149,7 +162,12 @@ class Cell:
             "starved_ticks": self.starved,
             "cut_ticks": self.cut,
             "seams": len(self.rows),
+            "seams_looked_at": len(self.sent),
+            "set_points": self.points,
+            "stretches": self.stretches,
         }
+        for rate, share in zip(RATES, self.shares.max(1), strict=True):
+            result[f"{rate}_of_limit_max"] = float(share)
         for name, values in measures.items():
             result[f"{name}_p50"] = float(np.median(values)) if values else 0.0
             result[f"{name}_max"] = float(np.max(values, initial=0.0))
@@ -160,7 +178,7 @@ def table(cells: dict[tuple[int, str], Cell]) -> str:
     """One line per delay and method: medians, and the greatest in brackets."""
     lines = [
         f"{'delay':>8} {'method':10} {'done':>7} {'starved':>7} {'cut':>5} {'seams':>5} {'jump, mrad':>13} {'rows, rad/s²':>13} "
-        f"{'rows, rad/s³':>13} {'sent, rad/s²':>13} {'sent, rad/s³':>13}"
+        f"{'rows, rad/s³':>13} {'sent, rad/s²':>13} {'sent, rad/s³':>13} {'of limits: v, a, j':>22}"
     ]
     for (delay_ms, method), cell in sorted(cells.items()):
         each = cell.figures()
@@ -169,14 +187,32 @@ def table(cells: dict[tuple[int, str], Cell]) -> str:
         lines.append(
             f"{delay_ms:5} ms {method:10} {cell.trials - len(cell.failed):>3}/{cell.trials:<3} {cell.starved:>7} {cell.cut:>5} {len(cell.rows):>5} "
             + " ".join(f"{column:>13}" for column in columns)
+            + f" {', '.join(f'{share:.4f}' for share in cell.shares.max(1)):>22}"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *of_limits(list(cells.values()))])
+
+
+def of_limits(cells: Sequence[Cell]) -> list[str]:
+    """One line per rate: which joint came nearest to its limit, of all that was sent in every run."""
+    shares = np.max([cell.shares for cell in cells], axis=0)
+    sent = f"{sum(cell.points for cell in cells)} set-points in {sum(cell.stretches for cell in cells)} stretches"
+    nearest = [(rate, int(row.argmax()), float(row.max())) for rate, row in zip(RATES, shares, strict=True)]
+    return [
+        f"greatest {rate} of {sent}: {share:.4f} of the limit, of {BIMANUAL_YAM.joints[joint].name}"
+        for rate, joint, share in nearest
+    ]
 
 
 def record(cells: dict[tuple[int, str], Cell], seeds: str) -> dict[str, object]:
     """What there is so far, with the code that it was measured with."""
     figures = [
-        {"delay_ms": delay_ms, "method": method, **cell.figures(), "failed": cell.failed}
+        {
+            "delay_ms": delay_ms,
+            "method": method,
+            **cell.figures(),
+            "of_limit": {rate: share.tolist() for rate, share in zip(RATES, cell.shares, strict=True)},
+            "failed": cell.failed,
+        }
         for (delay_ms, method), cell in cells.items()
     ]
     return {"commit": code_version(), "seeds": seeds, "cells": figures}

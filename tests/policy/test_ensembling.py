@@ -29,14 +29,14 @@ def test_an_ensemble_weighs_the_oldest_most_and_only_chunks_that_reach_that_far(
     np.testing.assert_allclose(rows[10:], 0.0, atol=1e-12)
 
 
-def request(at_s: float, following: ActionChunk | None, attempt: int = 0) -> Request:
+def request(at_s: float, following: ActionChunk | None, attempt: int = 0, delay_s: float = 0.0) -> Request:
     zeros = np.zeros(J)
     observation = Observation(
         stamp_ns=ns(at_s), sequence=1, epoch=1, positions=zeros, velocities=zeros, efforts=zeros, images={},
         depths={}, instruction="",
     )  # fmt: skip
     vetted = None if following is None else VettedChunk(chunk=following, sequence=0, epoch=1)
-    return Request(observation=observation, following=vetted, attempt=attempt)
+    return Request(observation=observation, following=vetted, attempt=attempt, delay_s=delay_s)
 
 
 class Steps:
@@ -68,6 +68,14 @@ def test_splicing_is_not_told_what_is_followed() -> None:
     steps = Steps()
     assert answers(Splicing(steps), followed=True)[1].tolist() == np.full((16, J), 2.0).tolist()
     assert [each.following for each in steps.told] == [None, None]
+
+
+def test_splicing_takes_the_arms_to_stand_until_the_answer_only_where_they_do() -> None:
+    steps = Steps()
+    policy = Splicing(steps)
+    first = policy.decide(request(1.0, None, delay_s=0.3)).chunk
+    policy.decide(request(1.8, first, delay_s=0.3))
+    assert [each.delay_s for each in steps.told] == [0.3, 0.0]
 
 
 def test_ensembling_averages_while_something_is_followed_and_begins_anew_after_a_hold() -> None:

@@ -1,20 +1,24 @@
-"""Where one chunk takes over from another: how rough that is.
+"""Where one chunk takes over from another: how rough that is, and how near what is sent comes to the limits.
 
 Row sequences are compared on the later chunk's time grid; grippers, which snap on purpose, are left out of roughness.
+Set-points are differenced within a stretch only: between two stretches the arms were stopped, and began anew at rest.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from forearm.clock import NANOSECONDS
-from forearm.messages import ActionChunk, Floats
+from forearm.events import Commanded, Event, Observed
+from forearm.messages import ActionChunk, Floats, Observation
 from forearm.policy.continuation import row_times_ns, rows_at
 from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.safety.limits import TICK_S, Limits
+from forearm.safety.stops import resting_pose
 
-REACH = 3  # rows before the seam that a third difference across it touches
+REACH = 3  # rows, or set-points, before the seam that a third difference across it touches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,59 @@ def roughness(before: ActionChunk, after: ActionChunk, now_ns: int) -> Roughness
         acceleration=_greatest(spliced[first - 2 : first + 2], 2, after.period_s),
         jerk=_greatest(spliced[first - 3 : first + 3], 3, after.period_s),
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """Set-points that were sent one a tick, with no stop in between.
+
+    Attributes:
+        begun: (J,) the pose in which the robot rested before the first.
+        stamps_ns: of each.
+        points: (J,) each.
+    """
+
+    begun: Floats
+    stamps_ns: list[int] = field(default_factory=list[int])
+    points: list[Floats] = field(default_factory=list[Floats])
+
+    def between(self, first_ns: int, last_ns: int) -> Floats | None:
+        """(N, J) what was sent from one instant until before the other; None where the stretch is not all of that."""
+        path = np.concatenate([np.tile(self.begun, (REACH, 1)), self.points])
+        first, last = (int(index) + REACH for index in np.searchsorted(self.stamps_ns, [first_ns, last_ns]))
+        whole = self.stamps_ns[0] <= first_ns and last < len(path)
+        # With those before: every difference that touches one of them counts.
+        return path[first - REACH : last] if whole else None
+
+    def shares(self, limits: Limits) -> Floats:
+        """(3, J) the greatest speed, acceleration and jerk from the pose it began at on, as shares of their limits."""
+        path = np.concatenate([np.tile(self.begun, (REACH, 1)), self.points])
+        allowed = (limits.velocity, limits.acceleration, limits.jerk)
+        rates = [np.abs(np.diff(path, n=order, axis=0)).max(0) / TICK_S**order for order in (1, 2, 3)]
+        return np.stack(rates) / np.stack(allowed)
+
+
+class Stretches:
+    """Tells the stretches of one run apart: a tick that sent nothing stopped the robot, and the next begins at rest."""
+
+    def __init__(self) -> None:
+        self.all: list[Stretch] = []
+        self._rest: Floats | None = None  # what counts as sent last
+        self._unanswered: Observation | None = None  # of the tick that has sent nothing so far
+        self._stopped = True
+
+    def note(self, event: Event) -> None:
+        """The next event of the run."""
+        if isinstance(event, Observed):
+            if self._unanswered is not None:
+                self._rest, self._stopped = resting_pose(self._unanswered, self._rest, BIMANUAL_YAM), True
+            self._unanswered = event.observation
+        elif isinstance(event, Commanded) and self._unanswered is not None:
+            if self._stopped:
+                self.all.append(Stretch(self._unanswered.positions if self._rest is None else self._rest))
+            self._rest, self._stopped, self._unanswered = np.array(event.positions), False, None
+            self.all[-1].stamps_ns.append(event.stamp_ns)
+            self.all[-1].points.append(self._rest)
 
 
 def path_roughness(points: Floats, period_s: float) -> tuple[float, float]:

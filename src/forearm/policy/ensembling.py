@@ -27,7 +27,10 @@ def ensemble(chunks: Sequence[ActionChunk]) -> ActionChunk:
 
 
 class Splicing:
-    """A policy that is never told what is being followed: each chunk is a new one, and the arms jump over to it."""
+    """A policy that is never told what is being followed: each chunk is a new one, and the arms jump over to it.
+
+    It takes the arms to stand only where they do.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -38,7 +41,8 @@ class Splicing:
         self._policy.reset(seed=seed)
 
     def decide(self, request: Request) -> Decision:
-        return self._policy.decide(replace(request, following=None))
+        told = request if request.following is None else replace(request, following=None, delay_s=0.0)
+        return self._policy.decide(told)
 
 
 class Ensembling:

@@ -11,7 +11,7 @@ from forearm.model.checkpoint import Checkpoint
 from forearm.model.flow import sample
 from forearm.model.reactive import Reactive
 from forearm.policy.acting import PERIOD_S, chunk_of
-from forearm.policy.continuation import known_rows
+from forearm.policy.continuation import continuation
 from forearm.policy.noise import noise_for
 from forearm.policy.seeing import see
 
@@ -40,13 +40,14 @@ class ReactivePolicy:
         started = time.perf_counter()
         sight, positions, _ = see(observation, self._checkpoint.words, scales)
         noise = noise_for(request, self._seed, model.config.expert)
-        known = known_rows(request, scales, positions, period_s=PERIOD_S)
+        before = continuation(request, period_s=PERIOD_S, rows=model.config.expert.horizon)
+        known = before.known_rows(scales, positions)
         actions = sample(model.expert, model.context(sight), noise, model.config.flow.steps, known=known)
         return Decision(
             sequence=observation.sequence,
             epoch=observation.epoch,
             plan=None,
-            chunk=chunk_of(actions, observation, positions, scales),
+            chunk=before.after_standing(chunk_of(actions, observation, positions, scales)),
             latency_s=time.perf_counter() - started,
             model_digest=self.model_digest,
         )

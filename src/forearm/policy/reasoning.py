@@ -22,7 +22,7 @@ from forearm.model.flow import sample
 from forearm.model.layout import POINT_QUERY, TOP
 from forearm.model.reasoner import Reading, Reasoner
 from forearm.policy.acting import PERIOD_S, chunk_of
-from forearm.policy.continuation import known_rows
+from forearm.policy.continuation import continuation
 from forearm.policy.noise import noise_for
 from forearm.policy.seeing import see
 
@@ -100,6 +100,7 @@ class ReasoningPolicy:
         started = time.perf_counter()
         with _timed(timings, "inputs"):
             sight, positions, tools = see(observation, self._checkpoint.words, self._checkpoint.scales)
+            before = continuation(request, period_s=PERIOD_S, rows=model.config.expert.horizon)
         cache = model.new_cache()
         with _timed(timings, "read"):
             reading = model.read(sight, cache)
@@ -109,7 +110,7 @@ class ReasoningPolicy:
             if edit.point is not None:
                 points = _edited(edit.point, observation, points)
         with _timed(timings, "plan"):
-            traces = model.plan(codes, points, tools, cache)
+            traces = before.led(model.plan(codes, points, tools, cache), TRACE_TICKS)
             if edit.trace is not None:
                 traces = _edited(edit.trace, observation, traces)
             if edit.stated_point is not None:
@@ -119,20 +120,22 @@ class ReasoningPolicy:
             context = model.context(cache)
         with _timed(timings, "flow"):
             noise = noise_for(request, self._seed, model.config.expert)
-            known = known_rows(request, self._checkpoint.scales, positions, period_s=PERIOD_S)
+            known = before.known_rows(self._checkpoint.scales, positions)
             actions = sample(model.expert, context, noise, self._steps, known=known)
         return Decision(
             sequence=observation.sequence,
             epoch=observation.epoch,
-            plan=self._plan(reading, codes, points, traces),
-            chunk=chunk_of(actions, observation, positions, self._checkpoint.scales),
+            plan=self._plan(reading, codes, points, traces, before.times_s(TRACE_TICKS, PERIOD_S)),
+            chunk=before.after_standing(chunk_of(actions, observation, positions, self._checkpoint.scales)),
             latency_s=time.perf_counter() - started,
             model_digest=self.model_digest,
             timings_s=timings,
             features=features,
         )
 
-    def _plan(self, reading: Reading, codes: torch.Tensor, points: torch.Tensor, traces: torch.Tensor) -> Plan:
+    def _plan(
+        self, reading: Reading, codes: torch.Tensor, points: torch.Tensor, traces: torch.Tensor, times_s: Floats
+    ) -> Plan:
         chances = torch.cat([reading.depth.softmax(-1).amax(-1)[0], reading.points.softmax(-1).amax(-1)[0]])
         side = self._checkpoint.model.point_head.cells_side
         waypoints = traces[0].double().numpy()
@@ -143,7 +146,7 @@ class ReasoningPolicy:
             points=points[0].double().numpy(),
             trace=waypoints[..., :3],
             trace_grippers=np.clip(waypoints[..., 3], 0.0, 1.0),
-            trace_times_s=np.array(TRACE_TICKS) * PERIOD_S,
+            trace_times_s=times_s,
             confidence=float(chances.mean()),
         )
 
