@@ -12,11 +12,11 @@ from PIL import Image as Picture
 from synthetic_run import events_of, painted
 
 from forearm.errors import InputError
-from forearm.evaluation.processes import NoAnswer
 from forearm.evaluation.report import write_report
 from forearm.evaluation.result_page.page import page_at, write_result_page
 from forearm.evaluation.result_page.replays import replayed_first
 from forearm.evaluation.trial import TrialResult
+from forearm.processes import NoAnswer
 from forearm.telemetry.writer import LogWriter
 
 DONE = TrialResult(

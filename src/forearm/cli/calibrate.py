@@ -84,10 +84,10 @@ class _Unfinished:
         """Runs the trials that are missing and learns from all that went well."""
         from forearm.evaluation.journal import Journal
         from forearm.evaluation.plans import planned
-        from forearm.evaluation.processes import in_processes
         from forearm.evaluation.subject import subject
         from forearm.evaluation.suites import suite_named
         from forearm.evaluation.watched import read_watched, watching
+        from forearm.processes import in_processes
         from forearm.runtime.monitors.calibration import calibrated, cameras_digest, refuse_too_few
 
         trials = planned(suite_named("clean"), tasks, seeds)

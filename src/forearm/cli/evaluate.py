@@ -19,10 +19,10 @@ from forearm.evaluation.suites import SUITES, suite_named
 
 if TYPE_CHECKING:
     from forearm.evaluation.journal import Journal
-    from forearm.evaluation.processes import Spread
     from forearm.evaluation.suite import RunTrial
     from forearm.evaluation.trial import Trial, TrialResult
     from forearm.policy.choice import MakePolicy
+    from forearm.processes import Spread
 
 SUITE = tyro.conf.arg(
     metavar="|".join(suite.name for suite in SUITES),
@@ -230,7 +230,7 @@ def _spread(on: str) -> Spread:
         InputError: for any other place, or a cluster where Ray is not installed.
     """
     from forearm.errors import InputError, unknown
-    from forearm.evaluation.processes import in_processes
+    from forearm.processes import in_processes
 
     if on == "here":
         return in_processes

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 from forearm.errors import InputError
-from forearm.evaluation.processes import THREADS, TRIES, Answer, Job, NoAnswer, done, positive
+from forearm.processes import THREADS, TRIES, Answer, Job, NoAnswer, done, positive
 from forearm.provenance import code_version
 
 PASSED_ON = ("MUJOCO_GL", "PYTHONPATH")  # how workers render and where they find the code, where this process was told

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Protocol
 
-from forearm.evaluation.processes import NoAnswer, Spread, in_processes
 from forearm.evaluation.statistics import wilson_interval
 from forearm.evaluation.trial import Trial, TrialResult, run_trial
 from forearm.policy.choice import MakePolicy
+from forearm.processes import NoAnswer, Spread, in_processes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

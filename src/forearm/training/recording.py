@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,6 +16,7 @@ from forearm.data.dataset_writer import data_file, finalize, write_shard
 from forearm.data.episode import Episode
 from forearm.errors import DatasetError
 from forearm.files import claim, write_json
+from forearm.processes import NoAnswer, in_processes
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.training.recipe import Recording
 
@@ -47,7 +47,7 @@ def shards_of(recording: Recording) -> Iterator[Shard]:
             number, episode = number + 1, episode + episodes
 
 
-def record_shard(root: Path, shard: Shard, varied: float = 0.0) -> None:
+def record_shard(root: Path, varied: float, shard: Shard) -> None:
     """Records one shard and writes it; attempts that fail are left out.
 
     A share of `varied` of its scenes has something different about the cell.
@@ -89,7 +89,7 @@ def record_dataset(root: Path, recording: Recording, *, workers: int) -> None:
 
     Raises:
         InputError: when the folder holds another recording.
-        DatasetError: when demonstrations fail too often.
+        DatasetError: when demonstrations fail too often, or cannot be written.
     """
     claim(root, PLAN, asdict(recording), what="recording")
     shards = list(shards_of(recording))
@@ -104,11 +104,10 @@ def record_dataset(root: Path, recording: Recording, *, workers: int) -> None:
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("recording", total=total, completed=total - sum(shard.episodes for shard in missing))
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            jobs = {pool.submit(record_shard, root, shard, recording.varied): shard for shard in missing}
-            for job in as_completed(jobs):
-                job.result()
-                progress.advance(bar, jobs[job].episodes)
+        for shard, answer in in_processes(missing, partial(record_shard, root, recording.varied), workers=workers):
+            if isinstance(answer, NoAnswer):
+                raise DatasetError(f"recording {root}: got {answer.reason}; put that right and record again to go on")
+            progress.advance(bar, shard.episodes)
         progress.update(bar, description="numbering through")  # a minute for 3,000 episodes
         cameras = {camera.name: (camera.height, camera.width) for camera in BIMANUAL_YAM.cameras}
         finalize(root, len(shards), cameras)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from forearm.evaluation.processes import NoAnswer, done
 from forearm.evaluation.report import PAGE_NAME
 from forearm.evaluation.result_page.pictures import Frame, scene, strip
 from forearm.evaluation.trial import TrialResult
+from forearm.processes import NoAnswer, done
 from forearm.telemetry.log import RunLog, read_run
 from forearm.telemetry.writer import FILE_NAME
 

@@ -11,7 +11,6 @@ from string import Template
 from typing import Any
 
 from forearm.evaluation.comparison import compare, read_results
-from forearm.evaluation.processes import NoAnswer
 from forearm.evaluation.report import PAGE_NAME
 from forearm.evaluation.result_page.failures import failures
 from forearm.evaluation.result_page.rates import comparison, rates, squares, stages, table
@@ -19,6 +18,7 @@ from forearm.evaluation.statistics import wilson_interval
 from forearm.evaluation.suite import summarize
 from forearm.evaluation.trial import TrialResult
 from forearm.files import write_text
+from forearm.processes import NoAnswer
 
 
 def page_at(html: Path) -> Path:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from forearm.errors import LogError
 from forearm.evaluation.comparison import read_results
-from forearm.evaluation.processes import NoAnswer, in_processes
 from forearm.evaluation.report import PAGE_NAME
 from forearm.evaluation.rerun import rerun
 from forearm.evaluation.trial import TrialResult
+from forearm.processes import NoAnswer, in_processes
 from forearm.provenance import code_version
 from forearm.telemetry.log import read_run
 from forearm.telemetry.writer import FILE_NAME

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from forearm.errors import InputError
-from forearm.evaluation.processes import NoAnswer, done, in_processes
+from forearm.processes import NoAnswer, done, in_processes
 
 
 def squared(job: int) -> int:

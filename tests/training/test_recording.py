@@ -1,0 +1,25 @@
+"""A recording that is interrupted ends there and then, and goes on from its last whole shard."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+def test_an_interrupted_recording_ends_at_once_and_leaves_no_process_and_no_half_shard(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "forearm", "record", "--episodes", "40", "--workers", "1", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until = time.monotonic() + 120.0
+    while process.poll() is None and time.monotonic() < until and not (tmp_path / "recording.json").is_file():
+        time.sleep(0.02)
+    time.sleep(3.0)  # into its first shard, which takes about 15 s
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+    _, said = process.communicate(timeout=10.0)  # to the end of stderr, which its workers have too
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["recording.json"]
