@@ -9,6 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from forearm.errors import InputError
+from forearm.training.recipe import Recording
+from forearm.training.recording import record_dataset
+
+
+def test_a_recording_does_not_begin_in_a_folder_that_holds_a_dataset_of_somebody_else(tmp_path: Path) -> None:
+    theirs = tmp_path / "data" / "chunk-000" / "file-000.parquet"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("theirs")
+    with pytest.raises(InputError, match="holds something else"):
+        record_dataset(tmp_path, Recording(counts={"lift": 1}), workers=1)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [theirs]
+
 
 @pytest.mark.slow
 def test_an_interrupted_recording_ends_at_once_and_leaves_no_process_and_no_half_shard(tmp_path: Path) -> None:

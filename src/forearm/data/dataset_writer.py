@@ -7,7 +7,7 @@ exists is therefore complete. `finalize` writes `meta/` from the shards alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from forearm.data.episode import FPS, Episode
 from forearm.data.video import encode
-from forearm.errors import DatasetError
-from forearm.files import whole, write_json
+from forearm.errors import DatasetError, InputError
+from forearm.files import claim, whole, write_json
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -27,6 +27,17 @@ VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.m
 CHUNK_FILES = 1000  # files in a folder, LeRobot's default
 MEASURED = ("observation.state", "action", "observation.depth_cells")  # columns with statistics
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
+
+
+def claim_dataset(root: Path, name: str, plan: Mapping[str, Any], *, what: str) -> None:
+    """Says in `root`, as `files.claim` does, what is being made there; shards of anything else would count as its own.
+
+    Raises:
+        InputError: when it is being made into something else, or holds something already.
+    """
+    if root.exists() and not (root / name).is_file() and any(root.iterdir()):
+        raise InputError(f"{what}: got {root}, which holds something else, allowed is a new folder; name one")
+    claim(root, name, plan, what=what)
 
 
 def data_file(root: Path, shard: int) -> Path:

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from forearm.data.dataset_writer import data_file, finalize, write_shard
+from forearm.data.dataset_writer import claim_dataset, data_file, finalize, write_shard
 from forearm.data.episode import FPS, NO_SEED, Episode
 from forearm.data.lerobot import Place, Source
 from forearm.data.mapping import FeatureMapping, Vector, View
-from forearm.errors import DatasetError, InputError, listing
-from forearm.files import claim
+from forearm.errors import DatasetError, listing
 from forearm.robot.embodiment import BIMANUAL_YAM, Camera, Embodiment
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, px
@@ -45,15 +44,13 @@ def import_dataset(root: Path, mapping: FeatureMapping, out: Path, *, embodiment
     Raises:
         DatasetError: when it is damaged, or cannot be what the mapping says; every reason that shows before a video is
             read is listed.
-        InputError: when `out` is being imported from something else.
+        InputError: when `out` is being imported from something else, or holds something else.
     """
     source = Source(root)
     found = problems(source, mapping, embodiment)
     if found:
         raise DatasetError(f"dataset {root}: " + "; ".join(found))
-    if out.exists() and not (out / PLAN).is_file() and any(out.iterdir()):
-        raise InputError(f"import: got {out}, which holds something else, allowed is a new folder; name one")
-    claim(out, PLAN, {"from": str(root.resolve()), "mapping": asdict(mapping)}, what="import")
+    claim_dataset(out, PLAN, {"from": str(root.resolve()), "mapping": asdict(mapping)}, what="import")
     places = [place for place in source.places if _ticks(place.length, source.fps) > 0]
     shards = range(0, len(places), SHARD_EPISODES)
     for number, first in enumerate(shards):

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from forearm.data.dataset_writer import data_file, finalize, write_shard
+from forearm.data.dataset_writer import claim_dataset, data_file, finalize, write_shard
 from forearm.data.episode import Episode
 from forearm.errors import DatasetError
-from forearm.files import claim, write_json
+from forearm.files import write_json
 from forearm.processes import NoAnswer, in_processes
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.training.recipe import Recording
@@ -88,10 +88,10 @@ def record_dataset(root: Path, recording: Recording, *, workers: int) -> None:
         workers: processes; one a core.
 
     Raises:
-        InputError: when the folder holds another recording.
+        InputError: when the folder holds another recording, or something else.
         DatasetError: when demonstrations fail too often, or cannot be written.
     """
-    claim(root, PLAN, asdict(recording), what="recording")
+    claim_dataset(root, PLAN, asdict(recording), what="recording")
     shards = list(shards_of(recording))
     missing = [shard for shard in shards if not data_file(root, shard.number).is_file()]
     total = sum(shard.episodes for shard in shards)
