@@ -32,6 +32,12 @@ LIFT = "lift the tray with both arms"
         (("record", "--out", "{new}", "--workers", "0"), "workers: got 0"),
         (("record", "--out", "{new}", "--seed", "-1"), "seed: got -1"),
         (("record", "--out", "{file}"), "folder: got {file}"),
+        (("record", "--out", "{new}", "--recipe", "nan0"), "recipe: got 'nan0'"),
+        (("train", "--data", "{new}", "--out", "{new}", "--recipe", "nan0"), "recipe: got 'nan0'"),
+        (("train", "--data", "{file}/data", "--out", "{new}"), "folder: got {file}/data"),
+        (("train", "--data", "{new}", "--out", "{new}", "--from", "nan0"), "nan0"),
+        (("card", "--out", "{new}/card.json"), "card: got no result file, at least one is needed"),
+        (("report", "{new}/run.mcap"), "run log: got {new}/run.mcap"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_before_anything_is_made(
@@ -48,7 +54,7 @@ def test_bad_input_is_one_line_before_anything_is_made(
     assert complaint.format(**places) in said
     assert said.count("\n") == 1
     assert file.read_text() == "kept"
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path != file]
+    assert sorted(tmp_path.rglob("*")) == [file, folder]
 
 
 def test_numbers_folders_and_files_that_will_do_pass(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`forearm card` from a result file to the run that it refuses, for a model that ships, by its name."""
 
 import json
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,3 +58,20 @@ def test_a_card_that_cannot_be_written_is_one_clear_line(
     assert complaint in said
     assert said.count("\n") == 1
     assert [path.name for path in results.parent.iterdir()] == ["results.json"]
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_the_card_as_it_was(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, most = tmp_path / "limits.json", resource.getrlimit(resource.RLIMIT_FSIZE)
+    out.write_text("as it was")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, most[1]))  # bytes that a file may have
+    try:
+        assert ended("card", "--results", str(results), "--out", str(out)) == Exit.BROKEN
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    said = capsys.readouterr().err
+    assert "File too large" in said
+    assert said.count("\n") == 1
+    assert out.read_text() == "as it was"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["limits.json", "results.json"]

@@ -39,6 +39,17 @@ def test_damaged_weights_are_said_to_be(tmp_path: Path, capsys: pytest.CaptureFi
     assert "the file is corrupt" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("made", "said"), [("{}", "recipe None, "), ('{"recipe": "mine"}', "recipe mine, ")])
+def test_a_recipe_file_that_lacks_something_says_what_it_has(
+    made: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(MODELS["nano"], folder)
+    (folder / "recipe.json").write_text(made)
+    assert ended("model", "info", str(folder)) == Exit.DONE
+    assert said in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("question", ["info", "verify"])
 def test_what_is_no_model_is_refused_with_what_would_be(question: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("model", question, "nanno") == Exit.BAD_INPUT

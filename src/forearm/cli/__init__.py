@@ -45,7 +45,7 @@ vetted, moves two arms, and can explain itself afterwards.
   forearm run "lift the tray with both arms" --seed 7            another scene
   forearm eval --task lift --seeds 1000:1100 --json lift.json    a success rate with its interval
   forearm calibrate --policy nano                                what its monitors say when all goes well
-  forearm card --results clean.json light.json --out card.json   under which conditions a model was measured to work
+  forearm card --results clean.json --out card.json               under which conditions a model was measured to work
   forearm report runs/…                                          rebuilds a run's report from its log alone
   forearm record --out data/nano                                 demonstrations of the scripted solver
   forearm data info data/theirs                                  what a LeRobot v3 dataset is, and what it lacks
@@ -76,6 +76,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     except ForearmError as error:
         print(f"forearm: {error}", file=sys.stderr)  # noqa: T201  # the one line a person needs
         return code_of(error)
+    except OSError as error:  # a full disk, or a file that is not this user's
+        said = f"file: got {error}, room and the right to it are needed; then do the same again"
+        print(f"forearm: {said}", file=sys.stderr)  # noqa: T201
+        return Exit.BROKEN
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except Exception:  # not foreseen, so everything known about it is shown

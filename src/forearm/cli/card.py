@@ -36,6 +36,8 @@ def card(
     from forearm.evaluation.comparison import read_results
     from forearm.files import write_json, write_text
 
+    if not results:
+        raise InputError("card: got no result file, at least one is needed; add --results FILE")
     if out.suffix != ".json":
         raise InputError(f"card: got {out}, a .json is needed, its name with .md is the page; name it {out.stem}.json")
     document = card_of([read_results(file) for file in results], rate)

@@ -117,7 +117,7 @@ def evaluate(
     at_least(1, workers=machines.workers)
     if json_file is None:
         raise InputError("evaluation: got no file for the result, one is needed; add --json FILE")
-    _tried(file_at(json_file), policy, intervene, scenes, machines)
+    _tried(json_file, policy, intervene, scenes, machines)
     if html is not None:
         show_page(json_file, html, workers=machines.workers)
     return Exit.DONE
@@ -144,6 +144,7 @@ def _tried(
     trials = planned(suite, tasks, range(first, end), scenes.words, scenes.variation)
     make_policy, about = subject(policy, intervene)
     refuse_unfit(intervene, trials)
+    file_at(path)
     about |= {"seeds": [first, end], "tasks_asked": tasks, "words": scenes.words}
     PEOPLE.print(f"policy   {with_digest(policy, about['model_digest'])}", highlight=False, soft_wrap=True)
     run, monitors = _monitored(policy, about["model_digest"], intervened=intervene is not None)

@@ -81,5 +81,6 @@ def _ours(name: str, folder: Path) -> str:
 
 def _training(made: Any) -> str:
     """What a checkpoint's recipe file says of its training."""
-    recipe: Mapping[str, Any] = made.get("recipe", {})
-    return f"recipe {recipe.get('name')}, {made.get('step')} steps, commit {made.get('commit')}"
+    recipe = made.get("recipe")
+    name = recipe.get("name") if isinstance(recipe, Mapping) else recipe
+    return f"recipe {name}, {made.get('step')} steps, commit {made.get('commit')}"

@@ -30,8 +30,8 @@ def record(
 
     at_least(1, episodes=episodes, workers=workers)
     at_least(0, seed=seed)
-    folder_at(out)
     recording = recipe_named(recipe).recording
+    folder_at(out)
     if episodes is not None:
         recording = replace(recording, counts=dict.fromkeys(recording.counts, episodes))
     if seed is not None:

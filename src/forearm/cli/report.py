@@ -24,14 +24,17 @@ def report(
       forearm report results.json --replays 20
 
     Args:
-        source: a run's folder, or a file that `forearm eval` wrote.
+        source: a run's folder or its run.mcap, or a file that `forearm eval` wrote.
         html: where a result's page goes, a .html file or a folder for it; beside the file by default.
         replays: at most so many of a result's failures are run again, for their pictures and their own pages.
     """
     from forearm.cli.terminal import say
     from forearm.errors import InputError
     from forearm.evaluation.report import write_report
+    from forearm.telemetry.writer import FILE_NAME
 
+    if source.name == FILE_NAME:
+        source = source.parent
     if source.is_file():
         show_page(source, html or source.with_suffix(".html"), replays=replays)
     elif html is not None:

@@ -65,7 +65,6 @@ def train(
     from forearm.provenance import code_version
 
     at_least(1, steps=steps, batch=batch)
-    folder_at(out)
     provenance = {"commit": code_version(), "command": sys.argv[1:]}
     if start is None:
         _refuse_for_ours(data, mapping, action_tokenizer, insulate)
@@ -89,6 +88,9 @@ def _from_scratch(
 
     made = recipe_named(recipe)
     made = replace(made, steps=steps or made.steps, batch=batch or made.batch)
+    if not (data / "meta/info.json").is_file():
+        folder_at(data)
+    folder_at(out)
     run(made, data=data, out=out, provenance=provenance)
 
 
@@ -122,6 +124,7 @@ def _plan(start: str, data: Path, out: Path, tune: Tune, provenance: Mapping[str
     from forearm.training.finetune_plan import FinetunePlan
 
     parent = shipped(start) or find(start)
+    folder_at(out)
     return FinetunePlan(parent=parent, data=data, out=out, tune=tune, provenance=provenance)
 
 
