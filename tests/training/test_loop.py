@@ -1,7 +1,11 @@
 import json
+import os
 import pickle
+import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,7 +19,7 @@ from forearm.model import checkpoint
 from forearm.training.batch import Lessons
 from forearm.training.checkpoint import claim_run
 from forearm.training.held_out import open_loop
-from forearm.training.loop import Trainer, rate_at
+from forearm.training.loop import METRICS, Trainer, rate_at
 from forearm.training.objective import Weights, cells_of, losses
 from forearm.training.recipe import Recipe, Recording
 from forearm.training.recording import record_dataset, shards_of
@@ -152,3 +156,36 @@ on_cores(lessons, Path("made"), recipe, {"commit": "here"})
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=120)
     made = checkpoint.read(tmp_path / "made")
     assert (made.recipe["commit"], made.recipe["step"]) == ("here", 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ended_by", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_processes_that_learn_end_with_the_one_that_began_them(
+    ended_by: signal.Signals, code: int, lessons: Lessons, tmp_path: Path
+) -> None:
+    script = """
+import pickle
+from pathlib import Path
+from forearm.training.loop import on_cores
+lessons, recipe = pickle.loads(Path("given").read_bytes())
+try: on_cores(lessons, Path("made"), recipe, {})
+except KeyboardInterrupt: raise SystemExit(130)
+"""
+    (tmp_path / "given").write_bytes(pickle.dumps((lessons, replace(SHORT, steps=100_000, processes=2))))
+    (tmp_path / "made").mkdir()
+    command, metrics = [sys.executable, "-c", script], tmp_path / "made" / METRICS
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until = time.monotonic() + 120.0
+    while process.poll() is None and time.monotonic() < until and not metrics.is_file():
+        time.sleep(0.02)
+    if ended_by == signal.SIGINT:
+        os.killpg(process.pid, ended_by)  # as Ctrl-C does
+    else:
+        process.send_signal(ended_by)
+    try:
+        _, said = process.communicate(timeout=20.0)  # to the end of stderr, which those that learn have too
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == code
+    assert "Traceback" not in said

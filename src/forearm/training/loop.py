@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -117,7 +121,9 @@ def on_cores(
     rendezvous.unlink(missing_ok=True)
     context = multiprocessing.get_context("fork")
     ranks = [
-        context.Process(target=_work, args=(rank, lessons, out, recipe, provenance, beginning, rendezvous), daemon=True)
+        context.Process(
+            target=_forked, args=(rank, lessons, out, recipe, provenance, beginning, rendezvous), daemon=True
+        )
         for rank in range(recipe.processes)
     ]
     for process in ranks:
@@ -128,6 +134,21 @@ def on_cores(
     died = [rank for rank, process in enumerate(ranks) if process.exitcode != 0]
     if died:
         raise ForearmError(f"training: processes {died} died, see above; run the same command to resume")
+
+
+def _forked(*given: Any) -> None:
+    """`_work` in a process that never outlives the one that began it, and leaves an interrupt to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    beginner = multiprocessing.parent_process()
+    assert beginner is not None
+    Thread(target=_end_with, args=(beginner.sentinel,), daemon=True).start()
+    _work(*given)
+
+
+def _end_with(sentinel: int) -> None:
+    """Ends this process as soon as the one of that sentinel has ended: a second run may be begun by then."""
+    wait([sentinel])
+    os._exit(1)
 
 
 def _work(
