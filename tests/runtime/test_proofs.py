@@ -10,6 +10,7 @@ import pytest
 from runtime_stubs import HOME, LIMITS, Bench
 
 from forearm.errors import InstructionError, SafetyError
+from forearm.events import SelfTested
 from forearm.messages import Decision, Observation, Outcome, Verdict, VettedChunk
 from forearm.runtime import card as card_module
 from forearm.runtime.card import BESIDE, Card, TaskLimits, WithinCard
@@ -102,6 +103,14 @@ def test_a_buffer_that_follows_nothing_or_everything_is_not_proven() -> None:
 def test_without_a_vetted_chunk_to_show_nothing_is_proven() -> None:
     proofs = prove_chunks(ChunkBuffer(LIMITS), Vetting(LIMITS, model_digest="another"), NOW_NS)
     assert not any(proof.proven for proof in proofs)
+
+
+def test_a_session_shows_its_own_buffer_what_it_must_not_follow_before_it_moves() -> None:
+    bench = Bench(goal_s=0.1)
+    bench.session.run()
+    (tested,) = [event for event in bench.events if isinstance(event, SelfTested)]
+    assert sum(proof.startswith("chunks: ") for proof in tested.proven) == 6
+    assert bench.events.index(tested) < next(n for n, event in enumerate(bench.events) if event.kind == "commanded")
 
 
 class Blind(WithinCard):

@@ -240,6 +240,19 @@ def test_a_goal_that_cannot_say_how_far_it_is_keeps_nothing_from_being_stopped_c
     assert bench.events[-1] is ended
 
 
+def test_the_robot_is_told_to_stop_before_the_goal_is_asked_how_far_it_is() -> None:
+    asked_after: list[str] = []
+
+    class Asked(Elapsed):
+        def progress(self) -> float:
+            asked_after.append(bench.robot.calls[-1])
+            return 1.0
+
+    bench = Bench(goal=Asked, goal_s=0.3)
+    bench.session.run()
+    assert asked_after == ["stop"]
+
+
 def test_a_log_that_takes_nothing_more_does_not_keep_the_robot_from_being_stopped_and_closed() -> None:
     def full(events: list[Event]) -> Emit:
         def emit(event: Event) -> None:
