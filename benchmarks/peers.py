@@ -45,7 +45,7 @@ from forearm.policy.choice import MODEL, MakePolicy, about_policy, policy_named,
 from forearm.policy.interface import Policy
 from forearm.provenance import code_version
 from forearm.runtime.chunks import EXECUTION_HORIZON
-from forearm.training.loop import METRICS
+from forearm.training.metrics import METRICS
 
 REPEATS = 5  # of every decision that is timed
 TIMED_SEEDS = range(5000, 5004)  # scenes of each task in which decisions are timed

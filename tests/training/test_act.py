@@ -20,6 +20,7 @@ from forearm.policy.choice import about_policy, checkpoint_named, policy_named, 
 from forearm.training import objective
 from forearm.training.batch import Lessons
 from forearm.training.loop import Trainer
+from forearm.training.metrics import rows_in
 from forearm.training.recipe import Recording, recipe_named
 from forearm.training.report import write_report
 
@@ -147,5 +148,5 @@ def test_a_sentence_that_it_was_not_taught_is_refused(folder: Path) -> None:
 
 
 def test_its_report_shows_the_curves_it_has(folder: Path) -> None:
-    page = write_report(folder, folder / "metrics.jsonl", asdict(SHORT), {}).read_text()
+    page = write_report(folder, rows_in(folder), asdict(SHORT), {}).read_text()
     assert page.count("<polyline") == 4

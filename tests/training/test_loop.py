@@ -19,7 +19,8 @@ from forearm.model import checkpoint
 from forearm.training.batch import Lessons
 from forearm.training.checkpoint import claim_run
 from forearm.training.held_out import open_loop
-from forearm.training.loop import METRICS, Trainer, rate_at
+from forearm.training.loop import Trainer, rate_at
+from forearm.training.metrics import METRICS, add_row, resume_at, rows_in
 from forearm.training.objective import Weights, cells_of, losses
 from forearm.training.recipe import Recipe, Recording
 from forearm.training.recording import record_dataset, shards_of
@@ -97,11 +98,22 @@ def test_a_checkpoint_is_measured_and_reported(lessons: Lessons, tmp_path: Path)
     measured = open_loop(checkpoint.read(tmp_path), lessons, np.arange(0, 100, 9))
     assert measured.ticks == 12
     assert 0 < measured.trace_mm < 2000
-    metrics = tmp_path / "metrics.jsonl"
-    metrics.write_text("".join(json.dumps({"step": i + 1, "seconds": 1.0, **row}) + "\n" for i, row in enumerate(rows)))
-    page = write_report(tmp_path, metrics, asdict(SHORT), asdict(measured)).read_text()
+    shown = [{"step": number, "seconds": 1.0, **row} for number, row in enumerate(rows, 1)]
+    page = write_report(tmp_path, shown, asdict(SHORT), asdict(measured)).read_text()
     assert page.count("<polyline") == 8
     assert "http" not in page
+
+
+def test_each_step_has_one_row_also_of_a_run_that_was_killed_in_the_middle_of_one(tmp_path: Path) -> None:
+    resume_at(0, tmp_path)
+    for step in (10, 20, 30):
+        add_row(tmp_path, {"step": step, "seconds": 1.0})
+    whole = (tmp_path / METRICS).read_text()
+    (tmp_path / METRICS).write_text(whole + '{"step": 4')
+    assert [row["step"] for row in rows_in(tmp_path)] == [10, 20, 30]
+    resume_at(20, tmp_path)
+    add_row(tmp_path, {"step": 30, "seconds": 2.0})
+    assert [(row["step"], row["seconds"]) for row in rows_in(tmp_path)] == [(10, 1.0), (20, 1.0), (30, 2.0)]
 
 
 def test_a_folder_goes_on_with_its_own_run_alone(tmp_path: Path) -> None:

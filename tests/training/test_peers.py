@@ -16,7 +16,7 @@ from forearm.model.reactive import Reactive
 from forearm.model.sizes import NANO
 from forearm.model.words import Words
 from forearm.training.batch import Lessons
-from forearm.training.loop import METRICS
+from forearm.training.metrics import METRICS
 
 RECIPE = {"step": 7, "device": "a chip", "recipe": {"name": "untaught"}}
 

@@ -19,6 +19,7 @@ from forearm.policy.choice import about_policy, checkpoint_named, policy_named
 from forearm.training.batch import Lessons
 from forearm.training.learners import learner_named
 from forearm.training.loop import Trainer
+from forearm.training.metrics import rows_in
 from forearm.training.recipe import Recording, recipe_named
 from forearm.training.report import write_report
 
@@ -86,7 +87,7 @@ def test_its_folder_is_a_policy_like_any_other_but_has_no_plan_to_change(folder:
 
 
 def test_its_report_shows_the_curves_it_has(folder: Path) -> None:
-    page = write_report(folder, folder / "metrics.jsonl", asdict(SHORT), {}).read_text()
+    page = write_report(folder, rows_in(folder), asdict(SHORT), {}).read_text()
     assert page.count("<polyline") == 3
 
 

@@ -27,7 +27,8 @@ from forearm.training.batch import Lessons
 from forearm.training.feed import split
 from forearm.training.finetune_plan import FinetunePlan, Tune
 from forearm.training.held_out import open_loop
-from forearm.training.loop import METRICS, learn
+from forearm.training.loop import learn
+from forearm.training.metrics import rows_in
 from forearm.training.recipe import Recipe, Recording
 from forearm.training.report import write_report
 
@@ -165,7 +166,7 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
     learn(lessons, out, recipe, provenance=made, beginning=partial(begin, start, tuning))
     before, after = _measured(start, lessons, recipe, out)
     write_json(out / "held_out.json", {"before": before, "after": after})
-    write_report(out, out / METRICS, {**made, **asdict(recipe)}, {"before": before, "after": after})
+    write_report(out, rows_in(out), {**made, **asdict(recipe)}, {"before": before, "after": after})
     digest = checkpoint.read(out).digest
     return Tuned(digest=digest, new_words=new_words, new_sentences=new_sentences, before=before, after=after)
 

@@ -9,7 +9,6 @@ is said. One process does it, or as many as torchrun started.
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -30,12 +29,12 @@ from forearm.model.published import read_config
 from forearm.model.released import MolmoAct2
 from forearm.training.examples import Examples, prompter_for, statistics_with
 from forearm.training.finetune_plan import FinetunePlan, Tune
+from forearm.training.metrics import add_row, resume_at, rows_in
 from forearm.training.processes import Processes, joined
 from forearm.training.released_trainer import ReleasedRecipe, ReleasedTrainer, saved
 from forearm.training.report import write_report
 from forearm.training.written import writes_actions, writes_depth
 
-METRICS = "metrics.jsonl"
 RECIPE = "recipe.json"
 SAVE_EVERY = 250  # steps between resumable states
 
@@ -141,7 +140,7 @@ def finetune_released(
         if processes.first:
             _write(plan.parent, plan.out, tensors, statistics.read_bytes())
             write_json(plan.out / RECIPE, {**made, "recipe": asdict(recipe), "step": trainer.step})
-            write_report(plan.out, plan.out / METRICS, {**made, **asdict(recipe)}, {})
+            write_report(plan.out, rows_in(plan.out), {**made, **asdict(recipe)}, {})
         processes.wait()
 
 
@@ -169,13 +168,14 @@ def _run(trainer: ReleasedTrainer, out: Path, processes: Processes) -> None:
     state = saved(out)
     if state is not None:
         trainer.restore(state)
+    if processes.first:
+        resume_at(trainer.step, out)
     started, first = time.monotonic(), trainer.step
     while trainer.step < trainer.recipe.steps:
         figures = trainer.advance()
         if processes.first:
             seconds = (time.monotonic() - started) / (trainer.step - first) * trainer.step
-            with (out / METRICS).open("a") as file:
-                file.write(json.dumps({"step": trainer.step, "seconds": seconds, **figures}) + "\n")
+            add_row(out, {"step": trainer.step, "seconds": seconds, **figures})
         if trainer.step % SAVE_EVERY == 0 or trainer.step == trainer.recipe.steps:
             trainer.save(out)
 

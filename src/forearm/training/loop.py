@@ -6,7 +6,6 @@ by a third, because the model is too small to share a step out. The dataset is r
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -35,11 +34,11 @@ from forearm.training.captured import CapturedStep
 from forearm.training.checkpoint import claim_run, load_state, save_state
 from forearm.training.feed import Feed
 from forearm.training.learners import Model, learner_named
+from forearm.training.metrics import add_row, resume_at
 from forearm.training.recipe import Recipe
 
 SAVE_EVERY = 250  # steps between resumable states: a few minutes of work
 SHOW_EVERY = 10
-METRICS = "metrics.jsonl"
 CPU = torch.device("cpu")
 BETAS = (0.9, 0.95)
 HORIZON = 16  # rows of a chunk: 1.6 s
@@ -168,13 +167,14 @@ def _work(
     state = load_state(out, device)
     if state is not None:
         trainer.restore(state)
+    if rank == 0:
+        resume_at(trainer.step, out)
     started, first = time.monotonic(), trainer.step
     for step, figures in _shown(trainer, rank):
         if rank == 0 and (step % SHOW_EVERY == 0 or step == recipe.steps):
             seconds = (time.monotonic() - started) / (step - first) * step
             row = {"step": step, "seconds": seconds, **{name: float(value) for name, value in figures.items()}}
-            with (out / METRICS).open("a") as file:
-                file.write(json.dumps(row) + "\n")
+            add_row(out, row)
         if rank == 0 and (step % SAVE_EVERY == 0 or step == recipe.steps):
             save_state(out, trainer.state())
             made = {**provenance, "recipe": asdict(recipe), "step": step}

@@ -27,9 +27,10 @@ pre {{ overflow: auto; background: #8881; padding: 1rem; }}
 """
 
 
-def write_report(out: Path, metrics: Path, recipe: Mapping[str, Any], held_out: Mapping[str, Any]) -> Path:
+def write_report(
+    out: Path, rows: list[dict[str, float]], recipe: Mapping[str, Any], held_out: Mapping[str, Any]
+) -> Path:
     """Writes `training.html` beside a checkpoint, from its metrics alone; the page needs nothing else to open."""
-    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     last = rows[-1]
     page = PAGE.format(
         name=html.escape(str(recipe.get("name", "a reasoner"))),

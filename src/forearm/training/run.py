@@ -12,7 +12,8 @@ from forearm.files import write_json
 from forearm.training.batch import Lessons
 from forearm.training.feed import split
 from forearm.training.learners import learner_named
-from forearm.training.loop import HORIZON, METRICS, train
+from forearm.training.loop import HORIZON, train
+from forearm.training.metrics import rows_in
 from forearm.training.recipe import Recipe
 from forearm.training.recording import record_dataset, recorded_as
 from forearm.training.report import write_report
@@ -39,5 +40,5 @@ def run(recipe: Recipe, *, data: Path, out: Path, provenance: Mapping[str, Any])
     ticks = held_out[:: max(1, len(held_out) // HELD_OUT_TICKS)]
     measured = learner_named(recipe.learner).measure(out, lessons, ticks) if len(ticks) else {}
     write_json(out / "held_out.json", dict(measured))
-    write_report(out, out / METRICS, asdict(recipe), measured)
+    write_report(out, rows_in(out), asdict(recipe), measured)
     return measured
