@@ -62,8 +62,8 @@ def run(
         override: a person may hold, step, move the arms and hand back: with keys in this terminal or a gamepad, and the
             run then keeps the machine's pace, or by a script on standard input, one line an act: SECONDS hold, resume,
             step, take-over, hand-back, jog ARM X Y Z in m, move JOINT BY in rad, or edit ARM X Y Z in m, which shifts
-            the path that the model plans next. With a gamepad an arm moves only while its shoulder button is held; what
-            the others do is shown at the start. A keyboard or gamepad that is lost stops the run.
+            the path planned next, not with --real-time. With a gamepad an arm moves only while its shoulder button is
+            held; the others are shown at the start. A keyboard or gamepad that is lost stops the run.
         gamepad: the gamepad's device; the first of /dev/input/js* by default. Linux only.
         stop_file: the arms stop as soon as this file exists, or it cannot be seen whether it does. Software on an
             ordinary computer looks for it: it is not a safety function and replaces no emergency stop.
