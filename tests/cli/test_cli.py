@@ -12,7 +12,8 @@ import pytest
 from in_process import refused, told
 
 from forearm.cli import main
-from forearm.model.description import CONFIG, MODELS, SHIPPED, read_json
+from forearm.model.checkpoint import read
+from forearm.model.description import CONFIG, MODELS, SHIPPED
 from forearm.model.words import Words
 from forearm.telemetry.log import read_run
 
@@ -86,7 +87,7 @@ def test_a_task_that_the_model_was_not_taught_is_refused_with_what_it_was(
 def test_a_run_that_names_no_policy_says_which_model_answered_with_its_digest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sentence, digest = "lift the tray with both arms", str(read_json(MODELS["nano"] / CONFIG)["sha256"])
+    sentence, digest = "lift the tray with both arms", read(MODELS["nano"]).digest
     code, _, err = told(capsys, "run", sentence, "--seed", "3", "--out", str(tmp_path / "run"))
     assert code == 0, err
     assert f"{sentence} · policy nano {digest[:12]}" in err
@@ -101,7 +102,7 @@ def test_a_run_that_names_no_policy_says_which_model_answered_with_its_digest(
 def test_an_evaluation_that_names_no_policy_says_which_model_was_tried(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file, digest = tmp_path / "out.json", str(read_json(MODELS["nano"] / CONFIG)["sha256"])
+    file, digest = tmp_path / "out.json", read(MODELS["nano"]).digest
     code, _, err = told(capsys, "eval", "--task", "lift", "--seeds", "5:6", "--workers", "1", "--json", str(file))
     assert code == 0, err
     assert f"policy   nano {digest[:12]}" in err

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from in_process import refused, told
 
-from forearm.model.description import SHIPPED, read_json
+from forearm.model.checkpoint import read
+from forearm.model.description import SHIPPED
 from forearm.runtime.monitors.calibration import Calibration, Usual, cameras_digest
 from forearm.runtime.monitors.calibration_file import read_calibration, write_calibration
 from forearm.telemetry.log import read_run
 
-DIGEST = str(read_json(SHIPPED / "config.json")["sha256"])
+DIGEST = read(SHIPPED).digest
 SENTENCE = "lift the tray with both arms"
 
 

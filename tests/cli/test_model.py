@@ -7,7 +7,8 @@ import pytest
 
 from forearm.cli import main
 from forearm.cli.exits import Exit
-from forearm.model.description import CONFIG, MODELS, read_json
+from forearm.model.checkpoint import read
+from forearm.model.description import MODELS
 from forearm.policy.choice import tasks_for
 
 
@@ -23,7 +24,7 @@ def test_the_page_about_a_model_that_ships_says_what_it_knows_and_what_is_known_
 ) -> None:
     assert ended("model", "info", name) == Exit.DONE
     page = capsys.readouterr().out
-    assert str(read_json(MODELS[name] / CONFIG)["sha256"]) in page
+    assert read(MODELS[name]).digest in page
     assert all(f"{task.name}: {task.pattern}" in page for task in tasks_for(name))
     assert f"recipe {name}, " in page
     assert "monitors" in page

@@ -36,6 +36,22 @@ def test_what_is_written_is_read_back(folder: Path) -> None:
     assert len(made.digest) == 64
 
 
+def test_other_scales_or_words_make_another_model_of_the_same_weights(folder: Path) -> None:
+    path, before = folder / checkpoint.CONFIG, checkpoint.read(folder)
+    assert checkpoint.write(
+        folder, before.model.state_dict(), before.model.config, before.words, before.scales, {}
+    ) == (before.digest)
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config))  # the same in one line
+    assert checkpoint.read(folder).digest == before.digest
+    scales, words = config["scales"], config["words"]
+    scaled = {**config, "scales": {**scales, "chunk_std": scales["chunk_std"][::-1]}}
+    worded = {**config, "words": {**words, "vocabulary": words["vocabulary"][::-1]}}
+    for changed in (scaled, worded):
+        path.write_text(json.dumps(changed))
+        assert checkpoint.read(folder).digest != before.digest
+
+
 def test_one_flipped_bit_is_noticed(folder: Path) -> None:
     path = folder / checkpoint.WEIGHTS
     content = bytearray(path.read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import prod
@@ -46,7 +47,10 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Checkpoint(Generic[Model]):
-    """Everything needed to decide: the network, its words, its scales, who made it, and the SHA-256 of its weights."""
+    """Everything needed to decide: the network, its words, its scales, and who made it.
+
+    `digest` is of all that decides what the model does: other scales or words make another model of the same weights.
+    """
 
     model: Model
     words: Words
@@ -65,21 +69,21 @@ def write(
     *,
     kind: Kind = Reasoner,
 ) -> str:
-    """Writes a checkpoint; each file replaces the old one only when it is whole. Answers the weights' SHA-256."""
+    """Writes a checkpoint; each file replaces the old one only when it is whole. Answers its digest."""
     with whole(folder / WEIGHTS) as partial:
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, partial, metadata={"format": "pt"})
-        digest = hashlib.sha256(partial.read_bytes()).hexdigest()
+        stored_as = hashlib.sha256(partial.read_bytes()).hexdigest()
     model, vocabulary = asdict(config), asdict(words)
     described = {
         "format": FORMATS[kind],
         "model": model,
         "words": vocabulary,
         "scales": scales.to_json(),
-        "sha256": digest,
+        "sha256": stored_as,
     }
     write_json(folder / CONFIG, described)
     write_json(folder / RECIPE, dict(recipe))
-    return digest
+    return _digest(described)
 
 
 def read(folder: Path) -> Checkpoint[Reasoner]:
@@ -149,10 +153,10 @@ def _read(folder: Path, kind: type[Model]) -> Checkpoint[Model]:
         raise CheckpointError(
             f"{folder / WEIGHTS}: cannot be read ({error.strerror}); install the package again"
         ) from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != config.get("sha256"):
+    stored_as = hashlib.sha256(content).hexdigest()
+    if stored_as != config.get("sha256"):
         raise CheckpointError(
-            f"{folder / WEIGHTS}: got SHA-256 {digest[:12]}…, its config says {str(config.get('sha256'))[:12]}…; "
+            f"{folder / WEIGHTS}: got SHA-256 {stored_as[:12]}…, its config says {str(config.get('sha256'))[:12]}…; "
             "the file is corrupt or of another training: take both from one source again"
         )
     try:
@@ -181,4 +185,9 @@ def _read(folder: Path, kind: type[Model]) -> Checkpoint[Model]:
     model.load_state_dict(weights)
     model.eval().requires_grad_(False)
     recipe = read_json(folder / RECIPE)
-    return Checkpoint(model=model, words=vocabulary, scales=scales, recipe=recipe, digest=digest)
+    return Checkpoint(model=model, words=vocabulary, scales=scales, recipe=recipe, digest=_digest(config))
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+    """SHA-256 of a config, however it is written; the weights' own is in it."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()

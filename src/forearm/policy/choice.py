@@ -97,7 +97,7 @@ def policy_named(name: str, *, intervene: MakeIntervention | None = None) -> Mak
 
 
 def about_policy(name: str) -> dict[str, object]:
-    """What a result says of the policy called `name`: its weights' digest and recipe, where it has any.
+    """What a result says of the policy called `name`: its digest and recipe, where it has any.
 
     Raises:
         CheckpointError: when the weights are missing or corrupt.

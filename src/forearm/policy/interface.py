@@ -17,7 +17,7 @@ class Policy(Protocol):
 
     @property
     def model_digest(self) -> str:
-        """SHA-256 of the weights in use, empty for a policy without any."""
+        """SHA-256 of the weights in use and all that makes use of them, empty for a policy without any."""
         ...
 
     def reset(self, *, seed: int) -> None:

@@ -111,7 +111,7 @@ class Tuned:
     """What fine-tuning came to.
 
     Attributes:
-        digest: SHA-256 of the new weights.
+        digest: of the new checkpoint.
         new_words: words that the parent did not know.
         new_sentences: sentences that it was not taught.
         before, after: open-loop figures on held-out episodes, empty where the dataset is too small to hold any out.

@@ -27,7 +27,7 @@ GRACE_S = 0.5  # s after the loop's own patience has ended, for the case that th
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What a policy is, once it is made: its name, its weights' digest, and how they were trained, if that is known."""
+    """What a policy is, once it is made: its name, its digest, and how they were trained, if that is known."""
 
     name: str
     model_digest: str
