@@ -47,3 +47,12 @@ def test_a_journal_that_was_cut_off_in_its_first_line_begins_anew(tmp_path: Path
     assert journal.results == []
     journal.add(DONE)
     assert Journal(path, {"policy": "model"}).results == [DONE]
+
+
+@pytest.mark.parametrize("content", ["what?\n", "[]\n", '{"policy": "nano"}\n{"task": 3}\n', '{"policy": "nano"}\n{\n'])
+def test_a_file_that_no_evaluation_wrote_is_named_and_left_as_it_is(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "suite.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"suite\.json"):
+        Journal(path, {"policy": "nano"})
+    assert path.read_text() == content

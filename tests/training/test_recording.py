@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from forearm.errors import InputError
+from forearm.errors import DatasetError, InputError
 from forearm.training.recipe import Recording
-from forearm.training.recording import record_dataset
+from forearm.training.recording import PLAN, record_dataset, recorded_as
 
 
 def test_a_recording_does_not_begin_in_a_folder_that_holds_a_dataset_of_somebody_else(tmp_path: Path) -> None:
@@ -23,6 +23,13 @@ def test_a_recording_does_not_begin_in_a_folder_that_holds_a_dataset_of_somebody
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [theirs]
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"counted": 3}'])
+def test_a_plan_of_a_recording_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / PLAN).write_text(content)
+    with pytest.raises(DatasetError, match=PLAN):
+        recorded_as(tmp_path)
+
+
 @pytest.mark.slow
 def test_an_interrupted_recording_ends_at_once_and_leaves_no_process_and_no_half_shard(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "forearm", "record", "--episodes", "40", "--workers", "1", "--out", str(tmp_path)]
@@ -32,7 +39,7 @@ def test_an_interrupted_recording_ends_at_once_and_leaves_no_process_and_no_half
         time.sleep(0.02)
     time.sleep(3.0)  # into its first shard, which takes about 15 s
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
-    _, said = process.communicate(timeout=10.0)  # to the end of stderr, which its workers have too
+    _, said = process.communicate(timeout=60.0)  # to the end of stderr, which its workers have too
     assert process.returncode == 130
     assert "Traceback" not in said
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["recording.json"]

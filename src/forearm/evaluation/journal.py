@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from forearm.errors import InputError
+from forearm.errors import ForearmError, InputError
 from forearm.evaluation.subject import differences
 from forearm.evaluation.trial import TrialResult
 
@@ -23,7 +23,7 @@ class Journal:
         subject: what is evaluated: policy, code and the like. A journal of anything else is not continued.
 
     Raises:
-        InputError: when the file is another subject's, naming what differs.
+        InputError: when the file is another subject's, naming what differs, or no journal.
     """
 
     def __init__(self, path: Path, subject: Mapping[str, Any]) -> None:
@@ -48,17 +48,29 @@ class Journal:
         self._path.unlink(missing_ok=True)
 
     def _read_back(self) -> None:
-        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith("\n")]  # the last line may have been cut off
-        differing = "; ".join(differences(json.loads(whole[0]), self._subject)) if whole else ""
+        try:
+            lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+            whole = [line for line in lines if line.endswith("\n")]  # the last line may have been cut off
+            if whole:
+                self._refuse_other(json.loads(whole[0]))
+            results = [TrialResult(**json.loads(line)) for line in whole[1:]]
+        except (AttributeError, TypeError, ValueError) as error:
+            if isinstance(error, ForearmError):
+                raise
+            raise InputError(
+                f"unfinished evaluation {self._path}: got {error}, an evaluation's lines are needed; delete it or "
+                "name another file"
+            ) from error
+        if not whole:
+            self._path.unlink()
+        elif whole != lines:
+            self._path.write_text("".join(whole), encoding="utf-8")
+        self.results = [result for result in results if not result.is_error]
+
+    def _refuse_other(self, subject: Mapping[str, Any]) -> None:
+        differing = "; ".join(differences(subject, self._subject))
         if differing:
             raise InputError(
                 f"unfinished evaluation {self._path}: got one of something else ({differing}), only the same policy, "
                 "code and trials can be continued; delete it or name another file"
             )
-        if not whole:
-            self._path.unlink()
-        elif whole != lines:
-            self._path.write_text("".join(whole), encoding="utf-8")
-        results = [TrialResult(**json.loads(line)) for line in whole[1:]]
-        self.results = [result for result in results if not result.is_error]

@@ -121,6 +121,13 @@ def _left_out(root: Path, shard: Shard) -> int:
 
 
 def recorded_as(root: Path) -> Recording | None:
-    """The plan that a dataset was recorded by; None for one from elsewhere."""
+    """The plan that a dataset was recorded by; None for one from elsewhere.
+
+    Raises:
+        DatasetError: when it cannot be read.
+    """
     path = root / PLAN
-    return Recording(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    try:
+        return Recording(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"{path}: got {error}, a recording's plan is needed; record it into a new folder") from error
