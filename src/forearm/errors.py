@@ -3,6 +3,7 @@
 ForearmError
 ├── InputError            (ValueError)    a value a caller gave is not one of the allowed ones
 │   ├── ConfigError                       a configuration field contradicts itself or its checkpoint
+│   │   └── FieldError                    one field of it has a value that is not allowed
 │   └── InstructionError                  a sentence the model has no task for: refused, never guessed
 ├── CheckpointError       (ValueError)    a weights folder is missing, truncated, corrupt or of another model
 ├── DatasetError          (ValueError)    a dataset on disk does not match its own description
@@ -31,6 +32,20 @@ class InputError(ForearmError, ValueError):
 
 class ConfigError(InputError):
     """A configuration contradicts itself, or the checkpoint it should describe."""
+
+
+class FieldError(ConfigError):
+    """One field of a configuration has a value that is not allowed.
+
+    Attributes:
+        field: its name here, "owner.field"; what was read from a file has another name there.
+        got: the value.
+        allowed: what is, in words.
+    """
+
+    def __init__(self, field: str, got: object, allowed: str) -> None:
+        super().__init__(f"{field}: got {got!r}, allowed is {allowed}; correct the configuration")
+        self.field, self.got, self.allowed = field, got, allowed
 
 
 class InstructionError(InputError):

@@ -4,31 +4,55 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, get_args
 
-from forearm.errors import ConfigError, listing, unknown
+from forearm.errors import ConfigError, FieldError, listing, unknown
+from forearm.model.rotary import RopeScaling
 from forearm.model.tokens import TokenIds
 
-Activation = Literal["silu", "gelu", "gelu_pytorch_tanh", "relu"]
-ACTIVATIONS: tuple[Activation, ...] = ("silu", "gelu", "gelu_pytorch_tanh", "relu")
+Activation = Literal[
+    "silu",
+    "gelu",
+    "gelu_pytorch_tanh",
+    "gelu_10",
+    "quick_gelu",
+    "relu",
+    "relu2",
+    "relu6",
+    "leaky_relu",
+    "hardswish",
+    "mish",
+    "laplace",
+    "sigmoid",
+    "tanh",
+    "linear",
+]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 _WRITTEN = ("eos", "action_start", "action_end", "action_first", "depth_start", "depth_end", "depth_first")
 
 
-def _require(holds: bool, what: str, got: object, allowed: str) -> None:
+def _require(owner: object, holds: bool, name: str, allowed: str) -> None:
     if not holds:
-        raise ConfigError(f"{what}: got {got!r}, allowed is {allowed}; correct the configuration")
+        raise FieldError(f"{type(owner).__name__}.{name}", getattr(owner, name), allowed)
 
 
 def _positive(owner: object, *names: str) -> None:
     for name in names:
-        value = getattr(owner, name)
-        _require(value > 0, f"{type(owner).__name__}.{name}", value, "> 0")
+        _require(owner, getattr(owner, name) > 0, name, "> 0")
 
 
 def _probability(owner: object, *names: str) -> None:
     for name in names:
-        value = getattr(owner, name)
-        _require(0 <= value < 1, f"{type(owner).__name__}.{name}", value, "a probability below 1")
+        _require(owner, 0 <= getattr(owner, name) < 1, name, "a probability below 1")
+
+
+def _shared_heads(owner: TextConfig | VisionConfig | AdapterConfig) -> None:
+    _require(owner, owner.heads % owner.kv_heads == 0, "kv_heads", f"a divisor of the {owner.heads} query heads")
+
+
+def _share(owner: VisionConfig | AdapterConfig) -> None:
+    share = f"{owner.width / owner.heads:g}: a width of {owner.width} over {owner.heads} heads"
+    _require(owner, owner.width == owner.heads * owner.head_dim, "head_dim", share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +67,14 @@ class TextConfig:
         head_dim: channels of one head.
         hidden: inner width of the SwiGLU.
         vocabulary: rows of the base embedding and of the output head; 0 for a decoder fed with vectors only.
-        extra_vocabulary: rows of the second embedding, whose ids follow the base ones and are never produced.
+        extra_vocabulary: rows of the second embedding, whose ids follow the base ones and are never produced; None has
+            one plain table instead.
         qk_norm: "qwen3" one learned weight per head channel, "olmo" one over all heads at once, None none.
         norm_after: norms sit on what a branch adds (True) or on what it reads (False).
         qkv_bias: whether the fused query, key and value projection has a bias.
         rope_theta: base of the rotary frequencies; None leaves positions to the caller's vectors.
+        rope_scaling: how these frequencies are stretched; None leaves them.
+        scaled_layers: where they are; None says everywhere.
         activation: of the SwiGLU's gate.
         eps: of every norm.
         max_positions: the longest sequence the weights were made for, tokens.
@@ -62,11 +89,13 @@ class TextConfig:
     head_dim: int
     hidden: int
     vocabulary: int = 0
-    extra_vocabulary: int = 0
+    extra_vocabulary: int | None = 0
     qk_norm: Literal["qwen3", "olmo"] | None = "qwen3"
     norm_after: bool = False
     qkv_bias: bool = False
     rope_theta: float | None = 5_000_000.0
+    rope_scaling: RopeScaling | None = None
+    scaled_layers: tuple[int, ...] | None = None
     activation: Activation = "silu"
     eps: float = 1e-6
     max_positions: int = 16_384
@@ -77,10 +106,15 @@ class TextConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "width", "layers", "heads", "kv_heads", "head_dim", "hidden", "max_positions", "eps")
-        _require(self.heads % self.kv_heads == 0, "heads per key head", self.heads / self.kv_heads, "a whole number")
-        _require(self.head_dim % 2 == 0, "head_dim", self.head_dim, "even: rotation pairs its halves")
-        _require(self.activation in ACTIVATIONS, "activation", self.activation, listing(ACTIVATIONS))
-        _require(self.qk_norm in (None, "qwen3", "olmo"), "qk_norm", self.qk_norm, "None, qwen3 or olmo")
+        _shared_heads(self)
+        _require(self, self.vocabulary >= 0, "vocabulary", "≥ 0")
+        _require(self, self.extra_vocabulary is None or self.extra_vocabulary >= 0, "extra_vocabulary", "≥ 0")
+        _require(self, self.head_dim % 2 == 0, "head_dim", "even: rotation pairs its halves")
+        _require(self, self.rope_theta is None or self.rope_theta > 0, "rope_theta", "> 0")
+        inside = all(0 <= layer < self.layers for layer in self.scaled_layers or ())
+        _require(self, inside, "scaled_layers", f"within {self.layers} layers")
+        _require(self, self.activation in ACTIVATIONS, "activation", listing(ACTIVATIONS))
+        _require(self, self.qk_norm in (None, "qwen3", "olmo"), "qk_norm", "None, qwen3 or olmo")
         _probability(self, "embedding_dropout", "attention_dropout", "residual_dropout")
 
     @property
@@ -128,9 +162,10 @@ class ExpertConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "width", "layers", "heads", "hidden", "context_width", "action_dim", "horizon", "time_channels")
-        _require(self.width % self.heads == 0, "expert head width", self.width / self.heads, "a whole number")
+        _require(self, self.width % self.heads == 0, "heads", f"a divisor of the width, {self.width}")
         even = not self.rope or (self.width // self.heads) % 2 == 0
-        _require(even, "expert head width", self.width // self.heads, "even: rotation pairs its halves")
+        _require(self, even, "heads", f"those that leave an even share of {self.width}: rotation pairs its halves")
+        _require(self, self.qk_norm_eps >= 0, "qk_norm_eps", "≥ 0")
         _probability(self, "dropout", "attention_dropout")
 
     @property
@@ -154,7 +189,9 @@ class FlowConfig:
     beta: float = 1.5
 
     def __post_init__(self) -> None:
-        _positive(self, "steps", "alpha", "beta")
+        _positive(self, "steps", "scale", "alpha", "beta")
+        _require(self, self.offset >= 0, "offset", "≥ 0")
+        _require(self, self.cutoff >= self.offset, "cutoff", f"from the offset, {self.offset}, on")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +210,7 @@ class VisionConfig:
         activation: of the feed-forward.
         eps: of the layer norms.
         fp32_attention: scores and weights in fp32 whatever the weights' type.
+        attention_dropout, residual_dropout: probabilities while training.
         initializer_range: standard deviation of fresh weights.
     """
 
@@ -189,19 +227,21 @@ class VisionConfig:
     activation: Activation = "gelu_pytorch_tanh"
     eps: float = 1e-6
     fp32_attention: bool = True
+    attention_dropout: float = 0.0
+    residual_dropout: float = 0.0
     initializer_range: float = 0.02
 
     def __post_init__(self) -> None:
         _positive(self, "width", "layers", "heads", "kv_heads", "head_dim", "hidden", "patch", "positions", "eps")
-        _require(self.heads % self.kv_heads == 0, "heads per key head", self.heads / self.kv_heads, "a whole number")
-        _require(self.width == self.heads * self.head_dim, "vision width", self.width, "heads x head_dim")
-        _require(bool(self.taps), "taps", self.taps, "one block or more")
+        _shared_heads(self)
+        _share(self)
         inside = all(-self.layers <= tap < self.layers for tap in self.taps)
-        _require(inside, "taps", self.taps, f"within {self.layers} blocks")
-        _require(self.activation in ACTIVATIONS, "activation", self.activation, listing(ACTIVATIONS))
-        _require(math.isqrt(self.positions) ** 2 == self.positions, "positions", self.positions, "a square number")
+        _require(self, bool(self.taps) and inside, "taps", f"one or more within {self.layers} blocks")
+        _require(self, self.activation in ACTIVATIONS, "activation", listing(ACTIVATIONS))
+        _require(self, math.isqrt(self.positions) ** 2 == self.positions, "positions", "a square number")
         whole = all(side > 0 and side % self.patch == 0 for side in self.image_size)
-        _require(whole, "image_size", self.image_size, f"multiples of the patch, {self.patch} px")
+        _require(self, whole, "image_size", f"multiples of the patch, {self.patch} px")
+        _probability(self, "attention_dropout", "residual_dropout")
 
     @property
     def tapped(self) -> tuple[int, ...]:
@@ -227,9 +267,11 @@ class AdapterConfig:
         width: of the pooled features.
         heads, kv_heads, head_dim: of the pooling attention.
         hidden: inner width of the projector.
-        masked: missing patches of a window are neither keys nor part of its mean.
+        masked: missing patches are no part of a window's mean.
+        hides_missing: nor are they keys, where they are not part of its mean.
         activation: of the projector's gate.
         fp32_attention: scores and weights in fp32 whatever the weights' type.
+        attention_dropout, residual_dropout, feature_dropout: probabilities while training, the last of tapped patches.
     """
 
     width: int
@@ -238,14 +280,19 @@ class AdapterConfig:
     head_dim: int
     hidden: int
     masked: bool = True
+    hides_missing: bool = True
     activation: Activation = "silu"
     fp32_attention: bool = True
+    attention_dropout: float = 0.0
+    residual_dropout: float = 0.0
+    feature_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         _positive(self, "width", "heads", "kv_heads", "head_dim", "hidden")
-        _require(self.heads % self.kv_heads == 0, "heads per key head", self.heads / self.kv_heads, "a whole number")
-        _require(self.width == self.heads * self.head_dim, "adapter width", self.width, "heads x head_dim")
-        _require(self.activation in ACTIVATIONS, "activation", self.activation, listing(ACTIVATIONS))
+        _shared_heads(self)
+        _share(self)
+        _require(self, self.activation in ACTIVATIONS, "activation", listing(ACTIVATIONS))
+        _probability(self, "attention_dropout", "residual_dropout", "feature_dropout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +302,7 @@ class DepthConfig:
     Attributes:
         reasoning: whether the weights were taught to write depth; a gate may exist without.
         codes: cells of the map, row-major.
-        codebook: values a code can take.
+        codebook: values a code can take; 0 for a gate that knows no codes.
         gate: how the expert's view of depth tokens is scaled: not at all, one gate for all layers, or one for each.
         gate_bias: of a fresh gate, before the sigmoid.
     """
@@ -267,8 +314,9 @@ class DepthConfig:
     gate_bias: float = -4.0
 
     def __post_init__(self) -> None:
-        _positive(self, "codes", "codebook")
-        _require(self.gate in (None, "shared", "layer"), "gate", self.gate, "None, shared or layer")
+        _positive(self, "codes", *(["codebook"] if self.reasoning else []))
+        _require(self, self.codebook >= 0, "codebook", "≥ 0")
+        _require(self, self.gate in (None, "shared", "layer"), "gate", "None, shared or layer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,8 +324,9 @@ class ModelConfig:
     """A whole action reasoning model of the released layout.
 
     `action_mode` says what the decoder was taught to write: "continuous" nothing, "both" or "discrete" action tokens
-    as well; under "both" the expert does not see end-of-text tokens or written actions. `observations` is how many
-    past observations a chunk starts behind. `mask_padding` keeps action channels beyond a robot's own at zero.
+    as well; under "both" the expert does not see written actions and, with `hides_eos`, end-of-text tokens.
+    `observations` is how many past observations a chunk starts behind. `mask_padding` keeps action channels beyond a
+    robot's own at zero.
     """
 
     text: TextConfig
@@ -288,6 +337,7 @@ class ModelConfig:
     flow: FlowConfig = FlowConfig()
     depth: DepthConfig | None = None
     action_mode: Literal["both", "continuous", "discrete"] = "both"
+    hides_eos: bool = True
     observations: int = 1
     mask_padding: bool = True
     setup_tokens: bool = True
@@ -297,20 +347,14 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _positive(self, "observations")
         modes = ("both", "continuous", "discrete")
-        _require(self.action_mode in modes, "action_mode", self.action_mode, listing(modes))
+        _require(self, self.action_mode in modes, "action_mode", listing(modes))
         if self.expert is not None:
-            agree = self.expert.layers == self.text.layers
-            _require(
-                agree,
-                "expert layers",
-                self.expert.layers,
-                f"the decoder's {self.text.layers}: one block reads one layer",
-            )
-            _require(
-                self.expert.context_width == self.text.kv_width, "expert context", self.expert.context_width, "kv_width"
-            )
+            same = f"the decoder's {self.text.layers}: one block reads one layer"
+            _require(self.expert, self.expert.layers == self.text.layers, "layers", same)
+            fits = self.expert.context_width == self.text.kv_width
+            _require(self.expert, fits, "context_width", f"the decoder's, {self.text.kv_width}")
         if self.depth is not None and self.depth.gate is not None:
-            _require(self.expert is not None, "depth gate", self.depth.gate, "None without an action expert")
+            _require(self.depth, self.expert is not None, "gate", "None without an action expert")
         self._check_ids()
 
     def _check_ids(self) -> None:
@@ -321,10 +365,10 @@ class ModelConfig:
             first = getattr(self.tokens, name)
             if first is None:
                 continue
-            _require(isinstance(first, int) and first >= 0, f"token id {name}", first, "a whole number from 0 on")
-            rows = self.text.vocabulary + (0 if name in _WRITTEN else self.text.extra_vocabulary)
-            last = first + max(series.get(name, 1), 1) - 1
-            _require(last < rows, f"token id {name}", last, f"below {rows}, where its table ends")
+            _require(self.tokens, type(first) is int and first >= 0, name, "a token id: a whole number from 0 on")
+            rows = self.text.vocabulary + (0 if name in _WRITTEN else self.text.extra_vocabulary or 0)
+            count = max(series.get(name, 1), 1)
+            _require(self.tokens, first + count <= rows, name, f"≤ {rows - count}: its table has {rows} rows")
 
     @classmethod
     def of(cls, size: Literal["molmoact2"]) -> ModelConfig:

@@ -128,10 +128,10 @@ class Decoder(nn.Module):
         config = self.config
         if positions is None:
             positions = positions_after(cache, x.shape[1], x.device)
-        rotation = None if config.rope_theta is None else Rotation(positions, config.head_dim, config.rope_theta)
+        rotations = self._rotations(positions)
         bias = None if mask is None else staircase(mask, _compute_dtype(x))
         for layer, block in enumerate(cast(Iterable[PreNormBlock], self.blocks)):
-            q, k, v = block.read(x, rotation)
+            q, k, v = block.read(x, rotations[layer])
             if cache is not None:
                 k, v = cache.append(layer, k, v)
             if tail is not None and layer == config.layers - 1:
@@ -140,6 +140,17 @@ class Decoder(nn.Module):
                 bias = None if mask is None else staircase(mask[..., skip:, :], _compute_dtype(x))
             x = block(x, q, k, v, bias) if x.shape[1] > 0 else x
         return self.ln_f(x)
+
+    def _rotations(self, positions: Int[Tensor, "*batch S"]) -> list[Rotation | None]:
+        """Every layer's: one for all, unless only some are stretched."""
+        config, layers = self.config, range(self.config.layers)
+        if config.rope_theta is None:
+            return [None for _ in layers]
+        every = Rotation(positions, config.head_dim, config.rope_theta, config.rope_scaling)
+        if config.scaled_layers is None or config.rope_scaling is None:
+            return [every for _ in layers]
+        plain = Rotation(positions, config.head_dim, config.rope_theta)
+        return [every if layer in config.scaled_layers else plain for layer in layers]
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator | None = None) -> None:
@@ -155,6 +166,8 @@ class Decoder(nn.Module):
             elif isinstance(module, TokenEmbedding):
                 module.embedding.normal_(0.0, std, generator=generator)
                 module.new_embedding.normal_(0.0, std, generator=generator)
+            elif isinstance(module, nn.Embedding):
+                module.weight.normal_(0.0, std, generator=generator)
 
 
 class LanguageModel(Decoder):
@@ -162,7 +175,8 @@ class LanguageModel(Decoder):
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__(config)
-        self.wte = TokenEmbedding(config.vocabulary, config.extra_vocabulary, config.width)
+        extra, shape = config.extra_vocabulary, (config.vocabulary, config.width)
+        self.wte = nn.Embedding(*shape) if extra is None else TokenEmbedding(config.vocabulary, extra, config.width)
 
     def embed(self, ids: Int[Tensor, "B S"]) -> Float[Tensor, "B S d"]:
         """The vectors of token ids."""

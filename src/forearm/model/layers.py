@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 
@@ -11,12 +12,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forearm.model.config import Activation
+from forearm.model.rotary import LinearScaling, Llama3Scaling, RopeScaling, YarnScaling
 
 _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "silu": functional.silu,
     "gelu": functional.gelu,
     "gelu_pytorch_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+    "gelu_10": lambda x: functional.gelu(x).clamp(-10.0, 10.0),
+    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
     "relu": functional.relu,
+    "relu2": lambda x: functional.relu(x).square(),
+    "relu6": functional.relu6,
+    "leaky_relu": functional.leaky_relu,
+    "hardswish": functional.hardswish,
+    "mish": functional.mish,
+    "laplace": lambda x: 0.5 * (1.0 + torch.erf((x - 0.707107) / (0.282095 * math.sqrt(2.0)))),  # arXiv 2209.10655
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "linear": lambda x: x,
 }
 
 
@@ -93,11 +106,15 @@ class RMSNorm(nn.Module):
 class Rotation:
     """Rotary positions (arXiv 2104.09864): the two halves of each head turn against each other with distance."""
 
-    def __init__(self, positions: Int[Tensor, "*batch S"], head_dim: int, theta: float) -> None:
-        inverse = inverse_frequencies(head_dim, theta, positions.device)
+    def __init__(
+        self, positions: Int[Tensor, "*batch S"], head_dim: int, theta: float, scaling: RopeScaling | None = None
+    ) -> None:
+        inverse = inverse_frequencies(head_dim, theta, scaling, positions.device)
         angles = positions.float()[..., None] * inverse
         self.cos = angles.cos()[..., None, :]  # one axis for the heads
         self.sin = angles.sin()[..., None, :]
+        if scaling is not None:
+            self.cos, self.sin = self.cos * scaling.attention, self.sin * scaling.attention
         self._wide = dict[torch.dtype, tuple[Tensor, Tensor]]()
 
     def apply(self, x: Float[Tensor, "B S heads d"]) -> Float[Tensor, "B S heads d"]:
@@ -117,9 +134,24 @@ class Rotation:
         return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
-def inverse_frequencies(head_dim: int, theta: float, device: torch.device | None = None) -> Float[Tensor, " half"]:
-    """The rotary frequencies, rad per position, fp32."""
-    return 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim)
+def inverse_frequencies(
+    head_dim: int, theta: float, scaling: RopeScaling | None = None, device: torch.device | None = None
+) -> Float[Tensor, " half"]:
+    """The rotary frequencies, rad per position, fp32, fastest first."""
+    inverse = 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim)
+    match scaling:
+        case None:
+            return inverse
+        case LinearScaling():
+            return inverse / scaling.factor
+        case Llama3Scaling():
+            turns = scaling.original * inverse / (2 * math.pi)
+            kept = ((turns - scaling.slow) / (scaling.fast - scaling.slow)).clamp(0.0, 1.0)
+        case YarnScaling():
+            first, last = scaling.ramp(head_dim, theta)
+            channels = torch.arange(head_dim // 2, dtype=torch.float32, device=device)
+            kept = 1.0 - ((channels - first) / (last - first)).clamp(0.0, 1.0)
+    return inverse / scaling.factor * (1.0 - kept) + inverse * kept
 
 
 class FusedSwiGLU(nn.Module):

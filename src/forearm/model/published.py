@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from forearm.errors import CheckpointError, ConfigError
+from forearm.errors import CheckpointError, ConfigError, FieldError, listing
 from forearm.model.config import (
     AdapterConfig,
     DepthConfig,
@@ -18,8 +18,32 @@ from forearm.model.config import (
     TextConfig,
     VisionConfig,
 )
-from forearm.model.published_fields import ADAPTER, BOILERPLATE, EXPERT, TEXT, TOP, UNUSED_IN_SECTIONS, VISION, Json
+from forearm.model.published_fields import (
+    ADAPTER,
+    ADAPTER_NAMES,
+    BOILERPLATE,
+    DEPTH_NAMES,
+    EXPERT,
+    EXPERT_NAMES,
+    FLOW_NAMES,
+    MODEL_NAMES,
+    NULLABLE,
+    PUBLISHED,
+    SAME_ACTIVATION,
+    TEXT,
+    TEXT_NAMES,
+    TOKEN_NAMES,
+    TOP,
+    UNUSED_IN_SECTIONS,
+    VISION,
+    VISION_NAMES,
+    Json,
+)
+from forearm.model.published_rope import rope
 from forearm.model.tokens import TokenIds
+
+T = TypeVar("T")
+_KERNELS = ("eager", "sdpa", "flash_attention_2")
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -30,13 +54,14 @@ def read_config(folder: Path) -> ModelConfig:
         ConfigError: for an unknown field, or a value that this code cannot obey.
     """
     raw = read_json(folder / "config.json")
+    hides_eos = raw.get("eos_token_id") is not None
     generation = folder / "generation_config.json"
     if generation.is_file():
         more = read_json(generation)
         for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
             if raw.get(name) is None and more.get(name) is not None:
                 raw[name] = more[name]
-    return parse_config(raw)
+    return parse_config(raw, hides_eos=hides_eos)
 
 
 def read_json(path: Path) -> Json:
@@ -56,15 +81,21 @@ def read_json(path: Path) -> Json:
     return cast(Json, value)
 
 
-def parse_config(raw: Mapping[str, Any]) -> ModelConfig:
+def parse_config(raw: Mapping[str, Any], *, hides_eos: bool = True) -> ModelConfig:
     """The configuration that a released config.json describes.
+
+    Args:
+        raw: the file's content.
+        hides_eos: whether it is the file itself that names the end-of-text token; only then is that token hidden from
+            the action expert, as the released code does.
 
     Raises:
         ConfigError: for an unknown field, or a value that this code cannot obey.
     """
     top = _section("", raw, TOP)
     _only(top, "", state_format="discrete")
-    text = _text(_section("text_config", top["text_config"], TEXT))
+    text_raw = _section("text_config", top["text_config"], TEXT)
+    text = _built(lambda: _text(text_raw))
     adapter = _section("adapter_config", top["adapter_config"], ADAPTER)
     if adapter["text_hidden_size"] != text.width:
         raise _refusal("adapter_config.text_hidden_size", adapter["text_hidden_size"], f"text_config's {text.width}")
@@ -82,31 +113,36 @@ def parse_config(raw: Mapping[str, Any]) -> ModelConfig:
             adapter=_adapter(adapter),
             expert=_expert(top, text) if top["add_action_expert"] else None,
             tokens=_tokens(top),
-            flow=_flow(top),
+            flow=FlowConfig(**_named(top, FLOW_NAMES)),
             depth=_depth(top),
-            action_mode=top["action_mode"],
-            observations=top["n_obs_steps"],
-            mask_padding=top["mask_action_dim_padding"],
-            setup_tokens=top["add_setup_tokens"],
-            control_tokens=top["add_control_tokens"],
-            norm_stats_file=top["norm_stats_filename"],
+            hides_eos=hides_eos,
+            **_named(top, MODEL_NAMES),
         )
     )
 
 
-def _refusal(name: str, got: object, allowed: str) -> ConfigError:
+def _refusal(name: str, got: Any, allowed: str) -> ConfigError:
+    got = list(got) if isinstance(got, tuple) else got  # as the file writes it
     return ConfigError(
         f"config.json {name}: got {got!r}, allowed is {allowed}; use another checkpoint or newer software"
     )
 
 
-def _built(make: Any) -> Any:
+def _built(make: Callable[[], T]) -> T:
+    """What `make` makes, its refusals in the file's words."""
     try:
         return make()
+    except FieldError as error:
+        raise _refusal(PUBLISHED.get(error.field, error.field), error.got, error.allowed) from error
     except ConfigError:
         raise
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise ConfigError(f"config.json: a field has a value of another type ({error}); the file is damaged") from error
+
+
+def _named(raw: Json, names: Mapping[str, str]) -> Json:
+    """The fields of `raw` under our names."""
+    return {ours: raw[theirs] for ours, theirs in names.items()}
 
 
 def _section(name: str, given: Any, defaults: Json) -> Json:
@@ -119,8 +155,9 @@ def _section(name: str, given: Any, defaults: Json) -> Json:
     for field in fields:
         if field not in defaults and field not in BOILERPLATE and not (name and field in UNUSED_IN_SECTIONS):
             raise ConfigError(
-                f"config.json {where}{field}: got a field this software does not know, allowed are those of "
-                "MolmoAct2's published configuration; the checkpoint is newer than this software or of another model"
+                f"config.json {where}{field}: got {fields[field]!r} in a field this software does not know, allowed "
+                "are those of MolmoAct2's published configuration; the checkpoint is newer than this software or of "
+                "another model"
             )
     section = {**defaults, **{field: value for field, value in fields.items() if field in defaults}}
     _only(section, name, model_type=defaults.get("model_type"))
@@ -144,7 +181,7 @@ def _check_type(name: str, value: Any, default: Any) -> None:
         fits = isinstance(value, int) and not isinstance(value, bool)
     else:
         fits = isinstance(value, type(default))
-    if name.endswith("num_key_value_heads") and value is None:
+    if value is None and name in NULLABLE:
         return
     if not fits:
         raise _refusal(name, value, "whole numbers" if isinstance(default, list) else f"a {type(default).__name__}")
@@ -157,81 +194,37 @@ def _only(section: Json, where: str, **allowed: Any) -> None:
 
 
 def _text(raw: Json) -> TextConfig:
-    _only(raw, "text_config", tie_word_embeddings=False, rope_scaling_layers=None)
-    for field in ("rope_scaling", "rope_parameters"):
-        rope: Any = raw[field]
-        if rope is None:
-            continue
-        if not isinstance(rope, dict):
-            raise _refusal(f"text_config.{field}", rope, "null or an object")
-        if rope.get("rope_type", rope.get("type", "default")) != "default":
-            raise _refusal(f"text_config.{field}", rope, "null or the default type: rotary scaling is not built")
-        if rope.get("rope_theta", raw["rope_theta"]) != raw["rope_theta"]:
-            raise _refusal(f"text_config.{field}.rope_theta", rope["rope_theta"], f"rope_theta, {raw['rope_theta']}")
-    if raw["additional_vocab_size"] is None:
-        raise _refusal("text_config.additional_vocab_size", None, "a number of rows")
     if raw["use_qk_norm"] and raw["qk_norm_type"] not in ("qwen3", "olmo"):
         raise _refusal("text_config.qk_norm_type", raw["qk_norm_type"], "'qwen3' or 'olmo'")
-    return _built(
-        lambda: TextConfig(
-            width=raw["hidden_size"],
-            layers=raw["num_hidden_layers"],
-            heads=raw["num_attention_heads"],
-            kv_heads=raw["num_key_value_heads"] or raw["num_attention_heads"],
-            head_dim=raw["head_dim"],
-            hidden=raw["intermediate_size"],
-            vocabulary=raw["vocab_size"],
-            extra_vocabulary=raw["additional_vocab_size"],
-            qk_norm=raw["qk_norm_type"] if raw["use_qk_norm"] else None,
-            norm_after=raw["norm_after"],
-            qkv_bias=raw["qkv_bias"],
-            rope_theta=raw["rope_theta"],
-            activation=raw["hidden_act"],
-            eps=raw["layer_norm_eps"],
-            max_positions=raw["max_position_embeddings"],
-            embedding_dropout=raw["embedding_dropout"],
-            attention_dropout=raw["attention_dropout"],
-            residual_dropout=raw["residual_dropout"],
-            initializer_range=raw["initializer_range"],
-        )
+    return TextConfig(
+        **_attended(_named(raw, TEXT_NAMES)),
+        qk_norm=raw["qk_norm_type"] if raw["use_qk_norm"] else None,
+        **rope(raw),
     )
+
+
+def _attended(named: Json) -> Json:
+    """With as many key heads as query heads where the file does not say, and one name of each activation."""
+    act = named["activation"]
+    return named | {
+        "kv_heads": named["heads"] if named["kv_heads"] is None else named["kv_heads"],
+        "activation": SAME_ACTIVATION.get(act, act),
+    }
 
 
 def _vision(raw: Json, taps: tuple[int, ...]) -> VisionConfig:
-    _only(raw, "vit_config", attention_dropout=0.0, residual_dropout=0.0)
     if len(raw["image_default_input_size"]) != 2:
         raise _refusal("vit_config.image_default_input_size", raw["image_default_input_size"], "height and width")
     height, width = raw["image_default_input_size"]
-    return VisionConfig(
-        width=raw["hidden_size"],
-        layers=raw["num_hidden_layers"],
-        taps=taps,
-        heads=raw["num_attention_heads"],
-        kv_heads=raw["num_key_value_heads"] or raw["num_attention_heads"],
-        head_dim=raw["head_dim"],
-        hidden=raw["intermediate_size"],
-        image_size=(height, width),
-        patch=raw["image_patch_size"],
-        positions=raw["image_num_pos"],
-        activation=raw["hidden_act"],
-        eps=raw["layer_norm_eps"],
-        fp32_attention=raw["float32_attention"],
-        initializer_range=raw["initializer_range"],
-    )
+    return VisionConfig(**_attended(_named(raw, VISION_NAMES)), taps=taps, image_size=(height, width))
 
 
 def _adapter(raw: Json) -> AdapterConfig:
-    _only(raw, "adapter_config", attention_dropout=0.0, residual_dropout=0.0, image_feature_dropout=0.0)
-    return AdapterConfig(
-        width=raw["hidden_size"],
-        heads=raw["num_attention_heads"],
-        kv_heads=raw["num_key_value_heads"] or raw["num_attention_heads"],
-        head_dim=raw["head_dim"],
-        hidden=raw["intermediate_size"],
-        masked=raw["pooling_attention_mask"],
-        activation=raw["hidden_act"],
-        fp32_attention=raw["float32_attention"],
-    )
+    kernel = raw["attn_implementation"]
+    if kernel not in (None, *_KERNELS):
+        raise _refusal("adapter_config.attn_implementation", kernel, listing(_KERNELS))
+    # The released eager kernel takes no mask: missing patches stay keys, though they are no part of the mean.
+    return AdapterConfig(**_attended(_named(raw, ADAPTER_NAMES)), hides_missing=kernel != "eager")
 
 
 def _expert(top: Json, text: TextConfig) -> ExpertConfig:
@@ -242,34 +235,15 @@ def _expert(top: Json, text: TextConfig) -> ExpertConfig:
     for field in ("max_action_dim", "max_action_horizon"):
         if raw[field] not in (None, top[field]):
             raise _refusal(f"action_expert_config.{field}", raw[field], f"the top level's {top[field]}")
+    if raw["mlp_ratio"] <= 0:
+        raise _refusal("action_expert_config.mlp_ratio", raw["mlp_ratio"], "> 0")
     hidden, multiple = int(raw["hidden_size"] * raw["mlp_ratio"]), raw["ffn_multiple_of"]
     return ExpertConfig(
-        width=raw["hidden_size"],
-        layers=raw["num_layers"],
-        heads=raw["num_heads"],
+        **_named(raw, EXPERT_NAMES),
         hidden=math.ceil(hidden / multiple) * multiple if multiple > 0 else hidden,
         context_width=text.kv_width,
         action_dim=top["max_action_dim"],
         horizon=top["max_action_horizon"],
-        time_channels=raw["timestep_embed_dim"],
-        context_norm=raw["context_layer_norm"],
-        qk_norm=raw["qk_norm"],
-        qk_norm_eps=raw["qk_norm_eps"],
-        rope=raw["rope"],
-        causal=raw["causal_attn"],
-        dropout=raw["dropout"],
-        attention_dropout=raw["attn_dropout"],
-    )
-
-
-def _flow(top: Json) -> FlowConfig:
-    return FlowConfig(
-        steps=top["flow_matching_num_steps"],
-        cutoff=top["flow_matching_cutoff"],
-        offset=top["flow_matching_time_offset"],
-        scale=top["flow_matching_time_scale"],
-        alpha=top["flow_matching_beta_alpha"],
-        beta=top["flow_matching_beta_beta"],
     )
 
 
@@ -277,16 +251,11 @@ def _depth(top: Json) -> DepthConfig | None:
     gated = top["action_expert_depth_gate"] and top["add_action_expert"]
     if not top["enable_depth_reasoning"] and not gated:
         return None
-    if top["num_depth_tokens"] < 1 or top["depth_token_start_id"] is None:
-        raise _refusal(
-            "num_depth_tokens", top["num_depth_tokens"], "> 0 with its token ids where depth reasoning is on"
-        )
+    if top["enable_depth_reasoning"] and top["depth_token_start_id"] is None:
+        raise _refusal("depth_token_start_id", None, "a token id where depth reasoning is on")
     return DepthConfig(
-        reasoning=top["enable_depth_reasoning"],
-        codes=top["num_depth_codes"],
-        codebook=top["num_depth_tokens"],
+        **_named(top, DEPTH_NAMES),
         gate=("layer" if top["action_expert_depth_gate_per_layer"] else "shared") if gated else None,
-        gate_bias=top["action_expert_depth_gate_init_bias"],
     )
 
 
@@ -295,33 +264,13 @@ def _tokens(top: Json) -> TokenIds:
         value = top[name]
         many = cast(list[Any], value) if isinstance(value, list) else [value]
         first: Any = many[0] if many else None
-        if not isinstance(first, int):
+        if type(first) is not int:
             raise _refusal(name, value, "a token id, here or in generation_config.json")
         return first
 
     return TokenIds(
+        **_named(top, TOKEN_NAMES),
         bos=one("bos_token_id" if top["bos_token_id"] is not None else "eos_token_id"),
         eos=one("eos_token_id"),
         pad=one("pad_token_id" if top["pad_token_id"] is not None else "eos_token_id"),
-        image_start=top["image_start_token_id"],
-        image_end=top["image_end_token_id"],
-        image_patch=top["image_patch_id"],
-        image_column=top["image_col_id"],
-        low_image_start=top["low_res_image_start_token_id"],
-        low_image=top["image_low_res_id"],
-        frame_start=top["frame_start_token_id"],
-        frame_end=top["frame_end_token_id"],
-        state_start=top["state_start_token_id"],
-        state_end=top["state_end_token_id"],
-        state_first=top["state_token_start_id"],
-        state_count=top["num_state_tokens"],
-        action_output=top["action_output_token_id"],
-        action_start=top["action_start_token_id"],
-        action_end=top["action_end_token_id"],
-        action_first=top["action_token_start_id"],
-        action_count=top["num_action_tokens"],
-        depth_output=top["depth_output_token_id"],
-        depth_start=top["depth_start_token_id"],
-        depth_end=top["depth_end_token_id"],
-        depth_first=top["depth_token_start_id"],
     )

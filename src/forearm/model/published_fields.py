@@ -181,6 +181,7 @@ VISION: Json = {
 }
 ADAPTER: Json = {
     "model_type": "molmoact2",
+    "attn_implementation": "sdpa",  # of released runs; the class would take eager
     "vit_layers": [-3, -9],
     "pooling_attention_mask": False,
     "hidden_size": 1152,
@@ -213,4 +214,161 @@ EXPERT: Json = {
     "qk_norm_eps": 1e-6,
     "rope": True,
     "causal_attn": False,
+}
+
+# Fields that may be null although they have a default: as many key heads as query heads, one plain table of embeddings,
+# the kernel of released runs.
+NULLABLE = frozenset(
+    [
+        "text_config.num_key_value_heads",
+        "text_config.additional_vocab_size",
+        "adapter_config.attn_implementation",
+    ]
+)
+
+# Whose value here is the file's as it stands: our name of a field, and the file's.
+TEXT_NAMES = {
+    "width": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "kv_heads": "num_key_value_heads",
+    "head_dim": "head_dim",
+    "hidden": "intermediate_size",
+    "vocabulary": "vocab_size",
+    "extra_vocabulary": "additional_vocab_size",
+    "norm_after": "norm_after",
+    "qkv_bias": "qkv_bias",
+    "rope_theta": "rope_theta",
+    "activation": "hidden_act",
+    "eps": "layer_norm_eps",
+    "max_positions": "max_position_embeddings",
+    "embedding_dropout": "embedding_dropout",
+    "attention_dropout": "attention_dropout",
+    "residual_dropout": "residual_dropout",
+    "initializer_range": "initializer_range",
+}
+VISION_NAMES = {
+    "width": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "kv_heads": "num_key_value_heads",
+    "head_dim": "head_dim",
+    "hidden": "intermediate_size",
+    "patch": "image_patch_size",
+    "positions": "image_num_pos",
+    "activation": "hidden_act",
+    "eps": "layer_norm_eps",
+    "fp32_attention": "float32_attention",
+    "attention_dropout": "attention_dropout",
+    "residual_dropout": "residual_dropout",
+    "initializer_range": "initializer_range",
+}
+ADAPTER_NAMES = {
+    "width": "hidden_size",
+    "heads": "num_attention_heads",
+    "kv_heads": "num_key_value_heads",
+    "head_dim": "head_dim",
+    "hidden": "intermediate_size",
+    "masked": "pooling_attention_mask",
+    "activation": "hidden_act",
+    "fp32_attention": "float32_attention",
+    "attention_dropout": "attention_dropout",
+    "residual_dropout": "residual_dropout",
+    "feature_dropout": "image_feature_dropout",
+}
+EXPERT_NAMES = {
+    "width": "hidden_size",
+    "layers": "num_layers",
+    "heads": "num_heads",
+    "time_channels": "timestep_embed_dim",
+    "context_norm": "context_layer_norm",
+    "qk_norm": "qk_norm",
+    "qk_norm_eps": "qk_norm_eps",
+    "rope": "rope",
+    "causal": "causal_attn",
+    "dropout": "dropout",
+    "attention_dropout": "attn_dropout",
+}
+FLOW_NAMES = {
+    "steps": "flow_matching_num_steps",
+    "cutoff": "flow_matching_cutoff",
+    "offset": "flow_matching_time_offset",
+    "scale": "flow_matching_time_scale",
+    "alpha": "flow_matching_beta_alpha",
+    "beta": "flow_matching_beta_beta",
+}
+DEPTH_NAMES = {
+    "reasoning": "enable_depth_reasoning",
+    "codes": "num_depth_codes",
+    "codebook": "num_depth_tokens",
+    "gate_bias": "action_expert_depth_gate_init_bias",
+}
+TOKEN_NAMES = {
+    "image_start": "image_start_token_id",
+    "image_end": "image_end_token_id",
+    "image_patch": "image_patch_id",
+    "image_column": "image_col_id",
+    "low_image_start": "low_res_image_start_token_id",
+    "low_image": "image_low_res_id",
+    "frame_start": "frame_start_token_id",
+    "frame_end": "frame_end_token_id",
+    "state_start": "state_start_token_id",
+    "state_end": "state_end_token_id",
+    "state_first": "state_token_start_id",
+    "state_count": "num_state_tokens",
+    "action_output": "action_output_token_id",
+    "action_start": "action_start_token_id",
+    "action_end": "action_end_token_id",
+    "action_first": "action_token_start_id",
+    "action_count": "num_action_tokens",
+    "depth_output": "depth_output_token_id",
+    "depth_start": "depth_start_token_id",
+    "depth_end": "depth_end_token_id",
+    "depth_first": "depth_token_start_id",
+}
+MODEL_NAMES = {
+    "action_mode": "action_mode",
+    "observations": "n_obs_steps",
+    "mask_padding": "mask_action_dim_padding",
+    "setup_tokens": "add_setup_tokens",
+    "control_tokens": "add_control_tokens",
+    "norm_stats_file": "norm_stats_filename",
+}
+
+# What a refusal calls a field of ours: the file's name of it, with its section.
+PUBLISHED = {
+    f"{owner}.{ours}": f"{section}{theirs}"
+    for owner, section, names in (
+        (
+            "TextConfig",
+            "text_config.",
+            TEXT_NAMES | {"scaled_layers": "rope_scaling_layers", "qk_norm": "qk_norm_type"},
+        ),
+        (
+            "VisionConfig",
+            "vit_config.",
+            VISION_NAMES | {"image_size": "image_default_input_size"},
+        ),
+        ("AdapterConfig", "adapter_config.", ADAPTER_NAMES),
+        ("ExpertConfig", "action_expert_config.", EXPERT_NAMES | {"hidden": "mlp_ratio"}),
+        ("FlowConfig", "", FLOW_NAMES),
+        ("DepthConfig", "", DEPTH_NAMES | {"gate": "action_expert_depth_gate"}),
+        ("TokenIds", "", TOKEN_NAMES | {each: f"{each}_token_id" for each in ("bos", "eos", "pad")}),
+        ("ModelConfig", "", MODEL_NAMES),
+    )
+    for ours, theirs in names.items()
+} | {
+    "VisionConfig.taps": "adapter_config.vit_layers",
+    "ExpertConfig.action_dim": "max_action_dim",
+    "ExpertConfig.horizon": "max_action_horizon",
+}
+
+# Activations that compute the same, up to rounding.
+SAME_ACTIVATION = {
+    "swish": "silu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_pytorch_tanh",
+    "gelu_fast": "gelu_pytorch_tanh",
+    "gelu_accurate": "gelu_pytorch_tanh",
+    "gelu_python_tanh": "gelu_pytorch_tanh",
 }

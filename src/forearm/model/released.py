@@ -113,7 +113,8 @@ class MolmoAct2(nn.Module):
         tokens = self.config.tokens
         if self.config.action_mode != "both":
             return shown
-        shown &= ids != tokens.eos
+        if self.config.hides_eos:
+            shown &= ids != tokens.eos
         start, end = tokens.action_start, tokens.action_end
         if start is not None and end is not None and bool((ids == start).any()):
             rows = cast(list[list[int]], ids.tolist())  # pyright: ignore[reportUnknownMemberType]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from forearm.errors import CheckpointError, ConfigError
+from forearm.errors import CheckpointError, InputError, listing
 from forearm.model import depth_decoding, generate
 from forearm.model.action_expert import sinusoids
 from forearm.model.depth import changed_cells, runs
@@ -48,20 +50,23 @@ class Reproduction:
         self.model = model
         self._free = free
         self._inputs = inputs
-        self._tag = choose(read_tags(folder / config.norm_stats_file), meta.get("norm_tag"))
-        self._prompter = Prompter(
-            config=config, tokenizer=read_tokenizer(folder, config), tag=self._tag, crops=crops, marks=marks
-        )
+        tokenizer, tags = read_tokenizer(folder, config), read_tags(folder / config.norm_stats_file)
+        prompters = {
+            name: Prompter(config=config, tokenizer=tokenizer, tag=tag, crops=crops, marks=marks)
+            for name, tag in tags.items()
+        }
+        name = meta.get("norm_tag")
+        if name is None and len(tags) > 1:  # the prompt tells of which of them it is
+            name = next((each for each, prompter in prompters.items() if self._asked(prompter)), None)
+        self._tag = choose(tags, name)
+        self._prompter = prompters[self._tag.name]
         self._before: tuple[Tensor, Pixels] | None = None
 
     @torch.no_grad()
     def frame(self, suffix: str) -> Frame:
         """Everything about the frame whose arrays end in `suffix`; a second frame follows the first one's depth."""
         given, model = self._inputs, self.model
-        with_depth = bool(np.any(given[f"input_ids{suffix}"] == model.config.tokens.depth_output))
-        names = sorted(name for name in given if name.startswith("image") and name.endswith(f"_raw{suffix}"))
-        images = [given[name] for name in names if name.removesuffix(f"_raw{suffix}")[5:].isdigit()]
-        sample = self._prompter.sample(images, str(given["task"]), given.get(f"state_raw{suffix}"), depth=with_depth)
+        sample, with_depth = self._sample(self._prompter, suffix)
         prompt = batch([sample], model.config.tokens.pad)
         outputs: dict[str, Any] = {}
         with _recording(model, outputs):
@@ -77,6 +82,21 @@ class Reproduction:
         if model.config.expert is not None and f"noise{suffix}" in given:
             outputs |= self._acting(stream, torch.tensor(given[f"noise{suffix}"]), given.get("velocity_t"))
         return Frame(_input_arrays(sample, prompt, model), outputs)
+
+    def _sample(self, prompter: Prompter, suffix: str) -> tuple[Sample, bool]:
+        """The prompt of the frame whose arrays end in `suffix`, and whether it asks for depth."""
+        given = self._inputs
+        with_depth = bool(np.any(given[f"input_ids{suffix}"] == self.model.config.tokens.depth_output))
+        state, task = given.get(f"state_raw{suffix}"), str(given["task"])
+        return prompter.sample(_images(given, suffix), task, state, depth=with_depth), with_depth
+
+    def _asked(self, prompter: Prompter) -> bool:
+        """Whether what was stored is what `prompter` makes of it."""
+        try:
+            ids = self._sample(prompter, "")[0].ids
+        except InputError:  # another number of cameras or channels
+            return False
+        return np.array_equal(ids, self._inputs["input_ids"][0])
 
     def _depth(self, prompt: Prompt, sample: Sample, outputs: dict[str, Any]) -> depth_decoding.Depth:
         model, codes = self.model, cast(Any, self.model.config.depth).codes
@@ -141,9 +161,7 @@ class Reproduction:
         `kind` is "flow" (flow loss alone), "joint" (with cross-entropy over the prompt's tail) or "ki" (insulated).
         """
         model, given = self.model, self._inputs
-        names = sorted(name for name in given if name.startswith("image") and name.endswith("_raw"))
-        images = [given[name] for name in names if name.removesuffix("_raw")[5:].isdigit()]
-        sample = self._prompter.sample(images, str(given["task"]), given.get("state_raw"), depth=False)
+        sample = self._prompter.sample(_images(given, ""), str(given["task"]), given.get("state_raw"), depth=False)
         prompt = batch([sample], model.config.tokens.pad)
         labels = torch.full_like(prompt.ids, IGNORED)
         learnt = torch.nonzero(prompt.ids[0, 1:] < model.config.text.vocabulary)[:, 0][-CE_TAIL:] + 1
@@ -191,29 +209,50 @@ def _depth_outputs(depth: depth_decoding.Depth) -> dict[str, Any]:
     return outputs
 
 
+def _images(inputs: Arrays, suffix: str) -> list[Pixels]:
+    """The frame's images in the order of their numbers."""
+    found = (re.fullmatch(rf"image(\d+)_raw{suffix}", name) for name in inputs)
+    numbers = sorted(int(each[1]) for each in found if each is not None)
+    return [inputs[f"image{number}_raw{suffix}"] for number in numbers]
+
+
 def _matching_crops(whole: CropConfig, inputs: Arrays, meta: Mapping[str, Any]) -> CropConfig:
     """The cropping that makes the stored grids and windows: references do not always say how they cut their images."""
-    if meta.get("crop_mode", "resize") == "resize":
+    mode = meta.get("crop_mode", "resize")
+    if mode not in CROP_MODES:
+        raise CheckpointError(f"meta.json crop_mode: got {mode!r}, allowed are {listing(CROP_MODES)}; correct it")
+    images = _images(inputs, "")
+    if not images or "image_token_pooling" not in inputs or "image_grids" not in inputs:
         return whole
-    if meta["crop_mode"] not in CROP_MODES:
-        raise CheckpointError(f"meta.json crop_mode: got {meta['crop_mode']!r}, allowed are {CROP_MODES}; correct it")
-    names = sorted(name for name in inputs if name.startswith("image") and name.endswith("_raw"))
-    for margin in range(whole.size[0] // whole.patch // 2, -1, -1):
-        for most in range(12, 0, -1):
-            try:
-                crops = CropConfig(
-                    mode=meta["crop_mode"], size=whole.size, patch=whole.patch, max_crops=most, margins=(margin, margin)
-                )
-            except ConfigError:  # margins that leave nothing of a crop
-                continue
-            made = [cut(inputs[name], crops) for name in names]
-            windows = np.concatenate([each.windows for each in made])
-            grids = np.array([each.grid for each in made])
-            if np.array_equal(grids, inputs["image_grids"]) and np.array_equal(windows, inputs["image_token_pooling"]):
-                return crops
+    for crops in _croppings(whole, mode, inputs["image_token_pooling"].shape[-1]):
+        if _makes(crops, images, inputs["image_token_pooling"], inputs["image_grids"]):
+            return crops
+    if mode == "resize":
+        return whole
     raise CheckpointError(
         "image_token_pooling: no cropping makes it from the stored images; state it in processor_config.json"
     )
+
+
+def _croppings(whole: CropConfig, mode: Any, area: int) -> Generator[CropConfig]:
+    """Every cropping whose windows have that area, equal margins and many crops first."""
+    side = whole.size[0] // whole.patch
+    margins = sorted(product(range(side), repeat=2), key=lambda each: (each[0] != each[1], -sum(each)))
+    for pooling in ((down, area // down) for down in range(1, area + 1) if area % down == 0):
+        for before, after in [(0, 0)] if mode == "resize" else [each for each in margins if sum(each) < side]:
+            for most in [1] if mode == "resize" else range(12, 0, -1):
+                yield replace(whole, mode=mode, pooling=pooling, margins=(before, after), max_crops=most)
+
+
+def _makes(crops: CropConfig, images: list[Pixels], windows: NDArray[Any], grids: NDArray[Any]) -> bool:
+    start = 0
+    for image, grid in zip(images, grids, strict=False):
+        made = cut(image, crops)
+        end = start + len(made.windows)
+        if made.grid != tuple(grid) or not np.array_equal(made.windows, windows[start:end]):
+            return False
+        start = end
+    return start == len(windows)
 
 
 @contextmanager

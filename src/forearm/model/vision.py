@@ -19,25 +19,25 @@ from forearm.model.layers import Linear, activation
 class VisionAttention(nn.Module):
     """Multi-head attention with separate biased projections; queries may come from elsewhere than keys and values."""
 
-    def __init__(
-        self, inputs: int, width: int, heads: int, kv_heads: int, head_dim: int, *, fp32_attention: bool
-    ) -> None:
+    def __init__(self, inputs: int, config: VisionConfig | AdapterConfig) -> None:
         super().__init__()
-        self.wq = Linear(inputs, heads * head_dim)
-        self.wk = Linear(inputs, kv_heads * head_dim)
-        self.wv = Linear(inputs, kv_heads * head_dim)
-        self.wo = Linear(heads * head_dim, width)
-        self._head_dim = head_dim
-        self._fp32 = fp32_attention
+        self._config = config
+        width, kv_width = config.heads * config.head_dim, config.kv_heads * config.head_dim
+        self.wq = Linear(inputs, width)
+        self.wk = Linear(inputs, kv_width)
+        self.wv = Linear(inputs, kv_width)
+        self.wo = Linear(width, config.width)
 
     def forward(
         self, x: Float[Tensor, "N S d"], context: Float[Tensor, "N T d"], mask: Tensor | None = None
     ) -> Float[Tensor, "N S width"]:
+        config = self._config
         projected = (self.wq(x), self.wk(context), self.wv(context))
-        q, k, v = (each.unflatten(-1, (-1, self._head_dim)) for each in projected)
-        if self._fp32:
+        q, k, v = (each.unflatten(-1, (-1, config.head_dim)) for each in projected)
+        if config.fp32_attention:
             q, k, v = q.float(), k.float(), v.float()
-        return self.wo(attend(q, k, v, mask).to(x.dtype))
+        seen = attend(q, k, v, mask, config.attention_dropout if self.training else 0.0)
+        return functional.dropout(self.wo(seen.to(x.dtype)), config.residual_dropout, self.training)
 
 
 class VisionFeedForward(nn.Module):
@@ -58,14 +58,7 @@ class VisionBlock(nn.Module):
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        self.attention = VisionAttention(
-            config.width,
-            config.width,
-            config.heads,
-            config.kv_heads,
-            config.head_dim,
-            fp32_attention=config.fp32_attention,
-        )
+        self.attention = VisionAttention(config.width, config)
         self.feed_forward = VisionFeedForward(config)
         self.attention_norm = nn.LayerNorm(config.width, eps=config.eps)
         self.ffn_norm = nn.LayerNorm(config.width, eps=config.eps)
@@ -129,14 +122,7 @@ class VisionBackbone(nn.Module):
         super().__init__()
         self._adapter = adapter
         self.image_vit = VisionTower(vision)
-        self.image_pooling_2d = VisionAttention(
-            vision.width * len(vision.taps),
-            adapter.width,
-            adapter.heads,
-            adapter.kv_heads,
-            adapter.head_dim,
-            fp32_attention=adapter.fp32_attention,
-        )
+        self.image_pooling_2d = VisionAttention(vision.width * len(vision.taps), adapter)
         self.image_projector = Projector(adapter, text_width)
 
     def forward(
@@ -150,7 +136,8 @@ class VisionBackbone(nn.Module):
                 edge.
         """
         unit = (patches.float() / 255.0 * 2.0 - 1.0).to(self.image_vit.patch_embedding.weight.dtype)
-        return self.image_projector(self.pool(self.image_vit(unit), windows))
+        features = functional.dropout(self.image_vit(unit), self._adapter.feature_dropout, self.training)
+        return self.image_projector(self.pool(features, windows))
 
     def pool(self, features: Float[Tensor, "N P taps"], windows: Int[Tensor, "T w"]) -> Float[Tensor, "T width"]:
         """Attention over each window, asked by its mean."""
@@ -160,4 +147,4 @@ class VisionBackbone(nn.Module):
             return self.image_pooling_2d(keys.mean(1, keepdim=True), keys)[:, 0]
         count = valid.sum(-1, dtype=torch.float32).clamp(min=1)[:, None, None].to(keys.dtype)
         query = keys.sum(1, keepdim=True) / count
-        return self.image_pooling_2d(query, keys, valid[:, None, :])[:, 0]
+        return self.image_pooling_2d(query, keys, valid[:, None, :] if self._adapter.hides_missing else None)[:, 0]

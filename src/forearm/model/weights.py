@@ -20,15 +20,16 @@ from torch import Tensor, nn
 
 from forearm.errors import CheckpointError, ConfigError, listing
 from forearm.files import whole
-from forearm.model.config import ModelConfig
+from forearm.model.config import ModelConfig, TextConfig
 from forearm.model.layers import inverse_frequencies
 from forearm.model.published import read_config, read_json
 from forearm.model.released import MolmoAct2
+from forearm.model.rotary import RopeScaling
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 SUMS = "SHA256SUMS"
-_ROTARY = "model.transformer.rotary_emb.inv_freq"  # a buffer that may be stored; it follows from the configuration
+_ROTARY = "model.transformer.rotary"  # how the names of buffers with rotary frequencies begin
 _DTYPES = ("F32", "BF16", "F16")  # types of weights, as safetensors names them
 _LARGEST = 1e6  # no weight comes near; bytes of anything else, read as floats, nearly always exceed it
 _DIGEST = re.compile(r"[0-9a-f]{64}")  # SHA-256: how the hub's cache names a file's content
@@ -220,7 +221,7 @@ def _check(stored: Mapping[str, _Stored], expected: Mapping[str, Tensor], config
     if missing:
         raise CheckpointError(f"{folder}: {_some(missing)} missing, config.json needs them; download it again")
     ignored = {name for name in stored if any(each in name for each in _IGNORED)}
-    unknown = sorted(set(stored) - set(expected) - {_ROTARY} - ignored)
+    unknown = sorted(set(stored) - set(expected) - set(_rotary(config.text)) - ignored)
     if unknown:
         raise CheckpointError(f"{folder}: {_some(unknown)} unknown to config.json's model; they do not belong together")
     for name, tensor in expected.items():
@@ -233,14 +234,24 @@ def _check(stored: Mapping[str, _Stored], expected: Mapping[str, Tensor], config
             raise CheckpointError(
                 f"{name}: got type {stored[name].dtype}, allowed is {listing(_DTYPES)}; use the released weights"
             )
-    if _ROTARY in stored and config.text.rope_theta is not None:
-        with _opened(stored[_ROTARY].path) as file:
-            given = _read(file, stored[_ROTARY].path, _ROTARY).float()
-        own = inverse_frequencies(config.text.head_dim, config.text.rope_theta)
+    for name, scaling in _rotary(config.text).items():
+        if name not in stored or config.text.rope_theta is None:
+            continue
+        with _opened(stored[name].path) as file:
+            given = _read(file, stored[name].path, name).float()
+        own = inverse_frequencies(config.text.head_dim, config.text.rope_theta, scaling)
         if given.shape != own.shape or not torch.allclose(given, own, rtol=1e-2):  # stored in bf16 by some exports
             raise ConfigError(
-                f"{_ROTARY}: got other frequencies than rope_theta {config.text.rope_theta} gives; do not trust it"
+                f"{name}: got other frequencies than config.json's rope_theta {config.text.rope_theta} with "
+                f"{scaling or 'no scaling'} gives; do not trust it"
             )
+
+
+def _rotary(text: TextConfig) -> dict[str, RopeScaling | None]:
+    """Buffers of rotary frequencies that may be stored, and how each is stretched: all follow from `text`."""
+    if text.scaled_layers is None:
+        return {f"{_ROTARY}_emb.inv_freq": text.rope_scaling}
+    return {f"{_ROTARY}_embs.default.inv_freq": None, f"{_ROTARY}_embs.scaling.inv_freq": text.rope_scaling}
 
 
 def _assign(model: nn.Module, name: str, tensor: Tensor, *, requires_grad: bool) -> None:
