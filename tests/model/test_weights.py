@@ -112,6 +112,41 @@ def test_rotary_frequencies_of_another_base_are_refused(folder: Path) -> None:
         load(rewritten(folder, {"model.transformer.rotary_emb.inv_freq": torch.tensor([1.0, 0.5, 0.2, 0.1])}))
 
 
+def test_frequencies_of_stretched_layers_lie_in_buffers_of_their_own(folder: Path) -> None:
+    raw = json.loads((folder / "config.json").read_text())
+    raw["text_config"] |= {"rope_scaling": {"rope_type": "linear", "factor": 2.0}, "rope_scaling_layers": [1]}
+    (folder / "config.json").write_text(json.dumps(raw))
+    plain = load_file(folder / "model.safetensors")["model.transformer.rotary_emb.inv_freq"]
+    buffers = {"default": plain, "scaling": plain / 2}
+    named = {f"model.transformer.rotary_embs.{name}.inv_freq": each for name, each in buffers.items()}
+    rewritten(folder, {"model.transformer.rotary_emb.inv_freq": None, **named})
+    load(folder)
+    with pytest.raises(ConfigError, match=r"rotary_embs\.scaling\.inv_freq: got other frequencies"):
+        load(rewritten(folder, {"model.transformer.rotary_embs.scaling.inv_freq": plain}))
+
+
+def test_an_index_that_puts_a_tensor_into_the_wrong_shard_is_refused(folder: Path) -> None:
+    index = sharded(folder) / "model.safetensors.index.json"
+    raw = json.loads(index.read_text())
+    other = next(file for file in raw["weight_map"].values() if file != raw["weight_map"][NAME])
+    raw["weight_map"][NAME] = other
+    index.write_text(json.dumps(raw))
+    with pytest.raises(CheckpointError, match=rf"index\.json {NAME}: got {other}, it is in model-0000"):
+        load(folder)
+
+
+def test_a_header_that_names_a_tensor_twice_is_refused(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    content = file.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = content[8:end].decode().rstrip()
+    header = header[:-1] + f',"{NAME}":{json.dumps(json.loads(header)[NAME])}}}'
+    header += " " * (-len(header) % 8)
+    file.write_bytes(len(header).to_bytes(8, "little") + header.encode() + content[end:])
+    with pytest.raises(CheckpointError, match=f"got {NAME} twice, allowed is once"):
+        load(folder)
+
+
 def test_leftovers_of_training_checkpoints_are_ignored(folder: Path) -> None:
     load(rewritten(folder, {"model.action_expert.blocks.0.cross_attn.kv_proj.weight": torch.zeros(2, 2)}))
 

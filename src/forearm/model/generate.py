@@ -135,6 +135,13 @@ def executed(chunk: Float[Tensor, "B H D"], tag: Tag, config: ModelConfig) -> ND
     Raises:
         InputError: when the tag wants more rows or channels than the chunk has.
     """
+    longest = chunk.shape[1] if config.expert is None else config.expert.horizon
+    rows = tag.horizon or longest
+    if rows > longest or (tag.steps or 1) > rows:
+        raise InputError(
+            f"rows of {tag.name}: got action_horizon {tag.horizon} and n_action_steps {tag.steps}, allowed are "
+            f"≤ {longest} and no more steps than rows; use the statistics of this checkpoint"
+        )
     size = chunk.shape[-1] if tag.action is None else tag.action.size
     first = config.observations - 1
     end = first + (tag.steps or tag.horizon or chunk.shape[1] - first)
@@ -143,8 +150,8 @@ def executed(chunk: Float[Tensor, "B H D"], tag: Tag, config: ModelConfig) -> ND
             f"chunk: got {chunk.shape[1]} rows of {chunk.shape[2]}, allowed are ≥ {end} of ≥ {size} for {tag.name}; "
             "use the statistics of this checkpoint"
         )
-    rows = chunk[:, first:end, :size].float().cpu().numpy()
-    return rows if tag.action is None else tag.action.unnormalise(rows)
+    robot = chunk[:, first:end, :size].float().cpu().numpy()
+    return robot if tag.action is None else tag.action.unnormalise(robot)
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -162,7 +162,10 @@ def read_crops(folder: Path, config: ModelConfig) -> tuple[CropConfig, ImageMark
         for name in ("preprocessor_config.json", "processor_config.json"):
             if (folder / name).is_file():
                 raw = read_json(folder / name)
-                found |= {**raw, **(raw.get("image_processor") or {})}
+                inner = raw.get("image_processor") or {}
+                if not isinstance(inner, dict):
+                    raise ConfigError(f"{name} image_processor: got {inner!r}, allowed is an object; download it again")
+                found |= {**raw, **inner}
         if not found:
             return CropConfig.whole(config.vision), ImageMarks()
         crops, marks = _crops(found, config), _marks(found)
@@ -179,7 +182,7 @@ def read_crops(folder: Path, config: ModelConfig) -> tuple[CropConfig, ImageMark
 
 def _crops(found: Mapping[str, Any], config: ModelConfig) -> CropConfig:
     for field, allowed in (("image_mean", 0.5), ("image_std", 0.5), ("resample", 2)):  # 2 is PIL's number for bilinear
-        if found.get(field) is not None and not np.allclose(found[field], allowed):
+        if found.get(field) is not None and not _is(found[field], allowed):
             raise ConfigError(f"{field}: got {found[field]}, allowed is {allowed}; use another checkpoint")
     size = found.get("size") or {"height": config.vision.image_size[0], "width": config.vision.image_size[1]}
     before, after = found.get("overlap_margins") or (4, 4)
@@ -192,6 +195,12 @@ def _crops(found: Mapping[str, Any], config: ModelConfig) -> CropConfig:
         margins=(int(before), int(after)),
         pooling=(int(down), int(across)),
     )
+
+
+def _is(value: Any, allowed: float) -> bool:
+    """Whether a number, or each of several, is the allowed one."""
+    numbers = cast(list[Any], value) if isinstance(value, list) else [value]
+    return bool(numbers) and all(isinstance(each, (int, float)) and np.isclose(each, allowed) for each in numbers)
 
 
 def _marks(found: Mapping[str, Any]) -> ImageMarks:

@@ -43,6 +43,7 @@ from forearm.model.published_rope import rope
 from forearm.model.tokens import TokenIds
 
 T = TypeVar("T")
+_IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", list: "whole numbers"}
 _KERNELS = ("eager", "sdpa", "flash_attention_2")
 
 
@@ -74,7 +75,7 @@ def read_json(path: Path) -> Json:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path.name}: not found in {path.parent}; give a checkpoint folder") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(f"{path}: {error}; the file is damaged, download it again") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: got {type(value).__name__}, allowed is a JSON object; download it again")
@@ -184,7 +185,7 @@ def _check_type(name: str, value: Any, default: Any) -> None:
     if value is None and name in NULLABLE:
         return
     if not fits:
-        raise _refusal(name, value, "whole numbers" if isinstance(default, list) else f"a {type(default).__name__}")
+        raise _refusal(name, value, _IN_WORDS[type(default)])
 
 
 def _only(section: Json, where: str, **allowed: Any) -> None:

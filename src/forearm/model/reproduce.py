@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from forearm.errors import CheckpointError, InputError, listing
 from forearm.model import depth_decoding, generate
 from forearm.model.action_expert import sinusoids
+from forearm.model.config import ExpertConfig
 from forearm.model.depth import changed_cells, runs
 from forearm.model.images import CROP_MODES, CropConfig, Pixels, cut
 from forearm.model.inputs import Prompter, Sample, batch, read_crops
@@ -80,7 +81,10 @@ class Reproduction:
             stream = depth.stream
             outputs |= _depth_outputs(depth)
         if model.config.expert is not None and f"noise{suffix}" in given:
-            outputs |= self._acting(stream, torch.tensor(given[f"noise{suffix}"]), given.get("velocity_t"))
+            noise = _shaped(
+                "inputs.npz", given, f"noise{suffix}", (1, model.config.expert.horizon, model.config.expert.action_dim)
+            )
+            outputs |= self._acting(stream, noise, given.get("velocity_t"))
         return Frame(_input_arrays(sample, prompt, model), outputs)
 
     def _sample(self, prompter: Prompter, suffix: str) -> tuple[Sample, bool]:
@@ -148,7 +152,9 @@ class Reproduction:
             "cross_mask": visible[0],
             "adaln_block0_t0": zero.blocks[0, 0],
             "adaln_final_t0": zero.final[0],
-            "time_cond_t0": second(nn.functional.silu(first(sinusoids(torch.zeros(1), expert.config.time_channels)))),
+            "time_cond_t0": second(
+                nn.functional.silu(first(sinusoids(torch.zeros(1), expert.config.time_channels).to(zero.final.dtype)))
+            ),
         }
         if times is not None:
             at = [expert.velocity(noise, torch.tensor([float(t)]), context)[0] for t in times]
@@ -166,13 +172,14 @@ class Reproduction:
         labels = torch.full_like(prompt.ids, IGNORED)
         learnt = torch.nonzero(prompt.ids[0, 1:] < model.config.text.vocabulary)[:, 0][-CE_TAIL:] + 1
         labels[0, learnt] = prompt.ids[0, learnt]
-        width = stored["action_target"].shape[-1]
+        actions, noise, t, padded = _taught(stored, model.expert.config)
+        width = actions.shape[-1]
         size = width if self._tag.action is None else self._tag.action.size
         lesson = Lesson(
-            actions=torch.tensor(stored["action_target"]),
-            noise=torch.tensor(stored["noise"]),
-            t=torch.tensor(stored["t"]),
-            rows=~torch.tensor(stored["step_is_pad"]),
+            actions=actions,
+            noise=noise,
+            t=t,
+            rows=~padded,
             channels=(torch.arange(width) < size)[None],
             labels=labels,
         )
@@ -186,6 +193,31 @@ class Reproduction:
         }
         arrays = {"loss_flow": losses.flow, "loss_ce_tail": losses.tokens, "velocity": losses.velocity}
         return {name: cast(Tensor, each).detach().numpy() for name, each in arrays.items()}, gradients
+
+
+def _shaped(file: str, arrays: Arrays, name: str, most: Sequence[int | None]) -> Tensor:
+    """An array of reference inputs as a tensor: of the shape `most`, or of fewer rows; None is any number.
+
+    Raises:
+        CheckpointError: when there is none, or it is of another shape.
+    """
+    got = arrays[name].shape if name in arrays else None
+    rows = max(1, len(most) - 2)  # the axis that may be shorter
+    same = got is not None and len(got) == len(most)
+    if not same or not all(
+        n > 0 if m is None else 0 < n <= m if axis == rows else n == m
+        for axis, (n, m) in enumerate(zip(got or (), most, strict=True))
+    ):
+        raise CheckpointError(f"{file} {name}: got shape {got}, allowed is up to {tuple(most)}; copy it again")
+    return torch.tensor(arrays[name])
+
+
+def _taught(stored: Arrays, expert: ExpertConfig) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What train.npz holds of a lesson: actions, noise, flow times and which rows are padding."""
+    actions = _shaped("train.npz", stored, "action_target", (1, expert.horizon, expert.action_dim))
+    noise = _shaped("train.npz", stored, "noise", (1, None, actions.shape[1], expert.action_dim))
+    t = _shaped("train.npz", stored, "t", (1, noise.shape[1]))
+    return actions, noise, t, _shaped("train.npz", stored, "step_is_pad", (1, actions.shape[1]))
 
 
 def _input_arrays(sample: Sample, prompt: Prompt, model: MolmoAct2) -> dict[str, Any]:

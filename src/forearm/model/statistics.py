@@ -115,10 +115,12 @@ def read_tags(path: Path) -> dict[str, Tag]:
         raise CheckpointError(f"{path.name} format: got {raw['format']!r}, allowed is {_FORMAT!r}; use newer software")
     mode, tags = raw.get("norm_mode", "min_max"), raw.get("metadata_by_tag")
     if mode not in (*_BOUNDS, "mean_std", "none"):
-        raise CheckpointError(unknown(f"{path.name} norm_mode", mode, (*_BOUNDS, "mean_std", "none")))
-    if not isinstance(tags, dict):
         raise CheckpointError(
-            f"{path.name} metadata_by_tag: got {type(tags).__name__}, allowed is an object; download it again"
+            f"{unknown(f'{path.name} norm_mode', mode, (*_BOUNDS, 'mean_std', 'none'))}; use newer software"
+        )
+    if not isinstance(tags, dict) or not tags:
+        raise CheckpointError(
+            f"{path.name} metadata_by_tag: got {tags!r}, allowed is an object with a tag or more; download it again"
         )
     return {name: _tag(name, cast(Mapping[str, Any], each), mode) for name, each in cast(dict[str, Any], tags).items()}
 
@@ -132,7 +134,7 @@ def choose(tags: Mapping[str, Tag], name: str | None) -> Tag:
     if name is None and len(tags) == 1:
         return next(iter(tags.values()))
     if name is None or name not in tags:
-        raise InputError(unknown("embodiment tag", name, sorted(tags)))
+        raise InputError(f"{unknown('embodiment tag', name, sorted(tags))}; use statistics that hold the robot's tag")
     return tags[name]
 
 
@@ -153,7 +155,9 @@ def _tag(name: str, raw: Mapping[str, Any], mode: Mode) -> Tag:
             action=_normaliser(raw.get("action_stats"), mode),
         )
     except KeyError as error:
-        raise CheckpointError(f"norm_stats tag {name!r}: no {error}, which norm_mode {mode!r} needs") from error
+        raise CheckpointError(
+            f"norm_stats tag {name!r}: got no {error}, which norm_mode {mode!r} needs; download it again"
+        ) from error
     except (AttributeError, TypeError, ValueError) as error:
         raise CheckpointError(f"norm_stats tag {name!r}: {error}; the file is damaged or incomplete") from error
 
@@ -170,7 +174,7 @@ def _normaliser(raw: Mapping[str, Any] | None, mode: Mode) -> Normaliser | None:
     stats = {key: np.asarray(raw[key], dtype=np.float32) for key in _STATISTICS if raw.get(key) is not None}
     for key in stats:
         if not np.isfinite(stats[key]).all():
-            raise ValueError(f"{key} has values that are not finite")
+            raise ValueError(f"{key} has values that are not finite, allowed are numbers")
     size = _size(raw, stats)
     for key in stats:
         if stats[key].shape != (size,):

@@ -91,6 +91,8 @@ def verify(folder: Path) -> Report:
         raise CheckpointError(
             f"{folder}/inputs.npz: got no {listing(missing)}, allowed are all raw inputs; copy it again"
         )
+    if not outputs:
+        raise CheckpointError(f"{folder}/outputs.npz: got no arrays, allowed are a reference's; copy it again")
     meta = read_json(folder / "meta.json") if (folder / "meta.json").is_file() else {}
     model = load(folder).model
     reproduction = Reproduction(model, folder, inputs, meta, free="decode_logit_targets" in outputs)
@@ -129,7 +131,9 @@ def _compare_frame(frame: Frame, inputs: Arrays, outputs: Arrays, suffix: str) -
 
 def compare(name: str, computed: Any, reference: NDArray[Any]) -> Row:
     """Exactly for text, ids, masks and bytes; within the fixtures' tolerances for numbers."""
-    ours = np.asarray(computed.numpy() if isinstance(computed, torch.Tensor) else computed)
+    if isinstance(computed, torch.Tensor):  # numpy has no bf16
+        computed = computed.float() if computed.dtype == torch.bfloat16 else computed
+    ours = np.asarray(computed)
     if ours.shape != reference.shape:
         return Row(name, False, float("inf"), f"shape {reference.shape}, got {ours.shape}")
     if reference.dtype.kind not in "fc" or name.startswith("inputs/"):

@@ -7,6 +7,7 @@ one shard being mapped at a time.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -82,7 +83,8 @@ def load(folder: Path, *, dtype: torch.dtype | None = None, device: torch.device
     kinds = sorted({stored[name].dtype for name in expected})
     if dtype is None and len(kinds) > 1:
         raise CheckpointError(
-            f"weights: got types {listing(kinds)}, allowed is one for all unless they are converted; load with a dtype"
+            f"weights: got types {listing(kinds)}, allowed is one for all unless they are converted; "
+            "load with a dtype, or convert the files to one"
         )
     tensors: dict[str, Tensor] = {}
     for path in sorted({each.path for each in stored.values()}):
@@ -168,7 +170,8 @@ def _open(folder: Path) -> dict[str, _Stored]:
         for each in _open_shard(folder / file):
             if each.name in stored:
                 raise CheckpointError(
-                    f"{each.name}: got it in {file} and in {stored[each.name].path.name}, allowed is once"
+                    f"{each.name}: got it in {file} and in {stored[each.name].path.name}, allowed is once; "
+                    "download it again"
                 )
             stored[each.name] = each
     if index is not None and set(index) != set(stored):
@@ -176,6 +179,9 @@ def _open(folder: Path) -> dict[str, _Stored]:
         raise CheckpointError(
             f"{INDEX}: {_some(odd)} stand in the index or in the shards, not in both; download it again"
         )
+    for name, file in (index or {}).items():
+        if stored[name].path.name != file:
+            raise CheckpointError(f"{INDEX} {name}: got {file}, it is in {stored[name].path.name}; download them again")
     return stored
 
 
@@ -186,6 +192,7 @@ def _open_shard(path: Path) -> list[_Stored]:
         )
     _check_digest(path)
     with _opened(path) as file:
+        _check_once(path)
         metadata = cast("dict[str, str] | None", file.metadata()) or {}
         slices = [(name, file.get_slice(name)) for name in cast(list[str], list(file.keys()))]
         return [_Stored(path, name, tuple(each.get_shape()), str(each.get_dtype()), metadata) for name, each in slices]
@@ -197,6 +204,21 @@ def _opened(path: Path) -> Any:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}; the file is truncated or damaged, download it again") from error
+
+
+def _check_once(path: Path) -> None:
+    """Reads the header again, which names each tensor once; the library takes the last of several."""
+    with path.open("rb") as file:
+        header = file.read(int.from_bytes(file.read(8), "little"))
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise CheckpointError(f"{path}: got {twice} twice, allowed is once; the file is damaged, download it again")
+        return dict(pairs)
+
+    json.loads(header, object_pairs_hook=once)
 
 
 def _check_digest(path: Path) -> None:
