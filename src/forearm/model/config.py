@@ -368,7 +368,7 @@ class ModelConfig:
             _require(self.tokens, type(first) is int and first >= 0, name, "a token id: a whole number from 0 on")
             rows = self.text.vocabulary + (0 if name in _WRITTEN else self.text.extra_vocabulary or 0)
             count = max(series.get(name, 1), 1)
-            _require(self.tokens, first + count <= rows, name, f"≤ {rows - count}: its table has {rows} rows")
+            _require(self.tokens, first + count <= rows, name, f"one with {count - 1} behind it in a table of {rows}")
 
     @classmethod
     def of(cls, size: Literal["molmoact2"]) -> ModelConfig:

@@ -171,7 +171,7 @@ def read_crops(folder: Path, config: ModelConfig) -> tuple[CropConfig, ImageMark
         crops, marks = _crops(found, config), _marks(found)
     except (ConfigError, CheckpointError):
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise CheckpointError(f"processor_config.json: {error}; the file is damaged, download it again") from error
     if (crops.size, crops.patch) != (config.vision.image_size, config.vision.patch):
         raise ConfigError(

@@ -158,7 +158,7 @@ def _tag(name: str, raw: Mapping[str, Any], mode: Mode) -> Tag:
         raise CheckpointError(
             f"norm_stats tag {name!r}: got no {error}, which norm_mode {mode!r} needs; download it again"
         ) from error
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, OverflowError, TypeError, ValueError) as error:
         raise CheckpointError(f"norm_stats tag {name!r}: {error}; the file is damaged or incomplete") from error
 
 
