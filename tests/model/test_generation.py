@@ -39,7 +39,18 @@ def test_feeding_tokens_one_by_one_equals_reading_them_behind_the_prompt() -> No
 def test_a_prompt_longer_than_the_model_reads_is_refused() -> None:
     model, prompter = loaded("base")
     with pytest.raises(InputError, match="sequence: got"):
-        generate.read(model, batch([sampled(prompter, 1)], 256), room=1000)
+        generate.read(model, batch([sampled(prompter, 1)], 256), room=0, then=torch.zeros((1, 1000), dtype=torch.long))
+
+
+def test_what_fits_exactly_is_read_and_one_token_more_is_refused() -> None:
+    model, prompter = loaded("base")
+    prompt = batch([sampled(prompter, 1)], 256)
+    longest = prompt.ids.shape[1] + 2
+    model.config = replace(model.config, text=replace(model.config.text, max_positions=longest))
+    stream = generate.read(model, prompt, room=40)
+    stream.feed(torch.zeros((1, 2), dtype=torch.long))
+    with pytest.raises(InputError, match=f"sequence: got {longest + 1} tokens, allowed are {longest}"):
+        stream.feed(torch.zeros((1, 1), dtype=torch.long))
 
 
 @torch.no_grad()

@@ -46,8 +46,13 @@ class Stream:
 
     @torch.no_grad()
     def feed(self, ids: Int[Tensor, "B n"], valid: Bool[Tensor, "B n"] | None = None) -> Float[Tensor, "B n d"]:
-        """Reads n more tokens of every prompt in one pass; their hidden states, also kept in `hidden`."""
+        """Reads n more tokens of every prompt in one pass; their hidden states, also kept in `hidden`.
+
+        Raises:
+            InputError: when that is more than the model reads.
+        """
         past, new = self.ids.shape[1], ids.shape[1]
+        _check_length(past + new, self.model.config.text.max_positions)
         if valid is not None or self.valid is not None:
             ones = torch.ones_like(self.ids, dtype=torch.bool) if self.valid is None else self.valid
             more = torch.ones_like(ids, dtype=torch.bool) if valid is None else valid
@@ -70,6 +75,11 @@ class Stream:
         self.valid = None if self.valid is None else self.valid[:, :length]
 
 
+def _check_length(tokens: int, longest: int) -> None:
+    if tokens > longest:
+        raise InputError(f"sequence: got {tokens} tokens, allowed are {longest}; shorten the instruction")
+
+
 @torch.no_grad()
 def read(
     model: MolmoAct2, prompt: Prompt, *, room: int, then: Int[Tensor, "B n"] | None = None, tail: int = 0
@@ -79,22 +89,20 @@ def read(
     Args:
         model: in the type and on the device it is to run.
         prompt: a batch.
-        room: positions kept free for what is written later, `then` included.
+        room: positions kept free for what is written later, `then` included, as far as the model reads at all.
         then: tokens that follow every prompt.
         tail: how many of the last positions' hidden states are wanted; 0 when only the expert will look.
 
     Raises:
-        InputError: when prompt and room are longer than the model reads.
+        InputError: when prompt and `then` are longer than the model reads.
     """
     config, (batch, length) = model.config, prompt.ids.shape
-    if length + room > config.text.max_positions:
-        raise InputError(
-            f"sequence: got {length + room} tokens, allowed are {config.text.max_positions}; shorten the instruction"
-        )
+    longest = config.text.max_positions
+    _check_length(length + (0 if then is None else then.shape[1]), longest)
     cache = StaticCache(
         config.text.layers,
         batch,
-        length + room,
+        min(length + room, longest),
         config.text.kv_heads,
         config.text.head_dim,
         dtype=model.lm_head.weight.dtype,
