@@ -81,6 +81,12 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("action_token_start_id", 399),
         ("state_start_token_id", "<state_start>"),
         ("n_obs_steps", 0),
+        ("num_state_tokens", -1),
+        ("vit_config.num_hidden_layers", 10**12),
+        ("vit_config.image_default_input_size", [14 * 10**9, 42]),
+        ("action_expert_config.hidden_size", 10**12),
+        ("text_config.intermediate_size", 10**12),
+        ("flow_matching_num_steps", 10**12),
     ],
 )
 def test_what_this_code_cannot_obey_is_refused_by_name(field: str, value: Any) -> None:
@@ -124,6 +130,11 @@ def test_a_grid_of_depth_codes_needs_its_tokens_where_depth_is_reasoned_about() 
         parse_config(raw | {"num_depth_tokens": 0})
     with pytest.raises(ConfigError, match=r"config\.json depth_token_start_id: got None"):
         parse_config(raw | {"depth_token_start_id": None})
+
+
+def test_a_map_longer_than_anything_read_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"config\.json num_depth_codes: got 1024, allowed is below .* 1024"):
+        parse_config(changed("enable_depth_reasoning", True) | {"num_depth_codes": 1024})
 
 
 def test_a_gate_needs_no_depth_codes() -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from released import loaded, sampled
 
-from forearm.model.config import ACTIVATIONS, Activation, TextConfig
+from forearm.model.activations import ACTIVATIONS, Activation
+from forearm.model.config import TextConfig
 from forearm.model.inputs import batch
 from forearm.model.language import LanguageModel
 from forearm.model.layers import activation

@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import Literal
 
 from forearm.errors import ConfigError, FieldError, listing, unknown
+from forearm.model.activations import ACTIVATIONS, Activation
 from forearm.model.rotary import RopeScaling
 from forearm.model.tokens import TokenIds
 
-Activation = Literal[
-    "silu",
-    "gelu",
-    "gelu_pytorch_tanh",
-    "gelu_10",
-    "quick_gelu",
-    "relu",
-    "relu2",
-    "relu6",
-    "leaky_relu",
-    "hardswish",
-    "mish",
-    "laplace",
-    "sigmoid",
-    "tanh",
-    "linear",
-]
-ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+# No model comes near these; a damaged number is refused before anything of its size is made.
+_MOST, _MOST_LAYERS, _MOST_STEPS, _MOST_PX = 2**24, 1024, 1000, 2**14
 _WRITTEN = ("eos", "action_start", "action_end", "action_first", "depth_start", "depth_end", "depth_first")
 
 
@@ -38,7 +23,7 @@ def _require(owner: object, holds: bool, name: str, allowed: str) -> None:
 
 def _positive(owner: object, *names: str) -> None:
     for name in names:
-        _require(owner, getattr(owner, name) > 0, name, "> 0")
+        _require(owner, 0 < getattr(owner, name) <= _MOST, name, f"> 0 and ≤ {_MOST}")
 
 
 def _probability(owner: object, *names: str) -> None:
@@ -107,8 +92,9 @@ class TextConfig:
     def __post_init__(self) -> None:
         _positive(self, "width", "layers", "heads", "kv_heads", "head_dim", "hidden", "max_positions", "eps")
         _shared_heads(self)
-        _require(self, self.vocabulary >= 0, "vocabulary", "≥ 0")
-        _require(self, self.extra_vocabulary is None or self.extra_vocabulary >= 0, "extra_vocabulary", "≥ 0")
+        _require(self, self.layers <= _MOST_LAYERS, "layers", f"≤ {_MOST_LAYERS}")
+        _require(self, 0 <= self.vocabulary <= _MOST, "vocabulary", f"≥ 0 and ≤ {_MOST}")
+        _require(self, 0 <= (self.extra_vocabulary or 0) <= _MOST, "extra_vocabulary", f"≥ 0 and ≤ {_MOST}")
         _require(self, self.head_dim % 2 == 0, "head_dim", "even: rotation pairs its halves")
         _require(self, self.rope_theta is None or self.rope_theta > 0, "rope_theta", "> 0")
         inside = all(0 <= layer < self.layers for layer in self.scaled_layers or ())
@@ -190,6 +176,7 @@ class FlowConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "steps", "scale", "alpha", "beta")
+        _require(self, self.steps <= _MOST_STEPS, "steps", f"≤ {_MOST_STEPS}")
         _require(self, self.offset >= 0, "offset", "≥ 0")
         _require(self, self.cutoff >= self.offset, "cutoff", f"from the offset, {self.offset}, on")
 
@@ -233,14 +220,15 @@ class VisionConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "width", "layers", "heads", "kv_heads", "head_dim", "hidden", "patch", "positions", "eps")
+        _require(self, self.layers <= _MOST_LAYERS, "layers", f"≤ {_MOST_LAYERS}")
         _shared_heads(self)
         _share(self)
         inside = all(-self.layers <= tap < self.layers for tap in self.taps)
         _require(self, bool(self.taps) and inside, "taps", f"one or more within {self.layers} blocks")
         _require(self, self.activation in ACTIVATIONS, "activation", listing(ACTIVATIONS))
         _require(self, math.isqrt(self.positions) ** 2 == self.positions, "positions", "a square number")
-        whole = all(side > 0 and side % self.patch == 0 for side in self.image_size)
-        _require(self, whole, "image_size", f"multiples of the patch, {self.patch} px")
+        whole = all(0 < side <= _MOST_PX and side % self.patch == 0 for side in self.image_size)
+        _require(self, whole, "image_size", f"multiples of the patch, {self.patch} px, up to {_MOST_PX}")
         _probability(self, "attention_dropout", "residual_dropout")
 
     @property
@@ -353,12 +341,17 @@ class ModelConfig:
             _require(self.expert, self.expert.layers == self.text.layers, "layers", same)
             fits = self.expert.context_width == self.text.kv_width
             _require(self.expert, fits, "context_width", f"the decoder's, {self.text.kv_width}")
+        if self.depth is not None and self.depth.reasoning:
+            longest = self.text.max_positions
+            _require(self.depth, self.depth.codes < longest, "codes", f"below the longest sequence, {longest}")
         if self.depth is not None and self.depth.gate is not None:
             _require(self.depth, self.expert is not None, "gate", "None without an action expert")
         self._check_ids()
 
     def _check_ids(self) -> None:
         """Every token has an embedding, and those that the decoder writes have a row of the output head."""
+        for count in ("state_count", "action_count"):
+            _require(self.tokens, getattr(self.tokens, count) >= 0, count, "≥ 0")
         series = {"state_first": self.tokens.state_count, "action_first": self.tokens.action_count}
         series["depth_first"] = 1 if self.depth is None else self.depth.codebook
         for name in (each.name for each in fields(self.tokens) if not each.name.endswith("_count")):

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from forearm.model.config import Activation
+from forearm.model.activations import Activation
 from forearm.model.rotary import LinearScaling, Llama3Scaling, RopeScaling, YarnScaling
 
 _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
