@@ -12,7 +12,7 @@ from forearm.model.rotary import RopeScaling
 from forearm.model.tokens import TokenIds
 
 # No model comes near these; a damaged number is refused before anything of its size is made.
-_MOST, _MOST_LAYERS, _MOST_STEPS, _MOST_PX = 2**24, 1024, 1000, 2**14
+MOST, _MOST_LAYERS, _MOST_STEPS, _MOST_PX = 2**24, 1024, 1000, 2**14
 _WRITTEN = ("eos", "action_start", "action_end", "action_first", "depth_start", "depth_end", "depth_first")
 
 
@@ -23,7 +23,7 @@ def _require(owner: object, holds: bool, name: str, allowed: str) -> None:
 
 def _positive(owner: object, *names: str) -> None:
     for name in names:
-        _require(owner, 0 < getattr(owner, name) <= _MOST, name, f"> 0 and ≤ {_MOST}")
+        _require(owner, 0 < getattr(owner, name) <= MOST, name, f"> 0 and ≤ {MOST}")
 
 
 def _probability(owner: object, *names: str) -> None:
@@ -93,8 +93,8 @@ class TextConfig:
         _positive(self, "width", "layers", "heads", "kv_heads", "head_dim", "hidden", "max_positions", "eps")
         _shared_heads(self)
         _require(self, self.layers <= _MOST_LAYERS, "layers", f"≤ {_MOST_LAYERS}")
-        _require(self, 0 <= self.vocabulary <= _MOST, "vocabulary", f"≥ 0 and ≤ {_MOST}")
-        _require(self, 0 <= (self.extra_vocabulary or 0) <= _MOST, "extra_vocabulary", f"≥ 0 and ≤ {_MOST}")
+        _require(self, 0 <= self.vocabulary <= MOST, "vocabulary", f"≥ 0 and ≤ {MOST}")
+        _require(self, 0 <= (self.extra_vocabulary or 0) <= MOST, "extra_vocabulary", f"≥ 0 and ≤ {MOST}")
         _require(self, self.head_dim % 2 == 0, "head_dim", "even: rotation pairs its halves")
         _require(self, self.rope_theta is None or self.rope_theta > 0, "rope_theta", "> 0")
         inside = all(0 <= layer < self.layers for layer in self.scaled_layers or ())
@@ -361,7 +361,7 @@ class ModelConfig:
             _require(self.tokens, type(first) is int and first >= 0, name, "a token id: a whole number from 0 on")
             rows = self.text.vocabulary + (0 if name in _WRITTEN else self.text.extra_vocabulary or 0)
             count = max(series.get(name, 1), 1)
-            _require(self.tokens, first + count <= rows, name, f"one with {count - 1} behind it in a table of {rows}")
+            _require(self.tokens, first + count <= rows, name, f"one that leaves room for {count} in a table of {rows}")
 
     @classmethod
     def of(cls, size: Literal["molmoact2"]) -> ModelConfig:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from forearm.errors import CheckpointError, ConfigError, FieldError, listing
 from forearm.model.config import (
+    MOST,
     AdapterConfig,
     DepthConfig,
     ExpertConfig,
@@ -239,6 +240,8 @@ def _expert(top: Json, text: TextConfig) -> ExpertConfig:
     if raw["mlp_ratio"] <= 0:
         raise _refusal("action_expert_config.mlp_ratio", raw["mlp_ratio"], "> 0")
     hidden, multiple = int(raw["hidden_size"] * raw["mlp_ratio"]), raw["ffn_multiple_of"]
+    if multiple > MOST:
+        raise _refusal("action_expert_config.ffn_multiple_of", multiple, f"≤ {MOST}")
     return ExpertConfig(
         **_named(raw, EXPERT_NAMES),
         hidden=math.ceil(hidden / multiple) * multiple if multiple > 0 else hidden,
