@@ -128,8 +128,9 @@ def test_a_grid_of_depth_codes_needs_its_tokens_where_depth_is_reasoned_about() 
     raw = changed("enable_depth_reasoning", True)
     with pytest.raises(ConfigError, match=r"config\.json num_depth_tokens: got 0, allowed is > 0"):
         parse_config(raw | {"num_depth_tokens": 0})
-    with pytest.raises(ConfigError, match=r"config\.json depth_token_start_id: got None"):
-        parse_config(raw | {"depth_token_start_id": None})
+    for name in ("depth_token_start_id", "depth_start_token_id", "depth_end_token_id"):
+        with pytest.raises(ConfigError, match=rf"config\.json {name}: got None"):
+            parse_config(raw | {name: None})
 
 
 def test_a_map_longer_than_anything_read_is_refused() -> None:

@@ -255,8 +255,9 @@ def _depth(top: Json) -> DepthConfig | None:
     gated = top["action_expert_depth_gate"] and top["add_action_expert"]
     if not top["enable_depth_reasoning"] and not gated:
         return None
-    if top["enable_depth_reasoning"] and top["depth_token_start_id"] is None:
-        raise _refusal("depth_token_start_id", None, "a token id where depth reasoning is on")
+    for name in ("depth_token_start_id", "depth_start_token_id", "depth_end_token_id"):
+        if top["enable_depth_reasoning"] and top[name] is None:
+            raise _refusal(name, None, "a token id where depth reasoning is on")
     return DepthConfig(
         **_named(top, DEPTH_NAMES),
         gate=("layer" if top["action_expert_depth_gate_per_layer"] else "shared") if gated else None,
