@@ -107,6 +107,17 @@ def test_noise_of_another_shape_is_refused(tmp_path: Path) -> None:
         verify(tmp_path)
 
 
+def test_a_gradient_of_a_parameter_that_is_not_ours_counts_as_differing(tmp_path: Path) -> None:
+    file = copied(tmp_path, "base") / "train.npz"
+    with np.load(file) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    arrays["grad_flow/model.action_expert.router.weight"] = np.zeros((2, 2), np.float32)
+    del arrays["velocity_flow"]
+    np.savez(file, **arrays)
+    odd = [row.name for row in verify(tmp_path).rows if not row.agrees]
+    assert odd == ["train/grad_flow/model.action_expert.router.weight"]
+
+
 def test_a_reference_without_outputs_is_refused(tmp_path: Path) -> None:
     np.savez(copied(tmp_path) / "outputs.npz")
     with pytest.raises(CheckpointError, match=r"outputs\.npz: got no arrays"):

@@ -39,7 +39,8 @@ _RELATIVE = 1e-4  # of an element and of its array's root mean square: single el
 # What is computed from, and so not compared.
 _GIVEN = re.compile(r"(image\d+_raw|state_raw|noise)(_step2)?|task|velocity_t")
 _GIVEN_TRAINING = ("action_target", "noise", "t", "step_is_pad", "grad_names")
-_LEAST_GRADIENT = 1e-6  # below which a gradient is rounding: a key's bias has none in exact arithmetic
+# Of the largest gradient's norm, or of 1: below it one is rounding. A key's bias has none in exact arithmetic.
+_LEAST_GRADIENT = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,22 +163,24 @@ def _compare_training(reproduction: Reproduction, stored: Arrays) -> list[Row]:
         if f"loss_flow_{kind}" not in stored:
             continue
         losses, gradients = reproduction.training(stored, kind)
-        for name, value in losses.items():
-            rows.append(_relative(f"train/{name}_{kind}", value, stored[f"{name}_{kind}"]))
-        full = [name for name in stored if name.startswith(f"grad_{kind}/")]
-        rows += [_relative(f"train/{name}", gradients[name.split("/", 1)[1]], stored[name]) for name in full]
         norms = stored.get(f"grad_norms_{kind}")
-        if norms is not None and "grad_names" in stored:
-            ours = np.array([float(np.linalg.norm(gradients[str(each)])) for each in stored["grad_names"]])
-            rows.append(_relative(f"train/grad_norms_{kind}", ours, np.maximum(norms, 0.0), each=True))
+        least = _LEAST_GRADIENT * (1.0 if norms is None else max(1.0, float(np.max(norms, initial=0.0))))
+        made = {f"{name}_{kind}": (value, _LEAST_GRADIENT) for name, value in losses.items()}
+        made |= {f"grad_{kind}/{name}": (value, least) for name, value in gradients.items()}
+        both = [(name, *each) for name, each in made.items() if name in stored]
+        rows += [_relative(f"train/{name}", value, stored[name], floor) for name, value, floor in both]
+        names = [str(each) for each in stored.get("grad_names", ())]
+        if norms is not None and set(names) <= set(gradients):
+            ours = np.array([float(np.linalg.norm(gradients[each])) for each in names])
+            rows.append(_relative(f"train/grad_norms_{kind}", ours, np.maximum(norms, 0.0), least, each=True))
     return rows
 
 
-def _relative(name: str, computed: Any, reference: NDArray[Any], *, each: bool = False) -> Row:
+def _relative(name: str, computed: Any, reference: NDArray[Any], least: float, *, each: bool = False) -> Row:
     """Losses and gradients: relative to the array's largest element, or to each element where those are norms."""
     ours, size = np.asarray(computed, dtype=np.float64), np.abs(reference)
     if ours.shape != reference.shape:
         return Row(name, False, float("inf"), f"shape {reference.shape}, got {ours.shape}")
-    allowed = _RELATIVE * (size if each else np.max(size, initial=0.0)) + _LEAST_GRADIENT
+    allowed = _RELATIVE * (size if each else np.max(size, initial=0.0)) + least
     worst = float(np.max(np.abs(ours - reference) / allowed, initial=0.0))
     return Row(name, worst <= 1.0, worst, f"{_RELATIVE:g} relative")
