@@ -153,13 +153,14 @@ def test_a_processor_config_decides_how_images_are_cut(tmp_path: Path) -> None:
     crops, marks = read_crops(REFERENCES / "multicrop", config)
     assert (crops.mode, crops.max_crops, crops.margins) == ("overlap-and-resize-c2", 4, (1, 1))
     assert (marks.columns, marks.whole_columns) == (True, False)
-    (tmp_path / "processor_config.json").write_text(json.dumps({"image_mean": [0.48, 0.45, 0.40]}))
-    with pytest.raises(ConfigError, match="image_mean"):
-        read_crops(tmp_path, config)
-    for damaged in ({"image_mean": "half"}, {"image_processor": 3}, {"size": {"height": 42}}):
-        (tmp_path / "processor_config.json").write_text(json.dumps(damaged))
-        with pytest.raises(CheckpointError, match=r"processor_config\.json"):
+    for field, value in (("image_mean", [0.48, 0.45, 0.40]), ("image_std", "half"), ("image_processor", 3)):
+        (tmp_path / "processor_config.json").write_text(json.dumps({field: value}))
+        with pytest.raises(ConfigError) as error:
             read_crops(tmp_path, config)
+        assert f"processor_config.json {field}: got {value!r}, allowed is" in str(error.value)
+    (tmp_path / "processor_config.json").write_text(json.dumps({"size": {"height": 42}}))
+    with pytest.raises(CheckpointError, match=r"processor_config\.json"):
+        read_crops(tmp_path, config)
 
 
 def test_shorter_prompts_are_padded_on_the_left_and_windows_count_on() -> None:

@@ -183,7 +183,9 @@ def read_crops(folder: Path, config: ModelConfig) -> tuple[CropConfig, ImageMark
 def _crops(found: Mapping[str, Any], config: ModelConfig) -> CropConfig:
     for field, allowed in (("image_mean", 0.5), ("image_std", 0.5), ("resample", 2)):  # 2 is PIL's number for bilinear
         if found.get(field) is not None and not _is(found[field], allowed):
-            raise ConfigError(f"{field}: got {found[field]}, allowed is {allowed}; use another checkpoint")
+            raise ConfigError(
+                f"processor_config.json {field}: got {found[field]!r}, allowed is {allowed}; use another checkpoint"
+            )
     size = found.get("size") or {"height": config.vision.image_size[0], "width": config.vision.image_size[1]}
     before, after = found.get("overlap_margins") or (4, 4)
     down, across = found.get("pooling_size") or (2, 2)
