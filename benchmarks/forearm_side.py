@@ -16,6 +16,7 @@ import timing_model
 from forearm.model import depth_decoding, generate
 from forearm.model.depth import changed_cells
 from forearm.model.inputs import Prompter, batch, read_crops
+from forearm.model.packing import pack
 from forearm.model.released import MolmoAct2, Prompt
 from forearm.model.statistics import choose, read_tags
 from forearm.model.tokenizer import read_tokenizer
@@ -28,6 +29,7 @@ class Forearm:
 
     def __init__(self, folder: Path, dtype: str | None = None) -> None:
         self.model: MolmoAct2 = load(folder, dtype=torch.bfloat16 if dtype == "bf16" else None).model
+        pack(self.model)
         config = self.model.config
         crops, marks = read_crops(folder, config)
         tag = choose(read_tags(folder / "norm_stats.json"), None)

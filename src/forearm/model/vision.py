@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forearm.model.attention import attend
-from forearm.model.config import AdapterConfig, VisionConfig
-from forearm.model.layers import Linear, activation
+from forearm.model.config import Activation, AdapterConfig, VisionConfig
+from forearm.model.layers import Linear, activated
 
 
 class VisionAttention(nn.Module):
@@ -47,10 +47,10 @@ class VisionFeedForward(nn.Module):
         super().__init__()
         self.w1 = Linear(config.width, config.hidden)
         self.w2 = Linear(config.hidden, config.width)
-        self._act = activation(config.activation)
+        self._act: Activation = config.activation
 
     def forward(self, x: Float[Tensor, "N P d"]) -> Float[Tensor, "N P d"]:
-        return self.w2(self._act(self.w1(x)))
+        return self.w2(activated(self.w1, x, self._act))
 
 
 class VisionBlock(nn.Module):
@@ -109,10 +109,10 @@ class Projector(nn.Module):
         self.w1 = Linear(config.width, config.hidden, bias=False)
         self.w2 = Linear(config.hidden, text_width, bias=False)
         self.w3 = Linear(config.width, config.hidden, bias=False)
-        self._act = activation(config.activation)
+        self._act: Activation = config.activation
 
     def forward(self, x: Float[Tensor, "T d"]) -> Float[Tensor, "T text"]:
-        return self.w2(self._act(self.w1(x)) * self.w3(x))
+        return self.w2(activated(self.w1, x, self._act) * self.w3(x))
 
 
 class VisionBackbone(nn.Module):

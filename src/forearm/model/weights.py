@@ -106,7 +106,7 @@ def save(checkpoint: Checkpoint, folder: Path, *, source: Path | None = None) ->
     Raises:
         CheckpointError: when the folder cannot be written.
     """
-    tensors = {published_name(name): each.detach().contiguous() for name, each in checkpoint.model.named_parameters()}
+    tensors = {published_name(name): _plain(each.detach()) for name, each in checkpoint.model.named_parameters()}
     try:
         with whole(folder / SINGLE) as partial:
             save_file({**tensors, **checkpoint.extra}, partial, metadata=dict(checkpoint.metadata) or {"format": "pt"})
@@ -119,6 +119,10 @@ def save(checkpoint: Checkpoint, folder: Path, *, source: Path | None = None) ->
                 (folder / each.name).write_bytes(each.read_bytes())
     except OSError as error:
         raise CheckpointError(f"{folder}: {error}; choose a folder that can be written") from error
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.to_dense() if tensor.is_mkldnn else tensor.contiguous()  # the former: packed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
