@@ -8,6 +8,7 @@ from forearm.model.attention import (
     GrowingCache,
     Staircase,
     StaticCache,
+    additive,
     attend,
     causal_mask,
     image_block_mask,
@@ -142,3 +143,18 @@ def test_one_long_pass_equals_two_short_ones(tail: int | None) -> None:
     torch.testing.assert_close(long, short if tail is None else short[:, 300 - tail :], rtol=1e-4, atol=1e-5)
     for ours, theirs in zip(cache.pairs(), parts.pairs(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [30, 300])
+@pytest.mark.parametrize("kv_heads", [2, 4])
+@pytest.mark.parametrize("rows", ["each", "one"])
+def test_attention_in_bf16_equals_attention_in_fp32_but_for_rounding(length: int, kv_heads: int, rows: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(2, length, 4, 16, generator=generator).bfloat16()
+    k, v = (torch.randn(2, length, kv_heads, 16, generator=generator).bfloat16() for _ in range(2))
+    mask = (
+        causal_mask(length).expand(2, -1, -1) if rows == "each" else causal_mask(length)[None, -9:-8].expand(2, -1, -1)
+    )
+    narrow = attend(q, k, v, additive(mask, torch.bfloat16))
+    wide = attend(q.float(), k.float(), v.float(), mask)
+    torch.testing.assert_close(narrow.float(), wide, rtol=0.02, atol=0.02)

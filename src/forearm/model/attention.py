@@ -6,6 +6,7 @@ are, without a copy, the flat vectors that condition the action expert.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Protocol
@@ -71,17 +72,17 @@ def attend(
         mask: True, or 0 when additive, where a query may look, (S, T) or (B, S, T); None lets it look everywhere.
         dropout: probability of dropping a weight.
     """
-    if isinstance(mask, Staircase):
-        parts = [attend(q[:, rows], k[:, :keys], v[:, :keys], each, dropout) for rows, keys, each in mask.steps]
-        return torch.cat(parts, dim=1)
-    if mask is not None and mask.ndim == 3:
-        mask = mask[:, None]
     if q.device.type == "cpu":
         learning = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad)
         if learning or (q.dtype == torch.bfloat16 and q.shape[1] == 1):
             return _attend_plainly(q, k, v, mask, dropout, torch.float32)
         if q.dtype == torch.bfloat16 and not bf16_is_emulated():
             return _attend_plainly(q, k, v, mask, dropout, torch.bfloat16)
+    if isinstance(mask, Staircase):
+        parts = [attend(q[:, rows], k[:, :keys], v[:, :keys], each, dropout) for rows, keys, each in mask.steps]
+        return torch.cat(parts, dim=1)
+    if mask is not None and mask.ndim == 3:
+        mask = mask[:, None]
     kind = q.dtype
     if emulated(q):
         q, k, v = q.float(), k.float(), v.float()
@@ -102,23 +103,41 @@ def repeated(x: Float[Tensor, "B T kv_heads d"], heads: int) -> Float[Tensor, "B
 
 
 def _attend_plainly(
-    q: Tensor, k: Tensor, v: Tensor, mask: Mask | None, dropout: float, kind: torch.dtype
+    q: Tensor, k: Tensor, v: Tensor, mask: Mask | Staircase | None, dropout: float, kind: torch.dtype
 ) -> Float[Tensor, "B S width"]:
-    """In `kind` whatever comes in: batched bf16 products are slow on CPUs without bf16 instructions."""
+    """In `kind` whatever comes in: batched bf16 products are slow on CPUs without bf16 instructions.
+
+    A few queries at a time: their scores are still in the cache when they are read again.
+    """
     batch, length, heads, channels = q.shape
     shared = k.shape[2]
-    groups = heads // shared
     with torch.autocast("cpu", enabled=False):
         # Query heads that share a key head become rows of one product: nothing is repeated.
-        scaled = (q.float() * channels**-0.5).to(kind)
-        rows = scaled.reshape(batch, length, shared, groups, channels).permute(0, 2, 3, 1, 4).flatten(2, 3)
+        scaled = (q.to(kind) * channels**-0.5).reshape(batch, length, shared, heads // shared, channels)
+        queries = scaled.transpose(1, 2).contiguous()
         keys, values = (each.to(kind).transpose(1, 2).contiguous() for each in (k, v))
-        scores = (rows @ keys.transpose(-1, -2)).reshape(batch, shared, groups, length, -1)
-        if mask is not None:
-            bias = additive(mask, kind) if mask.dtype == torch.bool else mask.to(kind)
-            scores = scores + (bias.unsqueeze(2) if bias.ndim == 4 else bias)
-        out = functional.dropout(scores.softmax(-1), dropout).flatten(2, 3) @ values
-    return out.reshape(batch, shared, groups, length, channels).permute(0, 3, 1, 2, 4).flatten(2).to(v.dtype)
+        parts: list[Tensor] = []
+        for rows, seen, bias in _stretches(mask, length, k.shape[1]):
+            asked = queries[:, :, rows]
+            scores = (asked.flatten(2, 3) @ keys[:, :, :seen].transpose(-1, -2)).unflatten(2, asked.shape[2:4])
+            if bias is not None:
+                wide = (additive(bias, kind) if bias.dtype == torch.bool else bias.to(kind)).unsqueeze(-2)
+                scores += wide.unsqueeze(1) if bias.ndim == 3 else wide
+            weights = functional.dropout(scores.softmax(-1), dropout)
+            parts.append((weights.flatten(2, 3) @ values[:, :, :seen]).view(asked.shape).transpose(1, 2).flatten(2))
+    return (parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)).to(v.dtype)
+
+
+def _stretches(mask: Mask | Staircase | None, length: int, keys: int) -> Iterator[tuple[slice, int, Mask | None]]:
+    """Stretches of at most `STEP` queries, how many of the first keys they see, and the mask between them."""
+    steps = mask.steps if isinstance(mask, Staircase) else ((slice(0, length), keys, mask),)
+    for rows, seen, bias in steps:
+        for start in range(rows.start, rows.stop, STEP):
+            stop = min(start + STEP, rows.stop)
+            between = bias
+            if bias is not None and bias.shape[-2] > 1:  # else one row for all queries
+                between = bias[..., start - rows.start : stop - rows.start, :]
+            yield slice(start, stop), seen, between
 
 
 def causal_mask(length: int, past: int = 0, device: torch.device | None = None) -> Bool[Tensor, "S T"]:
