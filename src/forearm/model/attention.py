@@ -21,6 +21,7 @@ from forearm.model.layers import bf16_is_emulated, emulated
 
 Mask = Bool[Tensor, "*batch S T"] | Float[Tensor, "*batch S T"]
 
+FEW = 1 << 16  # scores of a head; fewer are not worth batched products, unless query heads share them
 STEP = 128  # queries; shorter steps skip more keys and call the kernel more often
 
 
@@ -62,8 +63,8 @@ def attend(
     """Scaled dot-product attention.
 
     On a CPU this is two plain matrix products where they are quicker than torch's fused kernel: in fp32 where gradients
-    will be needed, or a single query is in bf16, and in bf16 where there are instructions for that, which the kernel
-    does not use well. Everywhere else it is the fused kernel.
+    will be needed, or a single query is in bf16, and for many scores in bf16 where there are instructions for that,
+    which the kernel does not use well. Everywhere else it is the fused kernel.
 
     Args:
         q: queries; their heads are a multiple of the keys' heads, neighbours sharing one.
@@ -76,7 +77,8 @@ def attend(
         learning = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad)
         if learning or (q.dtype == torch.bfloat16 and q.shape[1] == 1):
             return _attend_plainly(q, k, v, mask, dropout, torch.float32)
-        if q.dtype == torch.bfloat16 and not bf16_is_emulated():
+        many = q.shape[2] != k.shape[2] or q.shape[1] * k.shape[1] >= FEW
+        if q.dtype == torch.bfloat16 and many and not bf16_is_emulated():
             return _attend_plainly(q, k, v, mask, dropout, torch.bfloat16)
     if isinstance(mask, Staircase):
         parts = [attend(q[:, rows], k[:, :keys], v[:, :keys], each, dropout) for rows, keys, each in mask.steps]
