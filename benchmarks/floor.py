@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 
 from forearm.model.config import ModelConfig
+from forearm.model.layers import product
+from forearm.model.packing import packed
 
 REPEATS = 5
 
@@ -51,8 +53,8 @@ def gigaflop(config: ModelConfig, *, images: int, tokens: int, pairs: int, decod
 def product_rate(config: ModelConfig, tokens: int, dtype: torch.dtype) -> float:
     """1e9 multiplications and additions a second in the decoder's largest product, the best of a few goes."""
     x = torch.randn(tokens, config.text.width, dtype=dtype)
-    weight = torch.randn(2 * config.text.hidden, config.text.width, dtype=dtype)
-    return 2e-9 * tokens * weight.numel() / _quickest(lambda: torch.nn.functional.linear(x, weight))
+    weight = packed(torch.randn(2 * config.text.hidden, config.text.width, dtype=dtype))
+    return 2e-9 * tokens * weight.numel() / _quickest(lambda: product(x, weight))
 
 
 def reading_rate(config: ModelConfig, dtype: torch.dtype) -> float:

@@ -7,7 +7,8 @@ It takes a third off a product with few rows and a tenth off a large one. The nu
 from __future__ import annotations
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from forearm.model.layers import Linear, bf16_is_emulated
 from forearm.model.released import MolmoAct2
@@ -25,11 +26,15 @@ def pack(model: MolmoAct2) -> None:
     for part in (model.transformer, model.vision_backbone, model.action_expert):
         for module in () if part is None else part.modules():
             if isinstance(module, Linear) and _packable(module.weight):
-                packed = torch.ops.mkldnn._reorder_linear_weight(module.weight.detach(), ROWS)
-                module.weight = nn.Parameter(packed, requires_grad=False)
+                module.weight = nn.Parameter(packed(module.weight.detach()), requires_grad=False)
 
 
-def _packable(weight: torch.Tensor) -> bool:
+def packed(weight: Float[Tensor, "o i"]) -> Float[Tensor, "o i"]:
+    """A matrix as the kernels read it, for `layers.product`; itself where that would be of no use."""
+    return torch.ops.mkldnn._reorder_linear_weight(weight, ROWS) if _packable(weight) else weight
+
+
+def _packable(weight: Tensor) -> bool:
     if weight.device.type != "cpu" or weight.is_mkldnn or not torch.backends.mkldnn.is_available():
         return False
     has = torch.cpu.get_capabilities()
