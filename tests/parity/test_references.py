@@ -11,7 +11,10 @@ from safetensors.torch import load_file, save_file
 
 from forearm.errors import CheckpointError, InputError
 from forearm.model.images import CropConfig, cut
-from forearm.model.verify import Report, verify
+from forearm.model.packing import pack
+from forearm.model.reproduce import Reproduction
+from forearm.model.verify import Report, compare, verify
+from forearm.model.weights import load
 
 BUNDLED = Path(__file__).parent / "references"
 ELSEWHERE = os.environ.get("FOREARM_REFERENCES")  # a folder of more, and larger, reference folders
@@ -29,6 +32,23 @@ def one_thread() -> None:
 def test_everything_agrees_with_the_reference(folder: Path) -> None:
     report = verify(folder)
     assert report.agrees, report.text()
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_packed_weights_agree_with_the_reference_too(folder: Path) -> None:
+    inputs, outputs = (dict(np.load(folder / name)) for name in ("inputs.npz", "outputs.npz"))
+    meta = json.loads((folder / "meta.json").read_text()) if (folder / "meta.json").is_file() else {}
+    model = load(folder).model
+    pack(model)
+    reproduction = Reproduction(model, folder, inputs, meta, free="decode_logit_targets" in outputs)
+    for suffix in ("", "_step2"):
+        if f"input_ids{suffix}" in inputs:
+            computed = reproduction.frame(suffix).outputs
+            rows = [
+                compare(name, computed[name], outputs[name + suffix]) for name in computed if name + suffix in outputs
+            ]
+            assert rows
+            assert all(row.agrees for row in rows), [row for row in rows if not row.agrees]
 
 
 def test_a_wrong_weight_is_noticed(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def activated(
     layer: Callable[[Float[Tensor, "... i"]], Float[Tensor, "... o"]], x: Float[Tensor, "... i"], name: Activation
 ) -> Float[Tensor, "... o"]:
     """The activation of what `layer` makes of `x`: one kernel where its weight is packed."""
-    if isinstance(layer, Linear) and layer.weight.is_mkldnn:
+    if isinstance(layer, Linear) and layer.weight.is_mkldnn and name in _FUSED:
         return _packed_product(x, layer.weight, layer.bias, _FUSED[name])
     return activation(name)(layer(x))
 
