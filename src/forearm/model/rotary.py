@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearScaling:
     """Every frequency divided by `factor` (Chen et al. 2023, arXiv 2306.15595)."""
 
+    attention: ClassVar[float] = 1.0  # what sines and cosines are multiplied by
     factor: float
-
-    @property
-    def attention(self) -> float:
-        """What sines and cosines are multiplied by."""
-        return 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,15 +25,11 @@ class Llama3Scaling:
         slow, fast: turns over `original` below which a frequency is slow and above which it is fast.
     """
 
+    attention: ClassVar[float] = 1.0  # what sines and cosines are multiplied by
     factor: float
     original: int
     slow: float
     fast: float
-
-    @property
-    def attention(self) -> float:
-        """What sines and cosines are multiplied by."""
-        return 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
