@@ -18,7 +18,6 @@ from forearm.safety.limits import Limits
 from forearm.telemetry.log import RunLog, read_run
 from forearm.telemetry.writer import LogWriter
 
-LONG = ("put-everything-in-box", "sort-by-colour")
 HOME = np.array([0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0] * 2)
 ENDED = {"progress": 0.0, "ticks": 1, "late_p50_s": 0.0, "late_p99_s": 0.0, "dropped": 0}
 
@@ -67,7 +66,8 @@ def test_one_scene_of_each_is_enough_to_see_every_fault_task_and_phase_with_the_
         assert abs(sum(ladders) / len(ladders) - 0.5) < 0.05
 
 
-@pytest.mark.parametrize("task", [pytest.param(task, marks=[pytest.mark.slow] * (task in LONG)) for task in PHASES_OF])
+@pytest.mark.slow
+@pytest.mark.parametrize("task", PHASES_OF)
 def test_who_does_a_task_goes_through_its_phases_and_through_no_others(task: str) -> None:
     setup = task_named(task).sample(20_000)
     performance = Performance(setup, seed=0, speed=1.0, noise_amplitude=0.0)

@@ -178,6 +178,7 @@ def test_the_shipped_model_says_and_does_the_same_from_rest_however_long_it_thin
     np.testing.assert_allclose(late.plan.trace_times_s, soon.plan.trace_times_s + 0.6)
 
 
+@pytest.mark.slow
 def test_answers_that_take_six_rows_are_all_let_through_and_the_task_is_done() -> None:
     refused: list[str] = []
 
