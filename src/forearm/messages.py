@@ -115,6 +115,8 @@ class Plan(_Message):
         trace_grippers: (A, T) opening 0..1 at those waypoints.
         trace_times_s: (T,) s after the observation.
         confidence: 0..1, the mean probability of the codes and points chosen.
+        names: of each arm, by which word what its gripper holds, or takes next, goes, empty for none; of a policy that
+            says it.
     """
 
     subtask: str
@@ -125,6 +127,7 @@ class Plan(_Message):
     trace_grippers: Floats
     trace_times_s: Floats
     confidence: float
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -41,6 +41,10 @@ def test_a_survey_is_printed_and_an_import_needs_a_mapping(
     for only_released in (("--insulate",), ("--action-tokenizer", folder)):
         assert ended(*ours, *only_released) == Exit.BAD_INPUT
         assert "which writes no action tokens" in capsys.readouterr().err
+    assert ended(*ours, "--recipe", "act") == Exit.BAD_INPUT
+    assert "got act, which makes a model of another kind" in capsys.readouterr().err
+    assert ended(*ours, "--recipe", "nan0") == Exit.BAD_INPUT
+    assert "recipe: got 'nan0'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("option", "value"), [("--steps", "0"), ("--batch", "0"), ("--steps", "-5")])

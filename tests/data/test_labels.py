@@ -1,6 +1,6 @@
 import numpy as np
 
-from forearm.data.labels import TRACE_TICKS, free_space, gripper_events, points, traces, waiting
+from forearm.data.labels import TRACE_TICKS, free_space, gripper_events, names, points, traces, waiting
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
 
@@ -42,6 +42,24 @@ def test_a_point_is_where_the_gripper_next_acts_and_none_afterwards() -> None:
     np.testing.assert_allclose(made[21, 0], seen[1])
     assert np.isnan(made[41:, 0]).all()
     assert np.isnan(made[:, 1]).all()
+
+
+def test_what_is_held_or_taken_next_goes_by_the_word_it_was_called_by_when_taken() -> None:
+    actions = motion(90)
+    actions[60:80, 6] = 0.0
+    actions[30:70, 13] = 0.0
+    subtasks = ["reach"] * 90
+    subtasks[20], subtasks[60] = "grasp the red block", "grasp the tray"
+    subtasks[30] = "left: carry the red block; right: grasp the blue block"
+    made = names(actions, subtasks, ["blue", "red"])
+    assert made[:, 0].tolist() == [2] * 41 + [0] * 49  # until it is let go of; a tray goes by none of the words
+    assert made[:, 1].tolist() == [1] * 71 + [0] * 19
+
+
+def test_what_is_held_from_the_beginning_nobody_has_spoken_of() -> None:
+    actions = motion()
+    actions[:40, 6] = 0.0
+    assert names(actions, ["grasp the red block"] * 60, ["red"])[:, 0].tolist() == [-1] * 41 + [0] * 19
 
 
 def test_an_arm_waits_while_neither_its_tool_nor_its_gripper_is_about_to_move() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -52,6 +54,23 @@ def test_words_change_the_points_scores(model: Reasoner) -> None:
     first = model.read(seen, model.new_cache()).points
     second = model.read(other, model.new_cache()).points
     assert not torch.allclose(first, second)
+
+
+def test_a_name_that_is_given_is_pointed_by_and_one_that_is_not_is_the_likeliest() -> None:
+    torch.manual_seed(0)
+    naming = Reasoner(replace(NANO, names=True).config(vocabulary=9, places=6, subtasks=4))
+    naming.initialise(torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(naming.point_head.meaning.weight)
+    naming.eval().requires_grad_(False)
+    by = lambda names: naming.read(sight(), naming.new_cache(), names)  # noqa: E731
+    said = by(None)
+    assert said.names is not None
+    likeliest, other = said.names.argmax(-1), (said.names.argmax(-1) + 1) % 10
+    torch.testing.assert_close(by(likeliest).points, said.points, rtol=0, atol=0)
+    torch.testing.assert_close(by(torch.full((2, 2), -1)).points, said.points, rtol=0, atol=0)
+    pointed = by(other)
+    torch.testing.assert_close(pointed.names, said.names, rtol=0, atol=0)
+    assert not torch.allclose(pointed.points, said.points)
 
 
 def test_words_do_not_change_the_trace_of_given_points(model: Reasoner) -> None:

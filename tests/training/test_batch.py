@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,17 @@ def test_a_mirrored_sample_is_the_scene_in_the_mirror(lessons: Lessons) -> None:
     assert mirrored.depth[0].view(10, 10).flip(1).tolist() == plain.depth[0].view(10, 10).tolist()
     assert plain.depth[0].tolist() == lessons.dataset.depth_cells[5].flatten().tolist()
     assert lessons.words.subtasks[int(mirrored.subtask[0])] == "take it with the right arm"
+
+
+def test_names_are_colours_by_their_words_and_change_arms_in_the_mirror(lessons: Lessons) -> None:
+    data = lessons.dataset
+    called = replace(data, subtasks=np.array(["left: take the red bar; right: take the green bar"] * len(data)))
+    told = Lessons.of(called, horizon=16)
+    red = told.words.vocabulary.index("red") + 1  # green is in no sentence, the right arm takes nothing
+    assert told.names[:60].tolist() == [[red, 0]] * 60
+    plain, mirrored = (told.batch(np.array([5]), seed_that_flips(flipped)) for flipped in (False, True))
+    assert (plain.names.tolist(), mirrored.names.tolist()) == ([[red, 0]], [[0, red]])
+    assert lessons.names.tolist() == [[0, 0]] * len(data)  # whose phrases name no colour
 
 
 def test_where_turns_are_told_an_arm_that_waits_points_nowhere_and_the_others_where_they_did(lessons: Lessons) -> None:

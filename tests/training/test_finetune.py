@@ -129,6 +129,15 @@ def test_new_words_follow_the_old_ones_and_leave_old_sentences_as_they_were(ship
     assert int(after.subtask.argmax()) == int(before.subtask.argmax())
 
 
+def test_a_parent_that_says_no_names_can_learn_to(shipped: Checkpoint[Reasoner]) -> None:
+    model, grown = with_words(shipped, shipped.words, seed=0, names=True)
+    assert grown == {f"naming.{part}.{of}" for part in ("say", "heed") for of in ("weight", "bias")}
+    assert model.config == replace(shipped.model.config, names=True)
+    weights = model.state_dict()
+    for name, tensor in shipped.model.state_dict().items():
+        torch.testing.assert_close(weights[name], tensor, rtol=0, atol=0)
+
+
 def test_a_longer_sentence_adds_places(shipped: Checkpoint[Reasoner]) -> None:
     longer = " ".join(["lift the tray"] * 6)
     model, grown = with_words(shipped, shipped.words.extended(Words.taught_by((longer,), ("lift",))), seed=0)

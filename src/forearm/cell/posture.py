@@ -70,6 +70,11 @@ def start_joints(rng: np.random.Generator, odd: frozenset[str]) -> tuple[float, 
     return tuple(joints)
 
 
+def begun(rng: np.random.Generator) -> frozenset[str]:
+    """The arms that are off home where a task has been begun: both, or as often none, sent home to start over."""
+    return frozenset(OTHER) if rng.random() < 0.5 else frozenset()
+
+
 def _odd(arm: str, rng: np.random.Generator, reaching: Reaching, home: Array) -> tuple[Array, float]:
     x, out, z = rng.uniform(*ODD_X_M), rng.uniform(*ODD_OUT_M), rng.uniform(*ODD_Z_M)
     y = MIDLINE_Y_M + OUTWARD[arm] * out

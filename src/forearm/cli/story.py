@@ -156,7 +156,8 @@ def _arm_in_words(name: str, plan: Plan, number: int) -> str:
     trace: Floats = plan.trace[number]
     if np.isnan(plan.points[number]).any() and np.ptp(trace, axis=0).max() < STAYS_M:
         return ""
+    named = f" ({escape(plan.names[number])})" if plan.names and plan.names[number] else ""
     x, y, z = trace[-1]
     before, after = plan.trace_grippers[number][[0, -1]]
     gripper = " closing" if after < before - GRIPS else " opening" if after > before + GRIPS else ""
-    return f"{name} to ({x:.2f}, {y:.2f}, {z:.2f}) m{gripper}"
+    return f"{name}{named} to ({x:.2f}, {y:.2f}, {z:.2f}) m{gripper}"

@@ -22,7 +22,7 @@ STEPS, BATCH = 1000, 48  # of a run that goes on from a checkpoint
 def train(
     data: Path,
     out: Path,
-    recipe: str = "nano",
+    recipe: str | None = None,
     start: Annotated[str | None, tyro.conf.arg(name="from")] = None,
     tune: Literal["full", "lora", "expert"] = "full",
     steps: int | None = None,
@@ -38,6 +38,7 @@ def train(
       forearm train --data data/nano --out runs/nano
       forearm train --from nano --data data/mine --out runs/mine --steps 500
       forearm train --from runs/nano --data data/mine --out runs/mine --tune lora
+      forearm train --from station --recipe station --data data/station --out runs/station      once more, from there on
       forearm train --from checkpoints/MolmoAct2 --data data/theirs --mapping theirs.toml --out runs/theirs --tune lora
       forearm train --from allenai/MolmoAct2 … --action-tokenizer allenai/MolmoAct2-FAST-Tokenizer
       torchrun --nproc-per-node 8 -m forearm train --from …      the same, by eight processes, one a GPU
@@ -45,9 +46,10 @@ def train(
     Args:
         data: the dataset's folder; recorded first where there is none and nothing to go on from.
         out: gets the checkpoint, its metrics and training.html.
-        recipe: of one of the shipped models: nano, or station, larger, for more tasks in a cell that varies; or to
-            compare with nano, reactive, the same without reasoning, or act, an Action Chunking Transformer of its size.
-        start: a checkpoint to go on from, instead of a recipe: its folder; nano or station, which came with the
+        recipe: of one of the shipped models: nano, by default, or station, larger, for more tasks in a cell that
+            varies; or to compare with nano, reactive, the same without reasoning, or act, an Action Chunking
+            Transformer of its size. With --from it says how a model of ours goes on, which is gently by default.
+        start: a checkpoint to go on from, instead of from nothing: its folder; nano or station, which came with the
             package; or a released MolmoAct2, its folder or its name on the hub. Ours learns new words with the new
             sentences, beside those it knows; a released one is shared out between the processes of torchrun.
         tune: what of that checkpoint is trained: full, all of it; lora, low-rank additions to what sees and reasons,
@@ -68,11 +70,12 @@ def train(
     provenance = {"commit": code_version(), "command": sys.argv[1:]}
     if start is None:
         _refuse_for_ours(data, mapping, action_tokenizer, insulate)
-        _from_scratch(recipe, data, out, steps, batch, provenance)
+        _from_scratch(recipe or "nano", data, out, steps, batch, provenance)
     elif _is_ours(start):
         _refuse_for_ours(data, mapping, action_tokenizer, insulate)
-        _finetune(_plan(start, data, out, tune, provenance), steps or STEPS, batch or BATCH)
+        _finetune(_plan(start, data, out, tune, provenance), recipe, steps, batch)
     else:
+        _refuse_for_released(recipe)
         plan = _plan(start, data, out, tune, provenance)
         _finetune_released(plan, steps or STEPS, batch or BATCH, mapping, action_tokenizer, insulate)
     if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
@@ -110,6 +113,17 @@ def _refuse_for_ours(data: Path, mapping: Path | None, action_tokenizer: str | N
         )
 
 
+def _refuse_for_released(recipe: str | None) -> None:
+    """Refuses what only a model of ours can be told."""
+    from forearm.errors import InputError
+
+    if recipe is not None:
+        raise InputError(
+            f"recipe: got {recipe} for a released checkpoint, allowed is none: recipes are of models of ours; "
+            "leave --recipe out"
+        )
+
+
 def _is_ours(start: str) -> bool:
     from forearm.model import checkpoint
     from forearm.model.description import shipped
@@ -128,11 +142,14 @@ def _plan(start: str, data: Path, out: Path, tune: Tune, provenance: Mapping[str
     return FinetunePlan(parent=parent, data=data, out=out, tune=tune, provenance=provenance)
 
 
-def _finetune(plan: FinetunePlan, steps: int, batch: int) -> None:
+def _finetune(plan: FinetunePlan, recipe: str | None, steps: int | None, batch: int | None) -> None:
     from forearm.cli.terminal import PEOPLE
     from forearm.training.finetune import finetune, recipe_for, tuning_named
+    from forearm.training.recipe import recipe_named
 
-    made = finetune(plan, recipe_for(tuning_named(plan.tune), steps=steps, batch=batch))
+    how = recipe_for(tuning_named(plan.tune), steps=STEPS, batch=BATCH) if recipe is None else recipe_named(recipe)
+    steps, batch = steps or how.steps, batch or how.batch
+    made = finetune(plan, replace(how, steps=steps, batch=batch, warmup=min(how.warmup, max(1, steps // 10))))
     if made.new_words:
         PEOPLE.print(f"words it learned anew: {', '.join(made.new_words)}; what it knew keeps its place")
     if not made.after:

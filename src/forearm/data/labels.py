@@ -6,11 +6,14 @@ be when its gripper next opens or closes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
+from forearm.sentence import words_of
 
 Floats = NDArray[np.float64]
 
@@ -50,6 +53,27 @@ def points(actions: NDArray[np.float32]) -> Floats:
     for arm, events in enumerate(gripper_events(actions)):
         for first, event in zip([0, *[tick + 1 for tick in events]], events, strict=False):
             result[first : event + 1, arm] = fractions[event, arm]
+    return result
+
+
+def names(actions: NDArray[np.float32], subtasks: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
+    """(T, A): by which of the `known` words what each gripper holds, or takes next, is called as it is taken.
+
+    Word k is k + 1; 0 is what goes by none of them, and nothing at all; -1 is what was held from the beginning on, of
+    which nobody spoke.
+    """
+    result = np.zeros((len(actions), len(BIMANUAL_YAM.arms)), dtype=np.int64)
+    for arm, events in enumerate(gripper_events(actions)):
+        side, until = f"{BIMANUAL_YAM.arms[arm].name}: ", [*events[1:], len(actions) - 1]
+        for place, event in enumerate(events):
+            opens = actions[event, BIMANUAL_YAM.grippers[arm]] > 0.5
+            if opens and place == 0:
+                result[: event + 1, arm] = -1
+            elif not opens:
+                spoken = [part for part in subtasks[event].split("; ") if part.startswith(side)] or [subtasks[event]]
+                called = [word for word in words_of(spoken[0]) if word in known]
+                since = events[place - 1] + 1 if place else 0
+                result[since : until[place] + 1, arm] = known.index(called[0]) + 1 if called else 0
     return result
 
 

@@ -18,6 +18,23 @@ from forearm.model.stem import CELLS, token_order
 KEY_WIDTH = 64
 
 
+class Naming(nn.Module):
+    """By which word what each gripper holds, or is to take next, is called: said before it points, and then heeded.
+
+    Where no sentence names it, as when blocks are sorted, the pointer alone would have to compare two colours that it
+    sees, and takes one place for the other; said, it is a word like those of a sentence.
+
+    Args:
+        width: d, of the tokens.
+        vocabulary: words known; id 0 means that it goes by none.
+    """
+
+    def __init__(self, width: int, vocabulary: int) -> None:
+        super().__init__()
+        self.say = nn.Linear(width, vocabulary + 1)
+        self.heed = nn.Linear(width, KEY_WIDTH)
+
+
 class PointHead(nn.Module):
     """Scores of every cell and of "none", and the place inside a cell.
 
@@ -54,6 +71,12 @@ class PointHead(nn.Module):
         """What each arm looks for: its query's own question, and the words as far as it heeds them now."""
         meant = self.meaning(words).sum(1, keepdim=True)
         return self.enquire(queries) + torch.sigmoid(self.heed(queries)) * meant
+
+    def named(
+        self, naming: Naming, queries: Float[Tensor, "B arms d"], names: Int[Tensor, "B arms"]
+    ) -> Float[Tensor, "B arms key"]:
+        """What the words that were said of its own thing add to an arm's question, as far as it heeds them now."""
+        return torch.sigmoid(naming.heed(queries)) * self.meaning(names)
 
     def scores(
         self,

@@ -38,7 +38,7 @@ from forearm.model.layout import (
     WRIST,
     Layout,
 )
-from forearm.model.pointing import PointHead
+from forearm.model.pointing import Naming, PointHead
 from forearm.model.stem import CELLS, ConvStem
 from forearm.robot.embodiment import BIMANUAL_YAM
 
@@ -62,6 +62,7 @@ class ReasonerConfig:
         subtasks: phrases it may say of itself.
         depth_codes: codes of the depth map.
         waypoints: of a trace.
+        names: whether it says of what each gripper holds, or is to take next, by which word it goes.
     """
 
     decoder: TextConfig
@@ -75,6 +76,7 @@ class ReasonerConfig:
     subtasks: int
     depth_codes: int = DEPTH_CODES
     waypoints: int = 5
+    names: bool = False
 
 
 class Sight(NamedTuple):
@@ -94,9 +96,13 @@ class Sight(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What the first stage decided on: logits of depth codes, points and subtask, and what the offset is asked with."""
+    """What the first stage decided on: logits of depth codes, points and subtask, and what the offset is asked with.
+
+    Beside them the names, where the model says any.
+    """
 
     depth: Float[Tensor, "B cells codes"]
+    names: Float[Tensor, "B arms vocabulary+1"] | None
     points: Float[Tensor, "B arms cells+1"]
     subtask: Float[Tensor, "B subtasks"]
     questions: Float[Tensor, "B arms key"]
@@ -125,6 +131,7 @@ class Reasoner(nn.Module):
         self.point_query = nn.Parameter(torch.zeros(width))
         self.trace_query = nn.Parameter(torch.zeros(width))
         self.point_head = PointHead(width, config.cell_channels, self.top_stem.cells_side, config.vocabulary)
+        self.naming = Naming(width, config.vocabulary) if config.names else None
         self.depth_head = nn.Linear(width + config.cell_channels, config.depth_codes)
         self.subtask_head = nn.Linear(ARMS * width, config.subtasks)
         self.depth = nn.Linear(DEPTH_ROWS * self.top_stem.cells_side, width)
@@ -179,8 +186,11 @@ class Reasoner(nn.Module):
     def _extend(self, stage: int, tokens: list[Tensor], cache: Cache) -> Float[Tensor, "B S d"]:
         return self.decoder(torch.cat(tokens, dim=1), mask=getattr(self, f"_mask_{stage}"), cache=cache)
 
-    def read(self, sight: Sight, cache: Cache) -> Reading:
-        """Looks, reads the words, and says what it sees and where each gripper will act."""
+    def read(self, sight: Sight, cache: Cache, names: Int[Tensor, "B arms"] | None = None) -> Reading:
+        """Looks, reads the words, and says what it sees and where each gripper will act.
+
+        Where it says names, it points by the likeliest; in training by those given that are not -1.
+        """
         batch = sight.top.shape[0]
         top, cells = self.top_stem(sight.top)
         wrists, _ = self.wrist_stem(sight.wrists.flatten(0, 1))
@@ -191,11 +201,17 @@ class Reasoner(nn.Module):
         hidden = self._extend(0, [top, wrists.flatten(1, 2), state, words, query], cache)
         tokens = hidden[:, self.layout.within(0, TOP)]
         queries = hidden[:, self.layout.within(0, POINT_QUERY)]
-        questions = self.point_head.ask(queries, sight.words)
+        questions, said = self.point_head.ask(queries, sight.words), None
+        if self.naming is not None:
+            said = self.naming.say(queries)
+            decided = said.argmax(-1)
+            heeded = decided if names is None else torch.where(names >= 0, names, decided)
+            questions = questions + self.point_head.named(self.naming, queries, heeded)
         keys = self.point_head.keys(tokens, cells)
         by_cell = torch.cat([tokens[:, :, None].expand(-1, -1, CELLS * CELLS, -1), cells.to(tokens.dtype)], dim=-1)
         return Reading(
             depth=self.depth_head(by_cell).flatten(1, 2)[:, self.point_head._row_major],
+            names=said,
             points=self.point_head.scores(queries, questions, keys),
             subtask=self.subtask_head(queries.flatten(1)),
             questions=questions,

@@ -13,12 +13,16 @@ ACTIONS, HORIZON, TIME_CHANNELS = 14, 16, 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """Of a reasoner: its tokens' width, layers and inner width of decoder and expert, channels of an image's cell."""
+    """Of a reasoner: its tokens' width, layers and inner width of decoder and expert, channels of an image's cell.
+
+    With `names` it says by which word what each gripper holds, or is to take next, goes.
+    """
 
     width: int
     layers: int
     hidden: int
     cell_channels: int
+    names: bool = False
 
     def config(self, *, vocabulary: int, places: int, subtasks: int) -> ReasonerConfig:
         """The network of these sizes, for that many words, words in a sentence, and phrases of its own."""
@@ -50,8 +54,9 @@ class Sizes:
             vocabulary=vocabulary,
             places=places,
             subtasks=subtasks,
+            names=self.names,
         )
 
 
 NANO = Sizes(width=128, layers=4, hidden=256, cell_channels=128)
-STATION = Sizes(width=192, layers=6, hidden=512, cell_channels=192)
+STATION = Sizes(width=192, layers=6, hidden=512, cell_channels=192, names=True)

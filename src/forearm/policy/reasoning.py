@@ -148,7 +148,14 @@ class ReasoningPolicy:
             trace_grippers=np.clip(waypoints[..., 3], 0.0, 1.0),
             trace_times_s=times_s,
             confidence=float(chances.mean()),
+            names=self._names(reading),
         )
+
+    def _names(self, reading: Reading) -> tuple[str, ...]:
+        if reading.names is None:
+            return ()
+        words = ("", *self._checkpoint.words.vocabulary)
+        return tuple(words[said] for said in reading.names[0].argmax(-1).tolist())
 
 
 def seen_as(model: Reasoner, cache: Cache) -> Floats:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forearm.cell.tasks import find_task
+from forearm.cell.variation import COLOURS
 from forearm.data.dataset import Dataset
 from forearm.data.episode import NO_SEED
-from forearm.data.labels import clear_of_table, free_space, gripper_events, points, traces, waiting
+from forearm.data.labels import clear_of_table, free_space, gripper_events, names, points, traces, waiting
 from forearm.model.depth_codes import depth_codes
 from forearm.model.reasoner import Sight
 from forearm.model.sight import Scales, tools_at
@@ -48,6 +49,7 @@ class Batch(NamedTuple):
     traces: Tensor  # (B, A, W, 4) m and opening: what was demonstrated
     followed: Tensor  # (B, A, W, 4) the same with shifts: what the actions below follow
     subtask: Tensor  # (B,), -1 where the words are not the demonstration's own
+    names: Tensor  # (B, A) ids of words: by which of them what each gripper holds, or takes next, goes; -1 unknown
     actions: Tensor  # (B, H, J) network units
 
 
@@ -84,6 +86,7 @@ class Lessons:
     questions: Questions
     subtask: Index  # (N,)
     mirrored_subtask: Index
+    names: Index  # (N, A)
     codes: Index  # (N, side, side)
     points: Array  # (N, A, 2)
     traces: Array  # (N, A, W, 4)
@@ -130,6 +133,7 @@ class Lessons:
             questions=questions,
             subtask=np.array([by_phrase[phrase] for phrase in dataset.subtasks.tolist()]),
             mirrored_subtask=np.array([by_phrase[swap_sides(phrase)] for phrase in dataset.subtasks.tolist()]),
+            names=np.concatenate([_names(dataset.actions[a:b], dataset.subtasks[a:b], words) for a, b in spans]),
             codes=depth_codes(dataset.depth_cells),
             points=np.concatenate(
                 [
@@ -187,6 +191,7 @@ class Lessons:
             _mirror_some_traces(self.traces[index], flip),
             _mirror_some_traces(followed, flip),
             np.where(asked.own, subtask, -1),
+            np.where(asked.own[:, None], np.where(flip[:, None], self.names[index][:, ::-1], self.names[index]), -1),
             self.scales.encode(chunks, noisy).astype(np.float32),
         )
         return Undeveloped(
@@ -233,6 +238,13 @@ def _lit(images: Tensor, light: Tensor) -> Tensor:
 def _kind(instruction: str, seed: int) -> str:
     """The kind of task: its name, or where it is none of ours, its verb."""
     return words_of(instruction)[0] if seed == NO_SEED else find_task(instruction).name
+
+
+def _names(actions: Array, subtasks: NDArray[np.str_], words: Words) -> Index:
+    """(T, A) `names` that are colours, as ids of words; those that no sentence has go unsaid."""
+    known = [word for word in words.vocabulary if word in COLOURS]
+    ids = np.array([0, *(words.vocabulary.index(word) + 1 for word in known), -1])
+    return ids[names(actions, subtasks.tolist(), known)]
 
 
 def _points_by_turns(actions: Array) -> NDArray[np.float64]:

@@ -136,8 +136,8 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
     Raises:
         CheckpointError: when the parent is damaged or not a reasoner.
         DatasetError: when the dataset is not whole.
-        InputError: when `plan.out` is being made into something else; when the sentences are new and only the action
-            expert, which reads none, is to be trained.
+        InputError: when `plan.out` is being made into something else; when the recipe is of another kind of model;
+            when the sentences are new and only the action expert, which reads none, is to be trained.
         ForearmError: when a process died.
     """
     torch.set_num_threads(1)  # before the fork: the processes must not inherit a thread pool
@@ -145,6 +145,11 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
         raise InputError(
             f"processes: got {os.environ['WORLD_SIZE']} of torchrun, allowed is one for a model of ours, which makes "
             "its own; start it without torchrun"
+        )
+    if recipe.learner != "reasoner":
+        raise InputError(
+            f"recipe: got {recipe.name}, which makes a model of another kind, allowed are those that make a reasoner; "
+            "name another, or none"
         )
     tuning, out = tuning_named(plan.tune), plan.out
     start = _reasoner(plan.parent)
@@ -160,7 +165,7 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
             f"{new_sentences[0]!r}, allowed are those that it was: the action expert reads none; "
             f"use {listing(each.name for each in TUNINGS if each.learns_words)}"
         )
-    recipe = replace(recipe, sizes=_sizes(start.model.config))
+    recipe = replace(recipe, sizes=_sizes(start.model.config, names=recipe.sizes.names))
     made = {**plan.made(start.digest), "new_words": list(new_words)}
     plan.claim(start.digest, asdict(recipe))
     learn(lessons, out, recipe, provenance=made, beginning=partial(begin, start, tuning))
@@ -181,14 +186,20 @@ def _reasoner(folder: Path) -> Checkpoint[Reasoner]:
     return checkpoint.read(folder)
 
 
-def _sizes(config: ReasonerConfig) -> Sizes:
+def _sizes(config: ReasonerConfig, *, names: bool) -> Sizes:
     decoder = config.decoder
-    return Sizes(width=decoder.width, layers=decoder.layers, hidden=decoder.hidden, cell_channels=config.cell_channels)
+    return Sizes(
+        width=decoder.width,
+        layers=decoder.layers,
+        hidden=decoder.hidden,
+        cell_channels=config.cell_channels,
+        names=names or config.names,
+    )
 
 
 def begin(start: Checkpoint[Reasoner], tuning: Tuning, lessons: Lessons, recipe: Recipe) -> Reasoner:
     """What a run starts from: the parent with the lessons' words, ready to be trained as asked."""
-    model, grown = with_words(start, lessons.words, recipe.seed)
+    model, grown = with_words(start, lessons.words, recipe.seed, names=recipe.sizes.names)
     tuning.choose(model, grown)
     return model
 

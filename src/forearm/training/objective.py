@@ -38,6 +38,7 @@ class Weights:
     point: float = 0.3
     offset: float = 0.3
     subtask: float = 0.05
+    name: float = 0.1
     trace: float = 2.0
     flow: float = 1.0
     noises: int = 2
@@ -68,7 +69,7 @@ def _precision(batch: Batch) -> torch.autocast:
 
 def _losses(model: Reasoner, batch: Batch, weights: Weights, generator: torch.Generator) -> dict[str, Tensor]:
     cache = model.new_cache()
-    reading = model.read(batch.sight, cache)
+    reading = model.read(batch.sight, cache, batch.names)
     found = _reading_losses(model, reading, batch)
     points, codes = _given_points(model, reading, batch, generator), _given_codes(reading, batch, generator)
     traces = model.plan(codes, points, batch.tools, cache)
@@ -128,7 +129,10 @@ def _reading_losses(model: Reasoner, reading: Reading, batch: Batch) -> dict[str
     apart = ((places - batch.asked.nan_to_num()) * side).abs().sum(-1)
     offset = (apart * exists).sum() / exists.sum().clamp(min=1)
     subtask = _mean_known(reading.subtask.float(), batch.subtask)
-    return {"depth": depth, "point": point, "offset": offset, "subtask": subtask}
+    found = {"depth": depth, "point": point, "offset": offset, "subtask": subtask}
+    if reading.names is not None:
+        found["name"] = _mean_known(reading.names.float().flatten(0, 1), batch.names.flatten())
+    return found
 
 
 def _mean_known(logits: Float[Tensor, "N C"], labels: Int[Tensor, " N"]) -> Float[Tensor, ""]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forearm.cell.physics import Physics
-from forearm.cell.posture import OTHER, OUTWARD, nearest_side, radial_yaw, start_joints
+from forearm.cell.posture import OTHER, OUTWARD, begun, nearest_side, radial_yaw, start_joints
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.blocks import BLOCK, Span, add_block, drop, lying, scatter, some_inside, take, together
@@ -98,7 +98,7 @@ class PutEverythingInBox:
             seed=seed,
             placements=(*things, box),
             look=sample_look(rng),
-            start=start_joints(rng, frozenset(OTHER) if odd_start else frozenset()),
+            start=start_joints(rng, begun(rng) if odd_start else frozenset()),
             time_limit_s=50.0,
         )
 

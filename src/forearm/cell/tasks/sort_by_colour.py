@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import mujoco
 import numpy as np
 
 from forearm.cell.physics import Physics
-from forearm.cell.posture import OTHER, OUTWARD, nearest_side, start_joints
+from forearm.cell.posture import OTHER, OUTWARD, begun, nearest_side, start_joints
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.tasks.blocks import (
@@ -43,6 +44,8 @@ BIN_SPREAD_M = 0.01  # m to either side in x and y
 IN_YAW_RAD = 0.2  # rad to either side, of what lies in a bin from the start
 BESIDE_M = 0.035  # m from a bin's middle to where each of its two blocks is dropped
 PASS_X_M = 0.29  # m, where on the midline a block changes arms
+MIDDLE_M = 0.06  # m from the midline: what lies nearer was put there for the arm that has its bin
+MIDDLE_SPREAD_M = 0.02  # m to either side in x and y, of what lies there from the start
 ASIDE_M = (0.28, 0.24)  # m, x and from the midline: the giver while the other arm takes
 PHRASINGS = Phrasings(
     sentence=SENTENCE,
@@ -95,14 +98,14 @@ class SortByColour:
         blocks = [lying(*each, rng) for each in zip(BLOCKS, colours, places, strict=True)]
         bins = [_place_bin(*each, rng) for each in zip(BINS, OTHER, two, strict=True)]
         if odd_start:
-            blocks = some_inside(blocks, _spots(bins), IN_YAW_RAD, rng)
+            blocks = _one_in_the_middle(some_inside(blocks, _spots(bins), IN_YAW_RAD, rng), bins, rng)
         return Setup(
             task=self.name,
             instruction=SENTENCE,
             seed=seed,
             placements=(*blocks, *bins),
             look=sample_look(rng),
-            start=start_joints(rng, frozenset(OTHER) if odd_start else frozenset()),
+            start=start_joints(rng, begun(rng) if odd_start else frozenset()),
             time_limit_s=75.0,
         )
 
@@ -129,6 +132,13 @@ class SortByColour:
 
     def script(self, setup: Setup, physics: Physics) -> Iterator[Move]:
         left = [name for name, sorted_in in self.stages(setup, physics).items() if not sorted_in]
+        passed = [name for name in left if _out(physics, name) < MIDDLE_M]
+        for name in passed:
+            taker = _side_for(setup, name)
+            yield from _out_of_the_way(physics, OTHER[taker])
+            yield from _bin_all(setup, physics, taker, [name])
+            yield retreat(taker, *ASIDE_M)
+        left = [name for name in left if name not in passed]
         lists = {arm: _from_the_middle(physics, left, arm) for arm in OTHER}
         own = {arm: [name for name in names if _side_for(setup, name) == arm] for arm, names in lists.items()}
         yield from together(*(_bin_all(setup, physics, arm, own[arm]) for arm in OTHER))
@@ -140,6 +150,12 @@ class SortByColour:
             yield retreat(giver, *ASIDE_M)
             yield from _bin_all(setup, physics, OTHER[giver], [name])
             yield retreat(OTHER[giver], *ASIDE_M)
+
+
+def _out_of_the_way(physics: Physics, arm: str) -> Iterator[Move]:
+    """Sends an arm aside whose tool is nearer to the middle than that."""
+    if abs(float(physics.tool_pose(arm).translation[1]) - MIDLINE_Y_M) < ASIDE_M[1]:
+        yield retreat(arm, *ASIDE_M)
 
 
 def _bin_all(setup: Setup, physics: Physics, arm: str, names: list[str]) -> Iterator[Move]:
@@ -157,6 +173,23 @@ def _place_bin(name: str, side: str, colour: str, rng: np.random.Generator) -> P
     y = MIDLINE_Y_M + OUTWARD[side] * BIN_OUT_M + dy
     rgba = sample_shade(colour, rng)
     return Placement(name=name, position=(BIN_X_M + dx, y, 0.0), colour=colour, rgba=rgba)
+
+
+def _one_in_the_middle(blocks: list[Placement], bins: list[Placement], rng: np.random.Generator) -> list[Placement]:
+    """The blocks, as often as not with one where an arm has put it down for the other and been called away."""
+    sides = {each.colour: nearest_side(each.position[1]) for each in bins}
+    strays = [
+        number
+        for number, block in enumerate(blocks)
+        if abs(block.position[1] - MIDLINE_Y_M) <= BLOCK_OUT_M[1]
+        and nearest_side(block.position[1]) != sides[block.colour]
+    ]
+    if not strays or rng.random() < 0.5:
+        return blocks
+    number, (dx, dy) = int(rng.choice(strays)), rng.uniform(-MIDDLE_SPREAD_M, MIDDLE_SPREAD_M, size=2).tolist()
+    result = list(blocks)
+    result[number] = replace(blocks[number], position=(PASS_X_M + dx, MIDLINE_Y_M + dy, BLOCK_HALF_M))
+    return result
 
 
 def _spots(bins: list[Placement]) -> Callable[[Placement], tuple[float, float]]:

@@ -148,6 +148,8 @@ function drawNow(time) {
   if (decision) said.push(["chunk", String(decision.sequence)]);
   if (decision && decision.plan) {
     said.push(["subtask", decision.plan.subtask || "–"]);
+    const names = decision.plan.names;
+    if (names.some((name) => name)) said.push(["holds or takes", names.map((name) => name || "–").join(" · ")]);
     if (decision.plan.confidence !== null) said.push(["confidence", decision.plan.confidence.toFixed(2)]);
     if (decision.plan.trace_error_mm !== null) said.push(["trace error", `${decision.plan.trace_error_mm} mm`]);
   }

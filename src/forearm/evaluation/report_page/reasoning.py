@@ -87,6 +87,7 @@ def depth_errors(log: RunLog, decided: Decided, camera: Camera) -> tuple[Floats,
 def _plan(log: RunLog, decided: Decided, plan: Plan, camera: Camera) -> Json:
     shown: Json = {
         "subtask": plan.subtask,
+        "names": list(plan.names),
         "confidence": number(plan.confidence, 3),
         "points": numbers(plan.points, 4),
         "trace": numbers(plan.trace, 4),
