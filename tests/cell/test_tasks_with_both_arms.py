@@ -276,6 +276,30 @@ def test_there_are_two_blocks_of_each_bins_colour_and_no_arm_reaches_the_other_o
         assert missed_m > 0.05
 
 
+def test_a_block_left_in_the_middle_is_taken_by_the_arm_whose_bin_is_its_and_never_passed_again() -> None:
+    task = SortByColour()
+    scenes = [task.sample(seed, odd_start=True) for seed in range(40)]
+    left_there = [
+        (setup, name)
+        for setup in scenes
+        for name in sort_by_colour.BLOCKS
+        if abs(setup.placement(name).position[1] - MIDLINE_Y_M) < sort_by_colour.MIDDLE_M
+    ]
+    assert 5 <= len(left_there) <= 25
+    home = [setup for setup in scenes if abs(np.array(setup.start) - np.array(task.sample(0).start)).max() < 0.2]
+    assert 10 <= len(home) <= 30  # as often as not the arms have been sent home
+    setup, name = left_there[0]
+    y = next(
+        each.position[1]
+        for each in setup.placements
+        if each.name in sort_by_colour.BINS and each.colour == setup.placement(name).colour
+    )
+    performance = Performance(setup, seed=1, speed=1.0, noise_amplitude=0.0)
+    taken = [arm for _ in performance.ticks() for arm in performance.physics.holders(name)]
+    assert set(taken) == {nearest_side(y)}
+    assert performance.success
+
+
 def test_a_bar_counts_only_where_it_stands_and_only_the_named_one() -> None:
     task = PlaceUpright()
     setup = task.sample(3)

@@ -90,7 +90,7 @@ def station() -> Recipe:
                 "put-everything-in-box": 120,
                 "place-upright": 360,
                 "insert-peg": 360,
-                "sort-by-colour": 240,
+                "sort-by-colour": 900,
             },
             seed=1,
             varied=0.7,
