@@ -45,6 +45,10 @@ def test_a_survey_is_printed_and_an_import_needs_a_mapping(
     assert "got act, which makes a model of another kind" in capsys.readouterr().err
     assert ended(*ours, "--recipe", "nan0") == Exit.BAD_INPUT
     assert "recipe: got 'nan0'" in capsys.readouterr().err
+    released = str(Path(__file__).parent.parent / "parity/references/base")
+    theirs = ("train", "--from", released, "--data", folder, "--out", str(tmp_path / "out"), "--recipe", "nano")
+    assert ended(*theirs) == Exit.BAD_INPUT
+    assert "recipe: got nano for a released checkpoint" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("option", "value"), [("--steps", "0"), ("--batch", "0"), ("--steps", "-5")])

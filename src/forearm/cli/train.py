@@ -38,7 +38,7 @@ def train(
       forearm train --data data/nano --out runs/nano
       forearm train --from nano --data data/mine --out runs/mine --steps 500
       forearm train --from runs/nano --data data/mine --out runs/mine --tune lora
-      forearm train --from station --recipe station --data data/station --out runs/station      once more, from there on
+      forearm train --from station --recipe station --data data/station --out runs/station      all of it, from there
       forearm train --from checkpoints/MolmoAct2 --data data/theirs --mapping theirs.toml --out runs/theirs --tune lora
       forearm train --from allenai/MolmoAct2 … --action-tokenizer allenai/MolmoAct2-FAST-Tokenizer
       torchrun --nproc-per-node 8 -m forearm train --from …      the same, by eight processes, one a GPU
@@ -46,9 +46,8 @@ def train(
     Args:
         data: the dataset's folder; recorded first where there is none and nothing to go on from.
         out: gets the checkpoint, its metrics and training.html.
-        recipe: of one of the shipped models: nano, by default, or station, larger, for more tasks in a cell that
-            varies; or to compare with nano, reactive, the same without reasoning, or act, an Action Chunking
-            Transformer of its size. With --from it says how a model of ours goes on, which is gently by default.
+        recipe: nano, by default; station, larger, for more tasks in a cell that varies; or to compare with nano,
+            reactive, without reasoning, or act, an Action Chunking Transformer. With --from a model of ours goes on so.
         start: a checkpoint to go on from, instead of from nothing: its folder; nano or station, which came with the
             package; or a released MolmoAct2, its folder or its name on the hub. Ours learns new words with the new
             sentences, beside those it knows; a released one is shared out between the processes of torchrun.
