@@ -36,8 +36,7 @@ def train(
     Or, `--from` a checkpoint, goes on learning. A run that was interrupted goes on where it stopped.
 
       forearm train --data data/nano --out runs/nano
-      forearm train --from nano --data data/mine --out runs/mine --steps 500
-      forearm train --from runs/nano --data data/mine --out runs/mine --tune lora
+      forearm train --from nano --data data/mine --out runs/mine --steps 500 --tune lora
       forearm train --from station --recipe station --data data/station --out runs/station      all of it, from there
       forearm train --from checkpoints/MolmoAct2 --data data/theirs --mapping theirs.toml --out runs/theirs --tune lora
       forearm train --from allenai/MolmoAct2 … --action-tokenizer allenai/MolmoAct2-FAST-Tokenizer
@@ -75,8 +74,8 @@ def train(
         _finetune(_plan(start, data, out, tune, provenance), recipe, steps, batch)
     else:
         _refuse_for_released(recipe)
-        plan = _plan(start, data, out, tune, provenance)
-        _finetune_released(plan, steps or STEPS, batch or BATCH, mapping, action_tokenizer, insulate)
+        plan, how = _plan(start, data, out, tune, provenance), (steps or STEPS, batch or BATCH)
+        _finetune_released(plan, *how, mapping, action_tokenizer, insulate)
     if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
         say(str(out))
     return 0
