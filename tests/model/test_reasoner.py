@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -71,6 +72,23 @@ def test_a_name_that_is_given_is_pointed_by_and_one_that_is_not_is_the_likeliest
     pointed = by(other)
     torch.testing.assert_close(pointed.names, said.names, rtol=0, atol=0)
     assert not torch.allclose(pointed.points, said.points)
+
+
+def test_where_either_arm_could_begin_one_does_and_where_none_is_to_none_does(model: Reasoner) -> None:
+    def chosen(*arms: tuple[float, float]) -> list[int]:
+        scores = torch.full((1, 2, 101), -30.0)
+        for arm, (cell, none) in enumerate(arms):
+            scores[0, arm, 10 + arm], scores[0, arm, 100] = cell, none
+        return model.point_head.choose(scores.log_softmax(-1)).tolist()[0]
+
+    def chance(of: float) -> tuple[float, float]:
+        return float(np.log(of)), float(np.log(1 - of))
+
+    assert chosen(chance(0.37), chance(0.34)) == [10, 100]
+    assert chosen(chance(0.34), chance(0.37)) == [100, 11]
+    assert chosen(chance(0.2), chance(0.2)) == [100, 100]
+    assert chosen(chance(0.9), chance(0.4)) == [10, 100]
+    assert chosen(chance(0.9), chance(0.8)) == [10, 11]
 
 
 def test_words_do_not_change_the_trace_of_given_points(model: Reasoner) -> None:

@@ -88,6 +88,19 @@ class PointHead(nn.Module):
         compared = questions @ keys.transpose(1, 2) * KEY_WIDTH**-0.5
         return torch.cat([compared, self.none(queries)], dim=-1)
 
+    def choose(self, scores: Float[Tensor, "B arms cells+1"]) -> Int[Tensor, "B arms"]:
+        """The likeliest cell of each arm, or none.
+
+        Where either arm could begin, none is the likeliest for both; yet if more than half an arm is expected to act,
+        the one that is likelier to takes its likeliest cell.
+        """
+        chances = scores.softmax(-1)
+        cells, none = scores.argmax(-1), scores.shape[-1] - 1
+        acts = 1 - chances[..., none]
+        tied = (cells == none).all(-1) & (acts.sum(-1) > 0.5)
+        first = tied[:, None] & (torch.arange(scores.shape[1], device=scores.device) == acts.argmax(-1)[:, None])
+        return torch.where(first, scores[..., :none].argmax(-1), cells)
+
     def centres(self, cells: Int[Tensor, "B arms"]) -> Float[Tensor, "B arms 2"]:
         """Middles of cells as fractions of the image; meaningless for "none"."""
         column, row = cells % self.cells_side, cells // self.cells_side

@@ -105,7 +105,7 @@ class ReasoningPolicy:
         with _timed(timings, "read"):
             reading = model.read(sight, cache)
             features = seen_as(model, cache)
-            codes, cells = reading.depth.argmax(-1), reading.points.argmax(-1)
+            codes, cells = reading.depth.argmax(-1), model.point_head.choose(reading.points)
             points = model.points(reading, cells)
             if edit.point is not None:
                 points = _edited(edit.point, observation, points)

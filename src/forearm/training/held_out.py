@@ -52,7 +52,7 @@ def open_loop(
         batch = lessons.batch(ticks[first : first + BATCH], rng)
         cache = model.new_cache()
         reading = model.read(batch.sight, cache)
-        codes, chosen = reading.depth.argmax(-1), reading.points.argmax(-1)
+        codes, chosen = reading.depth.argmax(-1), model.point_head.choose(reading.points)
         points = model.points(reading, chosen)
         traces = model.plan(codes, points, batch.tools, cache)
         model.commit(traces, batch.tools, cache)

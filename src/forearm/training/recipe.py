@@ -104,12 +104,17 @@ def station() -> Recipe:
     )
 
 
+def settle() -> Recipe:
+    """The last steps from a station that was broken off at its full rate: gently down to nothing."""
+    return replace(station(), name="settle", steps=1_000, batch=64, rate=3e-4, warmup=20, decay=1.0, average=0.99)
+
+
 def act() -> Recipe:
     """Action Chunking with Transformers at our size, on the same demonstrations for as many steps: a peer beside us."""
     return replace(reactive(), name="act", learner="act")
 
 
-RECIPES = (nano, station, reactive, act)
+RECIPES = (nano, station, settle, reactive, act)
 
 
 def recipe_named(name: str) -> Recipe:
