@@ -104,9 +104,11 @@ def station() -> Recipe:
     )
 
 
-def settle() -> Recipe:
+def station_settled() -> Recipe:
     """The last steps from a station that was broken off at its full rate: gently down to nothing."""
-    return replace(station(), name="settle", steps=1_000, batch=64, rate=3e-4, warmup=20, decay=1.0, average=0.99)
+    return replace(
+        station(), name="station-settled", steps=1_000, batch=64, rate=3e-4, warmup=20, decay=1.0, average=0.99
+    )
 
 
 def act() -> Recipe:
@@ -114,7 +116,7 @@ def act() -> Recipe:
     return replace(reactive(), name="act", learner="act")
 
 
-RECIPES = (nano, station, settle, reactive, act)
+RECIPES = (nano, station, station_settled, reactive, act)
 
 
 def recipe_named(name: str) -> Recipe:
