@@ -1,13 +1,14 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from forearm.data.dataset import load
+from forearm.data.dataset import load, load_all
 from forearm.data.dataset_writer import data_file, finalize, video_file, write_shard
-from forearm.data.episode import Episode
+from forearm.data.episode import Episode, as_visited
 from forearm.errors import DatasetError
 
 CAMERAS = {"top": (120, 120), "left": (72, 72), "right": (72, 72)}
@@ -54,6 +55,35 @@ def test_what_is_written_is_read_back(recorded: tuple[Path, list[Episode]]) -> N
     for camera in CAMERAS:
         written = np.concatenate([each.images[camera] for each in episodes]).astype(int)
         assert np.abs(data.images[camera].astype(int) - written).mean() < 3  # of 255: the video is lossy
+
+
+def test_several_datasets_are_read_as_one(recorded: tuple[Path, list[Episode]], tmp_path: Path) -> None:
+    root, episodes = recorded
+    later = replace(episode(5, 7), seed=as_visited(7))
+    write_shard(tmp_path / "later", 0, [later], 0)
+    finalize(tmp_path / "later", 1, CAMERAS)
+    one, both = load(root), load_all([root, tmp_path / "later"])
+    assert load_all([root]).digest() == one.digest()
+    assert both.starts.tolist() == [0, 12, 19, 28, 33]
+    assert both.instructions == (*one.instructions, later.instruction)
+    assert both.seeds.tolist() == [0, 1, 2, -9]
+    assert as_visited(as_visited(7)) == 7
+    assert both.subtasks.tolist() == [phrase for each in (*episodes, later) for phrase in each.subtasks]
+    for name in ("positions", "actions", "depth_cells"):
+        np.testing.assert_array_equal(getattr(both, name)[:28], getattr(one, name))
+        np.testing.assert_array_equal(getattr(both, name)[28:], getattr(later, name))
+    for camera in CAMERAS:
+        np.testing.assert_array_equal(both.images[camera][:28], one.images[camera])
+        assert len(both.images[camera]) == 33
+
+
+def test_datasets_of_other_pictures_are_not_read_as_one(recorded: tuple[Path, list[Episode]], tmp_path: Path) -> None:
+    small = episode(5, 1)
+    small = replace(small, images={name: frames[:, ::2, ::2] for name, frames in small.images.items()})
+    write_shard(tmp_path / "small", 0, [small], 0)
+    finalize(tmp_path / "small", 1, {name: (height // 2, width // 2) for name, (height, width) in CAMERAS.items()})
+    with pytest.raises(DatasetError, match=r"small: got sizes .*60, 60.*allowed are .*120, 120"):
+        load_all([recorded[0], tmp_path / "small"])
 
 
 def test_meta_says_where_every_episode_lies(recorded: tuple[Path, list[Episode]]) -> None:

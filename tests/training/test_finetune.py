@@ -86,7 +86,7 @@ def short(tuning: Tuning) -> Recipe:
 
 
 def planned(data: Path, out: Path, tune: Tune, parent: Path = SHIPPED) -> FinetunePlan:
-    return FinetunePlan(parent=parent, data=data, out=out, tune=tune, provenance={"commit": "abc"})
+    return FinetunePlan(parent=parent, data=(data,), out=out, tune=tune, provenance={"commit": "abc"})
 
 
 def sight_of(shipped: Checkpoint[Reasoner], sentence: str) -> Sight:

@@ -116,7 +116,7 @@ def curve(trainer: ReleasedTrainer, steps: int) -> list[float]:
 def test_twenty_steps_lower_the_loss_and_leave_a_released_folder(
     name: Tune, theirs: Path, tokenizer: Path, tmp_path: Path
 ) -> None:
-    plan = FinetunePlan(parent=BASE, data=theirs, out=tmp_path, tune=name, provenance={"commit": "abc"})
+    plan = FinetunePlan(parent=BASE, data=(theirs,), out=tmp_path, tune=name, provenance={"commit": "abc"})
     told = list[str]()
     finetune_released(plan, one_arm(), replace(SHORT, steps=20), tokenizer=tokenizer, tell=told.append)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]

@@ -144,13 +144,13 @@ def test_a_recipe_goes_on_only_with_its_data_and_says_what_those_were(tmp_path: 
     recorded = Recording(counts={"lift": 2}, seed=77)
     record_dataset(data, recorded, workers=1)
     assert json.loads((data / "failures.json").read_text())["episodes"] == 2
-    assert run(replace(SHORT, steps=2), data=data, out=out, provenance={}) == {}  # too small to hold an episode out
+    assert run(replace(SHORT, steps=2), data=[data], out=out, provenance={}) == {}  # too small to hold an episode out
     made = json.loads((out / "recipe.json").read_text())
     assert made["recipe"]["recording"] == asdict(recorded)
     assert made["data"]["episodes"] == 2
     assert (out / "training.html").is_file()
     with pytest.raises(InputError, match="another plan"):
-        run(replace(SHORT, steps=3), data=data, out=out, provenance={})
+        run(replace(SHORT, steps=3), data=[data], out=out, provenance={})
 
 
 @pytest.mark.slow

@@ -219,7 +219,7 @@ def test_a_few_steps_lower_every_loss(insulated: bool, theirs: Path, tokenizer: 
 @pytest.mark.slow
 def test_what_is_not_learned_is_said_before_anything_is_done(theirs: Path, tokenizer: Path, tmp_path: Path) -> None:
     def told(checkpoint: Path, out: str, codes: str | None, tokenizer: Path | None) -> list[str]:
-        plan = FinetunePlan(parent=checkpoint, data=theirs, out=tmp_path / out, tune="full", provenance={})
+        plan = FinetunePlan(parent=checkpoint, data=(theirs,), out=tmp_path / out, tune="full", provenance={})
         sentences = list[str]()
         finetune_released(
             plan,
@@ -242,7 +242,7 @@ def test_a_checkpoint_that_does_not_act_by_the_flow_is_refused(theirs: Path, tmp
         (tmp_path / file.name).write_bytes(file.read_bytes())
     config = json.loads((BASE / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "action_mode": "discrete"}))
-    plan = FinetunePlan(parent=tmp_path, data=theirs, out=tmp_path / "out", tune="full", provenance={})
+    plan = FinetunePlan(parent=tmp_path, data=(theirs,), out=tmp_path / "out", tune="full", provenance={})
     with pytest.raises(ConfigError, match="got 'discrete' and an action expert"):
         finetune_released(plan, one_arm(), SHORT, tokenizer=None, tell=print)
     assert not (tmp_path / "out").exists()

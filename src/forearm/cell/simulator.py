@@ -7,6 +7,7 @@ latter, equal setups and commands give equal bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from forearm.cell.stage import Fault
 from forearm.cell.tasks import task_named
 from forearm.cell.tasks.absence import missing
 from forearm.cell.tasks.interface import HOLD_S, Staged
+from forearm.cell.variation import Placement
 from forearm.clock import NANOSECONDS, Clock
 from forearm.errors import ConfigError, RobotError
 from forearm.geometry import Pose
@@ -28,6 +30,7 @@ from forearm.messages import Floats, Observation, SafeCommand
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 
 STEP_NS = round(scene.STEP_S * NANOSECONDS)
+ASKEW = np.cos(np.radians(5.0))  # between the upright axes: what leans more is no placement
 WATCH_NS = round(TICK_S * NANOSECONDS)  # how often the truth is looked at: whether the goal holds, what is grasped
 
 
@@ -85,6 +88,7 @@ class CellRobot:
     def connect(self, epoch: int) -> None:
         self.close()
         self._physics = Physics(cell_model(self._setup), self._setup)
+        self._began = {each.name: self._physics.object_pose(each.name) for each in self._setup.placements}
         self._faults = Faults(self._wanted_faults, self._physics, self._setup)
         self._lag = Lag(self._setup.pace, self._setup.seed)
         self._epoch, self._sequence = epoch, 0
@@ -155,6 +159,25 @@ class CellRobot:
         """The parts of the task and whether each is done; empty for a task of one part."""
         task = self._task
         return dict(task.stages(self._setup, self._physics)) if isinstance(task, Staged) else {}
+
+    def left(self) -> Setup | None:
+        """The scene that starts as this one stands: things where they lie, arms where they are.
+
+        None where no scene starts so: a hand holds something, a thing lies askew, the goal is reached.
+        """
+        placements = list[Placement]()
+        for each in self._setup.placements:
+            began, pose = self._began[each.name], self._physics.object_pose(each.name)
+            upright = float(began.rotation[:, 2] @ pose.rotation[:, 2])
+            if self._physics.holders(each.name) or upright < ASKEW:
+                return None
+            turned = pose.rotation @ began.rotation.T
+            yaw = each.yaw + float(np.arctan2(turned[1, 0], turned[0, 0]))
+            x, y, z = (np.array(each.position) + pose.translation - began.translation).tolist()
+            placements.append(replace(each, position=(x, y, z), yaw=yaw))
+        if self._reached_since_ns is not None:
+            return None
+        return replace(self._setup, placements=tuple(placements), start=tuple(self._physics.positions.tolist()))
 
     def faults(self) -> tuple[str, ...]:
         """The kinds of fault that have begun, in order."""

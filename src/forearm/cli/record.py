@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from forearm.cli.asked import at_least, folder_at
 
 
 def record(
-    out: Path, episodes: int | None = None, seed: int | None = None, workers: int = 2, recipe: str = "nano"
+    out: Path,
+    episodes: int | None = None,
+    seed: int | None = None,
+    workers: int = 2,
+    recipe: str = "nano",
+    visits: str = "",
+    task: tyro.conf.UseAppendAction[tuple[Annotated[str, tyro.conf.arg(metavar="TASK")], ...]] = (),
 ) -> int:
     """Records demonstrations as a LeRobot v3 dataset; an interrupted recording goes on where it stopped.
 
       forearm record --out data/nano
       forearm record --out data/small --episodes 30 --workers 4
       forearm record --out data/station --recipe station
+      forearm record --out data/round --recipe station --visits station --task stack --episodes 100 --seed 3
 
     Args:
         out: the dataset's folder.
@@ -23,15 +33,27 @@ def record(
         seed: draws the scenes; the recipe's own by default.
         workers: processes.
         recipe: whose demonstrations: nano, or station with more tasks in a cell that varies.
+        visits: a model, by name or folder: a corrective round. Each demonstration goes on from where that model has got
+            to when it is interrupted; `forearm train --data` takes the first recording and such rounds together.
+        task: of the recipe's, only this one; may be given several times.
     """
     from forearm.cli.terminal import say
+    from forearm.errors import InputError, unknown
+    from forearm.policy.choice import about_policy
     from forearm.training.recipe import recipe_named
     from forearm.training.recording import record_dataset
 
     at_least(1, episodes=episodes, workers=workers)
     at_least(0, seed=seed)
     recording = recipe_named(recipe).recording
+    for name in task:
+        if name not in recording.counts:
+            raise InputError(unknown("task", name, tuple(recording.counts)))
+    if visits:
+        about_policy(visits)  # refuses what is no policy before any folder is made
     folder_at(out)
+    kept = {name: count for name, count in recording.counts.items() if not task or name in task}
+    recording = replace(recording, counts=kept, visits=visits)
     if episodes is not None:
         recording = replace(recording, counts=dict.fromkeys(recording.counts, episodes))
     if seed is not None:

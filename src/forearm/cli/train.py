@@ -16,11 +16,12 @@ from forearm.cli.asked import at_least, folder_at
 if TYPE_CHECKING:
     from forearm.training.finetune_plan import FinetunePlan, Tune
 
+Folders = tuple[Path, ...]
 STEPS, BATCH = 1000, 48  # of a run that goes on from a checkpoint
 
 
 def train(
-    data: Path,
+    data: Folders,
     out: Path,
     recipe: str | None = None,
     start: Annotated[str | None, tyro.conf.arg(name="from")] = None,
@@ -43,7 +44,7 @@ def train(
       torchrun --nproc-per-node 8 -m forearm train --from …      the same, by eight processes, one a GPU
 
     Args:
-        data: the dataset's folder; recorded first where there is none and nothing to go on from.
+        data: datasets' folders; the first is recorded where there is none and nothing to go on from.
         out: gets the checkpoint, its metrics and training.html.
         recipe: nano, by default; station, larger, for more tasks in a cell that varies; or to compare with nano,
             reactive, without reasoning, or act, an Action Chunking Transformer. With --from a model of ours goes on so.
@@ -73,7 +74,7 @@ def train(
         _refuse_for_ours(data, mapping, action_tokenizer, insulate)
         _finetune(_plan(start, data, out, tune, provenance), recipe, steps, batch)
     else:
-        _refuse_for_released(recipe)
+        _refuse_for_released(recipe, data)
         plan, how = _plan(start, data, out, tune, provenance), (steps or STEPS, batch or BATCH)
         _finetune_released(plan, *how, mapping, action_tokenizer, insulate)
     if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
@@ -82,27 +83,32 @@ def train(
 
 
 def _from_scratch(
-    recipe: str, data: Path, out: Path, steps: int | None, batch: int | None, provenance: Mapping[str, object]
+    recipe: str,
+    data: Folders,
+    out: Path,
+    steps: int | None,
+    batch: int | None,
+    provenance: Mapping[str, object],
 ) -> None:
     from forearm.training.recipe import recipe_named
     from forearm.training.run import run
 
     made = recipe_named(recipe)
     made = replace(made, steps=steps or made.steps, batch=batch or made.batch)
-    if not (data / "meta/info.json").is_file():
-        folder_at(data)
+    if not (data[0] / "meta/info.json").is_file():
+        folder_at(data[0])
     folder_at(out)
     run(made, data=data, out=out, provenance=provenance)
 
 
-def _refuse_for_ours(data: Path, mapping: Path | None, action_tokenizer: str | None, insulate: bool) -> None:
+def _refuse_for_ours(data: Folders, mapping: Path | None, action_tokenizer: str | None, insulate: bool) -> None:
     """Refuses what only a released checkpoint can be told."""
     from forearm.errors import InputError
 
     if mapping is not None:
         raise InputError(
             f"mapping: got {mapping} for a model of ours, which learns from datasets in our units; "
-            f"convert it first: forearm data import {data} --mapping {mapping} --out DIR"
+            f"convert it first: forearm data import {data[0]} --mapping {mapping} --out DIR"
         )
     if action_tokenizer is not None or insulate:
         raise InputError(
@@ -111,7 +117,7 @@ def _refuse_for_ours(data: Path, mapping: Path | None, action_tokenizer: str | N
         )
 
 
-def _refuse_for_released(recipe: str | None) -> None:
+def _refuse_for_released(recipe: str | None, data: Folders) -> None:
     """Refuses what only a model of ours can be told."""
     from forearm.errors import InputError
 
@@ -120,6 +126,8 @@ def _refuse_for_released(recipe: str | None) -> None:
             f"recipe: got {recipe} for a released checkpoint, allowed is none: recipes are of models of ours; "
             "leave --recipe out"
         )
+    if len(data) != 1:
+        raise InputError(f"data: got {len(data)} datasets for a released checkpoint, allowed is 1; name one")
 
 
 def _is_ours(start: str) -> bool:
@@ -130,7 +138,7 @@ def _is_ours(start: str) -> bool:
     return checkpoint.kind_of(shipped(start) or find(start)) is not None
 
 
-def _plan(start: str, data: Path, out: Path, tune: Tune, provenance: Mapping[str, object]) -> FinetunePlan:
+def _plan(start: str, data: Folders, out: Path, tune: Tune, provenance: Mapping[str, object]) -> FinetunePlan:
     from forearm.model.description import shipped
     from forearm.model.hub import find
     from forearm.training.finetune_plan import FinetunePlan

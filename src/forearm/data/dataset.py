@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ class Dataset:
         subtasks: N phrases.
         starts: (E + 1,).
         instructions: E sentences.
-        seeds: (E,) which draw the scenes again; `NO_SEED` where nothing does.
+        seeds: (E,) which draw the scenes again; negative where nothing does, as `Episode.seed` says.
     """
 
     images: Mapping[str, NDArray[np.uint8]]
@@ -98,6 +98,35 @@ def load(root: Path, *, embodiment: Embodiment = BIMANUAL_YAM) -> Dataset:
         starts=starts,
         instructions=tuple(instructions[start] for start in starts[:-1]),
         seeds=table["seed"].to_numpy()[starts[:-1]],
+    )
+
+
+def load_all(roots: Sequence[Path]) -> Dataset:
+    """Reads several datasets as one, in their order, one camera's pictures at a time twice in memory.
+
+    Raises:
+        DatasetError: as `load`; when their pictures or depth maps have different sizes.
+    """
+    parts = [load(root) for root in roots]
+    if len(parts) == 1:
+        return parts[0]
+    sized = [{**part.images, "depth": part.depth_cells} for part in parts]
+    shapes = [{name: each.shape[1:] for name, each in some.items()} for some in sized]
+    for root, shape in zip(roots, shapes, strict=True):
+        if shape != shapes[0]:
+            raise DatasetError(f"dataset {root}: got sizes {shape}, allowed are {shapes[0]}, those of {roots[0]}")
+    pictures = [dict(part.images) for part in parts]
+    images = {name: np.concatenate([each.pop(name) for each in pictures]) for name in parts[0].images}
+    before = np.cumsum([0, *(len(part) for part in parts)])
+    return Dataset(
+        images=images,
+        depth_cells=np.concatenate([part.depth_cells for part in parts]),
+        positions=np.concatenate([part.positions for part in parts]),
+        actions=np.concatenate([part.actions for part in parts]),
+        subtasks=np.concatenate([part.subtasks for part in parts]),
+        starts=np.concatenate([[0], *(part.starts[1:] + first for part, first in zip(parts, before, strict=False))]),
+        instructions=tuple(each for part in parts for each in part.instructions),
+        seeds=np.concatenate([part.seeds for part in parts]),
     )
 
 

@@ -14,6 +14,11 @@ FPS = 10  # Hz, policy ticks; one row of an action chunk each
 NO_SEED = -1  # of an episode whose scene cannot be drawn again, because it was not drawn here
 
 
+def as_visited(seed: int) -> int:
+    """What stands for the scene of a seed as a model has left it: no draw makes that again. Its own inverse."""
+    return -2 - seed
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Episode:
     """T ticks of one demonstration, `FPS` a second.
@@ -25,7 +30,7 @@ class Episode:
         positions: (T, J) float32, measured, embodiment order and units.
         actions: (T, J) float32, the target to be reached at the next tick.
         subtasks: T phrases.
-        seed: draws the scene again; `NO_SEED` for one that was not drawn.
+        seed: draws the scene again; `NO_SEED` for one that was not drawn, `as_visited` for one that was left so.
     """
 
     instruction: str

@@ -160,6 +160,10 @@ class Simulation:
             stages=self._robot.stages(),
         )
 
+    def left(self) -> Setup | None:
+        """The scene that starts as this one stands now; None where none does, as `CellRobot.left` says."""
+        return self._robot.left()
+
     def _charge(self, seed: int, commit: str, recipe: str) -> Charge:
         setup = self._robot.setup
         return Charge(

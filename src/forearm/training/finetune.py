@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from forearm.data.dataset import load
+from forearm.data.dataset import load_all
 from forearm.errors import CheckpointError, InputError, listing, unknown
 from forearm.files import write_json
 from forearm.model import checkpoint
@@ -130,7 +130,7 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
     Run again to resume.
 
     Args:
-        plan: with a reasoner's folder, and a dataset in our layout, recorded or imported.
+        plan: with a reasoner's folder, and datasets in our layout, recorded or imported.
         recipe: for how long, and how.
 
     Raises:
@@ -154,7 +154,7 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
     tuning, out = tuning_named(plan.tune), plan.out
     start = _reasoner(plan.parent)
     horizon = start.model.config.expert.horizon
-    data = load(plan.data)
+    data = load_all(plan.data)
     lessons = Lessons.of(data, horizon=horizon, asking=recipe.asking, known=start.words, turns=recipe.turns)
     lessons = replace(lessons, scales=start.scales)
     new_words = lessons.words.vocabulary[len(start.words.vocabulary) :]

@@ -19,7 +19,7 @@ class FinetunePlan:
 
     Attributes:
         parent: a checkpoint's folder; it stays as it is.
-        data: a dataset's folder.
+        data: datasets' folders; a released checkpoint learns from one.
         out: another folder, which gets the new checkpoint, its metrics and training.html.
         tune: what of the checkpoint is trained: all of it, low-rank additions to it, its action expert.
         provenance: written into the checkpoint: commit, command and the like.
@@ -29,7 +29,7 @@ class FinetunePlan:
     """
 
     parent: Path
-    data: Path
+    data: tuple[Path, ...]
     out: Path
     tune: Tune
     provenance: Mapping[str, Any]
@@ -46,8 +46,9 @@ class FinetunePlan:
         Raises:
             InputError: when it is another's, or holds a checkpoint of none.
         """
-        claim_run(self.out, {"parent": parent, "tune": self.tune, "data": str(self.data.resolve()), "recipe": recipe})
+        data = [str(each.resolve()) for each in self.data]
+        claim_run(self.out, {"parent": parent, "tune": self.tune, "data": data, "recipe": recipe})
 
     def made(self, parent: str) -> dict[str, Any]:
         """What the result says of where it came from."""
-        return {**self.provenance, "parent": parent, "tune": self.tune, "data": str(self.data)}
+        return {**self.provenance, "parent": parent, "tune": self.tune, "data": [str(each) for each in self.data]}

@@ -111,7 +111,7 @@ def finetune_released(
         InputError: when `plan.out` is being made into something else; when the mapping's robot or cameras, or the
             tokenizer, are not the checkpoint's.
     """
-    source, config, tuning = Source(plan.data), read_config(plan.parent), released_tuning_named(plan.tune)
+    source, config, tuning = Source(plan.data[0]), read_config(plan.parent), released_tuning_named(plan.tune)
     if config.expert is None or config.action_mode == "discrete":
         raise ConfigError(
             f"action mode: got {config.action_mode!r} and {'no' if config.expert is None else 'an'} action expert, "

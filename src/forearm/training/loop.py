@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
-from forearm.data.dataset import load
+from forearm.data.dataset import load_all
 from forearm.errors import ForearmError
 from forearm.model import checkpoint
 from forearm.model.adaptation import merged
@@ -63,22 +63,22 @@ def fresh(lessons: Lessons, recipe: Recipe) -> Model:
     return learner_named(recipe.learner).build(config_for(lessons, recipe.sizes), recipe.seed)
 
 
-def train(dataset: Path, out: Path, recipe: Recipe, *, provenance: Mapping[str, Any]) -> None:
+def train(datasets: Sequence[Path], out: Path, recipe: Recipe, *, provenance: Mapping[str, Any]) -> None:
     """Trains a reasoner and writes its checkpoint to `out`; run again to resume after an interruption.
 
     Args:
-        dataset: a recording.
+        datasets: recordings; what is learned from is all of them.
         out: where the checkpoint, the metrics and the resumable state go.
         recipe: what to do.
         provenance: written into the checkpoint: commit, command and the like.
 
     Raises:
-        DatasetError: when the recording is not whole.
+        DatasetError: when a recording is not whole.
         InputError: when `out` is another run's, by recipe or data.
         ForearmError: when a process died.
     """
     torch.set_num_threads(1)  # before the fork: the processes must not inherit a thread pool
-    recorded = load(dataset)
+    recorded = load_all(datasets)
     data = {"episodes": len(recorded.instructions), "digest": recorded.digest()}
     claim_run(out, {"recipe": asdict(recipe), "data": data})
     lessons = Lessons.of(recorded, horizon=HORIZON, asking=recipe.asking, turns=recipe.turns)

@@ -81,7 +81,7 @@ class Questions:
         foreign = {sentence for sentence, seed in episodes if seed == NO_SEED}
         drawn = sorted({sentence for sentence, seed in episodes if seed != NO_SEED})
         tasks = {(task := find_task(each)).name: task for each in drawn}.values()
-        found = [Alternatives() if each[1] == NO_SEED else alternatives(*each, tasks) for each in episodes]
+        found = [Alternatives() if each[1] < 0 else alternatives(*each, tasks) for each in episodes]
         absent = [each.absent if asking.absent else () for each in found]
         others = [each.others if asking.other else () for each in found]
         sentences = {*dataset.instructions, *(each for some in absent for each in some)}

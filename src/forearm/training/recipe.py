@@ -12,11 +12,19 @@ from forearm.training.questions import AS_DEMONSTRATED, WITH_OTHERS, Asking
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """Which demonstrations: successes per task, the seed that draws them all, the share in which the cell is varied."""
+    """Which demonstrations.
+
+    Attributes:
+        counts: successes of each task.
+        seed: draws them all.
+        varied: the share in which the cell is varied.
+        visits: a model; each demonstration begins where it has got to with the scene, instead of at its beginning.
+    """
 
     counts: dict[str, int]
     seed: int = 0
     varied: float = 0.0
+    visits: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from forearm.data.dataset_writer import claim_dataset, data_file, finalize, write_shard
-from forearm.data.episode import Episode
+from forearm.data.episode import Episode, as_visited
 from forearm.errors import DatasetError
 from forearm.files import write_json
 from forearm.processes import NoAnswer, in_processes
@@ -47,20 +48,25 @@ def shards_of(recording: Recording) -> Iterator[Shard]:
             number, episode = number + 1, episode + episodes
 
 
-def record_shard(root: Path, varied: float, shard: Shard) -> None:
+def record_shard(root: Path, recording: Recording, shard: Shard) -> None:
     """Records one shard and writes it; attempts that fail are left out.
-
-    A share of `varied` of its scenes has something different about the cell.
 
     Raises:
         DatasetError: when the shard's seeds run out.
+        CheckpointError: when the model whose states are visited is missing or damaged.
     """
     from forearm.cell.demonstrator import demonstrate, sample_demonstration
+    from forearm.policy.choice import policy_named
+    from forearm.training.rounds import visited
 
+    make_policy = policy_named(recording.visits) if recording.visits else None
     episodes = list[Episode]()
     for seed in range(shard.first_seed, shard.first_seed + SHARD_SEEDS):
-        made = demonstrate(sample_demonstration(shard.task, seed, varied), seed=seed)
-        if not made.success:
+        setup = sample_demonstration(shard.task, seed, recording.varied)
+        if make_policy is not None:
+            setup = visited(setup, make_policy)
+        made = None if setup is None else demonstrate(setup, seed=seed)
+        if made is None or not made.success:
             continue
         episodes.append(
             Episode(
@@ -70,7 +76,7 @@ def record_shard(root: Path, varied: float, shard: Shard) -> None:
                 positions=made.positions,
                 actions=made.actions,
                 subtasks=made.subtasks,
-                seed=seed,
+                seed=as_visited(seed) if recording.visits else seed,
             )
         )
         if len(episodes) == shard.episodes:
@@ -104,7 +110,7 @@ def record_dataset(root: Path, recording: Recording, *, workers: int) -> None:
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("recording", total=total, completed=total - sum(shard.episodes for shard in missing))
-        for shard, answer in in_processes(missing, partial(record_shard, root, recording.varied), workers=workers):
+        for shard, answer in in_processes(missing, partial(record_shard, root, recording), workers=workers):
             if isinstance(answer, NoAnswer):
                 raise DatasetError(f"recording {root}: got {answer.reason}; put that right and record again to go on")
             progress.advance(bar, shard.episodes)
@@ -116,7 +122,8 @@ def record_dataset(root: Path, recording: Recording, *, workers: int) -> None:
 
 def _left_out(root: Path, shard: Shard) -> int:
     """How many of a shard's seeds were tried and failed: it takes the first that succeed."""
-    last = int(pq.read_table(data_file(root, shard.number), columns=["seed"])["seed"].to_numpy().max())
+    seeds = pq.read_table(data_file(root, shard.number), columns=["seed"])["seed"].to_numpy()
+    last = int(np.where(seeds < 0, as_visited(seeds), seeds).max())
     return last - shard.first_seed + 1 - shard.episodes
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from forearm.data.dataset import load
+from forearm.data.dataset import load_all
 from forearm.files import write_json
 from forearm.training.batch import Lessons
 from forearm.training.feed import split
@@ -21,8 +21,10 @@ from forearm.training.report import write_report
 HELD_OUT_TICKS = 1024  # measured open loop, spread evenly over the held-out episodes
 
 
-def run(recipe: Recipe, *, data: Path, out: Path, provenance: Mapping[str, Any]) -> Mapping[str, float]:
-    """Runs a recipe to its end: `data` gets the demonstrations, `out` the checkpoint, its metrics and `training.html`.
+def run(recipe: Recipe, *, data: Sequence[Path], out: Path, provenance: Mapping[str, Any]) -> Mapping[str, float]:
+    """Runs a recipe to its end: the first of `data` gets the demonstrations, if it has none yet.
+
+    `out` gets the checkpoint, its metrics and `training.html`.
 
     Answers the held-out figures; none where the dataset is too small to hold an episode out.
 
@@ -31,11 +33,11 @@ def run(recipe: Recipe, *, data: Path, out: Path, provenance: Mapping[str, Any])
         DatasetError: when demonstrations fail too often, or a file is damaged.
         ForearmError: when a training process died; what it had saved is used by the next run.
     """
-    if not (data / "meta/info.json").is_file():
-        record_dataset(data, recipe.recording, workers=recipe.processes)
-    recipe = replace(recipe, recording=recorded_as(data) or recipe.recording)
+    if not (data[0] / "meta/info.json").is_file():
+        record_dataset(data[0], recipe.recording, workers=recipe.processes)
+    recipe = replace(recipe, recording=recorded_as(data[0]) or recipe.recording)
     train(data, out, recipe, provenance=provenance)
-    lessons = Lessons.of(load(data), horizon=HORIZON, asking=recipe.asking, turns=recipe.turns)
+    lessons = Lessons.of(load_all(data), horizon=HORIZON, asking=recipe.asking, turns=recipe.turns)
     _, held_out = split(lessons.dataset)
     ticks = held_out[:: max(1, len(held_out) // HELD_OUT_TICKS)]
     measured = learner_named(recipe.learner).measure(out, lessons, ticks) if len(ticks) else {}
