@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -57,7 +58,12 @@ def test_a_scene_that_nobody_touched_is_left_as_it_was_and_what_leans_is_no_scen
             np.testing.assert_allclose(now.position, was.position, atol=2e-3)
             assert now.yaw == pytest.approx(was.yaw, abs=0.01)
         np.testing.assert_allclose(left.start, setup.start, atol=0.02)
-    assert len(left.start) == len(BIMANUAL_YAM.joints)
+        assert len(left.start) == len(BIMANUAL_YAM.joints)
+    physics = robot._physics  # the truth, in which a thing can be tipped over
+    first = physics.model.jnt_qposadr[physics.model.body(setup.placements[0].name).jntadr[0]]
+    physics.data.qpos[first + 3 : first + 7] = np.cos(0.1), np.sin(0.1), 0.0, 0.0  # by 0.2 rad
+    mujoco.mj_forward(physics.model, physics.data)
+    assert robot.left() is None
 
 
 @pytest.mark.slow
