@@ -181,6 +181,7 @@ def test_twenty_steps_on_a_tiny_recording_in_new_words_lower_the_loss(
     assert loss(out, recorded) < 0.95 * loss(tmp_path / "start", recorded)
     recipe = json.loads((out / "recipe.json").read_text())
     assert (recipe["parent"], recipe["tune"], recipe["new_words"]) == (parent.digest, name, ["kindly"])
+    assert (recipe["data"]["episodes"], recipe["data"]["digest"]) == (2, load(recorded).digest())
     assert recipe["before"] == parent.recipe  # and so on back to what began from nothing
     assert read.digest == made.digest != parent.digest
     assert ReasoningPolicy(read).model_digest == made.digest  # everything else loads it unchanged

@@ -166,7 +166,8 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
             f"use {listing(each.name for each in TUNINGS if each.learns_words)}"
         )
     recipe = replace(recipe, sizes=_sizes(start.model.config, names=recipe.sizes.names))
-    made = {**plan.made(start.digest), "before": dict(start.recipe), "new_words": list(new_words)}
+    made = plan.made(start.digest) | {"before": dict(start.recipe), "new_words": list(new_words)}
+    made["data"] = {"folders": made["data"], "episodes": len(data.instructions), "digest": data.digest()}
     plan.claim(start.digest, asdict(recipe))
     learn(lessons, out, recipe, provenance=made, beginning=partial(begin, start, tuning))
     before, after = _measured(start, lessons, recipe, out)
