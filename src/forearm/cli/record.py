@@ -39,7 +39,7 @@ def record(
     """
     from forearm.cli.terminal import say
     from forearm.errors import InputError, unknown
-    from forearm.policy.choice import about_policy
+    from forearm.policy.choice import policy_named
     from forearm.training.recipe import recipe_named
     from forearm.training.recording import record_dataset
 
@@ -50,7 +50,7 @@ def record(
         if name not in recording.counts:
             raise InputError(unknown("task", name, tuple(recording.counts)))
     if visits:
-        about_policy(visits)  # refuses what is no policy before any folder is made
+        policy_named(visits)  # refuses what is no policy before any folder is made
     folder_at(out)
     kept = {name: count for name, count in recording.counts.items() if not task or name in task}
     recording = replace(recording, counts=kept, visits=visits)

@@ -102,9 +102,11 @@ def _from_scratch(
 
 
 def _refuse_for_ours(data: Folders, mapping: Path | None, action_tokenizer: str | None, insulate: bool) -> None:
-    """Refuses what only a released checkpoint can be told."""
+    """Refuses what only a released checkpoint can be told, and to learn from nothing."""
     from forearm.errors import InputError
 
+    if not data:
+        raise InputError("data: got no folder, allowed are one or more; name the dataset's")
     if mapping is not None:
         raise InputError(
             f"mapping: got {mapping} for a model of ours, which learns from datasets in our units; "
