@@ -26,7 +26,7 @@ def test_the_page_about_a_model_that_ships_says_what_it_knows_and_what_is_known_
     page = capsys.readouterr().out
     assert read(MODELS[name]).digest in page
     assert all(f"{task.name}: {task.pattern}" in page for task in tasks_for(name))
-    assert f"recipe {name}, " in page
+    assert f"recipe {name}" in page
     assert "monitors" in page
     assert "card" in page
 
