@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from forearm.model.flow import sample
-from forearm.model.reasoner import Reasoner, Sight
+from forearm.model.reasoner import Reading, Reasoner, Sight
 from forearm.model.sizes import NANO
 from forearm.model.stem import token_order
 
@@ -63,7 +63,10 @@ def test_a_name_that_is_given_is_pointed_by_and_one_that_is_not_is_the_likeliest
     naming.initialise(torch.Generator().manual_seed(0))
     torch.nn.init.normal_(naming.point_head.meaning.weight)
     naming.eval().requires_grad_(False)
-    by = lambda names: naming.read(sight(), naming.new_cache(), names)  # noqa: E731
+
+    def by(names: torch.Tensor | None) -> Reading:
+        return naming.read(sight(), naming.new_cache(), names)
+
     said = by(None)
     assert said.names is not None
     likeliest, other = said.names.argmax(-1), (said.names.argmax(-1) + 1) % 10

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -110,13 +110,15 @@ def load_all(roots: Sequence[Path]) -> Dataset:
     parts = [load(root) for root in roots]
     if len(parts) == 1:
         return parts[0]
-    sized = [{**part.images, "depth": part.depth_cells} for part in parts]
-    shapes = [{name: each.shape[1:] for name, each in some.items()} for some in sized]
+    shapes = [
+        {name: each.shape[1:] for name, each in {**part.images, "depth": part.depth_cells}.items()} for part in parts
+    ]
     for root, shape in zip(roots, shapes, strict=True):
         if shape != shapes[0]:
             raise DatasetError(f"dataset {root}: got sizes {shape}, allowed are {shapes[0]}, those of {roots[0]}")
     pictures = [dict(part.images) for part in parts]
-    images = {name: np.concatenate([each.pop(name) for each in pictures]) for name in parts[0].images}
+    parts = [replace(part, images={}) for part in parts]  # so that a camera's pictures go once they are joined
+    images = {name: np.concatenate([each.pop(name) for each in pictures]) for name in tuple(pictures[0])}
     before = np.cumsum([0, *(len(part) for part in parts)])
     return Dataset(
         images=images,
