@@ -11,7 +11,7 @@ from forearm.cell.physics import Physics
 from forearm.cell.posture import OTHER, OUTWARD, nearest_side, radial_yaw, start_joints, tool_ahead
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
-from forearm.cell.tasks.blocks import Span, add_block, lying, named_first, scatter, take, to, together
+from forearm.cell.tasks.blocks import CARRY_Z_M, Span, add_block, alone, lying, named_first, scatter, to, together
 from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.objects import Friction, Triple, add_body, add_part
 from forearm.cell.tasks.phrasing import Phrasings
@@ -25,6 +25,8 @@ PEG_KG = 0.03
 PEG_X_M: Span = (0.20, 0.35)  # m
 PEG_OUT_M: Span = (0.15, 0.33)  # m from the midline, on the side of the arm that inserts
 TAKEN_M = 0.013  # m above a peg's middle: fingertips hold its upper third
+SEEN_M = 0.07  # m above where it is taken: there the wrist's camera sees all of a peg
+CLEAR_M = 0.035  # m, the same: fingertips are above a peg and turn freely
 SMOOTH: Friction = (0.25, 0.005, 0.0001)  # polished plastic, between peg and socket; fingers and table are rougher
 PLAY_M = 0.0025  # m, by which the hole is wider than the peg
 HOLE_HALF_M = PEG_HALF_M[0] + PLAY_M / 2
@@ -155,7 +157,7 @@ class InsertPeg:
         asked = self._asked(setup)
         worker = nearest_side(physics.object_pose(asked).translation[1])
         thing = f"the {setup.placement(asked).colour} peg"
-        yield from together(_hold(physics, OTHER[worker]), take(physics, worker, asked, thing, above_m=TAKEN_M))
+        yield from together(_hold(physics, OTHER[worker]), _take(physics, worker, asked, thing))
         mouth = FLOOR_M + DEPTH_M + MOUTH_M[1]
         over = _hand_for(physics, worker, asked, mouth + OVER_M)
         yield to(worker, "carry it over the socket", over, 0.0)
@@ -225,6 +227,24 @@ def _hold(physics: Physics, holder: str) -> Iterator[Move]:
     yield to(holder, "reach for the socket", above, 1.0)
     yield to(holder, "reach round its handle", held, 1.0, precise=True)
     yield to(holder, "hold the socket", held, 0.0, precise=True)
+
+
+def _take(physics: Physics, arm: str, name: str, thing: str) -> Iterator[Move]:
+    """Takes the standing peg `name`, called `thing`, by two of its sides, and lifts it.
+
+    The hand comes as if the peg stood straight and turns to it from above: how a peg is turned shows in the wrist's
+    camera alone, and there only once it is near. Whoever learns from a hand that is turned before that learns to guess.
+    """
+    pose = physics.object_pose(name)
+    x, y, z = (float(value) for value in pose.translation)
+    z += TAKEN_M
+    turned = float(np.arctan2(pose.rotation[1, 0], pose.rotation[0, 0]))
+    yaw = turned - np.pi / 2 * round(turned / (np.pi / 2))
+    yield alone(arm, f"reach for {thing}", (x, y, z + SEEN_M), 0.0, 1.0)
+    yield alone(arm, f"turn to {thing}", (x, y, z + CLEAR_M), yaw, 1.0)
+    yield alone(arm, f"lower onto {thing}", (x, y, z), yaw, 1.0, precise=True)
+    yield alone(arm, f"grasp {thing}", (x, y, z), yaw, 0.0, precise=True)
+    yield alone(arm, "lift it", (x, y, CARRY_Z_M), yaw, 0.0)
 
 
 def _hand_for(physics: Physics, arm: str, name: str, height_m: float) -> Pose:
