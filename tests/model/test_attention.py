@@ -14,8 +14,9 @@ from forearm.model.attention import (
     image_block_mask,
     staircase,
 )
-from forearm.model.config import TextConfig
+from forearm.model.config import TextConfig, VisionConfig
 from forearm.model.language import Decoder
+from forearm.model.vision import VisionAttention
 
 
 def tensors(*shapes: tuple[int, ...]) -> list[torch.Tensor]:
@@ -158,3 +159,17 @@ def test_attention_in_bf16_equals_attention_in_fp32_but_for_rounding(length: int
     narrow = attend(q, k, v, additive(mask, torch.bfloat16))
     wide = attend(q.float(), k.float(), v.float(), mask)
     torch.testing.assert_close(narrow.float(), wide, rtol=0.02, atol=0.02)
+
+
+def test_scores_of_vision_attention_in_bf16_are_not_rounded() -> None:
+    config = VisionConfig(width=64, layers=1, taps=(-1,), heads=2, kv_heads=2, head_dim=32, hidden=64)
+    torch.manual_seed(0)
+    attention = VisionAttention(64, config).bfloat16()
+    with torch.no_grad():
+        attention.wq.weight.mul_(40.0)  # scores to 50: bf16 has steps of a quarter there
+        x = torch.randn(2, 300, 64).bfloat16()
+        narrow = attention(x, x)
+        q, k, v = (layer(x).unflatten(-1, (2, 32)) for layer in (attention.wq, attention.wk, attention.wv))
+        exact = attention.wo(attend(q.double(), k.double(), v.double()).bfloat16())
+    off = (narrow.double() - exact.double()).square().mean() / exact.double().square().mean()
+    assert off.sqrt() < 0.006  # 0.0016 where only weights are rounded, 0.016 where scores are

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from forearm.errors import InputError
-from forearm.model.layers import bf16_is_emulated, emulated
+from forearm.model.layers import bf16_has_tiles, bf16_is_emulated, emulated
 
 Mask = Bool[Tensor, "*batch S T"] | Float[Tensor, "*batch S T"]
 
@@ -64,7 +64,7 @@ def attend(
 
     On a CPU this is two plain matrix products where they are quicker than torch's fused kernel: in fp32 where gradients
     will be needed, or a single query is in bf16, and for many scores in bf16 where there are instructions for that,
-    which the kernel does not use well. Everywhere else it is the fused kernel.
+    which the kernel does not use well but for tiles. Everywhere else it is the fused kernel.
 
     Args:
         q: queries; their heads are a multiple of the keys' heads, neighbours sharing one.
@@ -78,7 +78,7 @@ def attend(
         if learning or (q.dtype == torch.bfloat16 and q.shape[1] == 1):
             return _attend_plainly(q, k, v, mask, dropout, torch.float32)
         many = q.shape[2] != k.shape[2] or q.shape[1] * k.shape[1] >= FEW
-        if q.dtype == torch.bfloat16 and many and not bf16_is_emulated():
+        if q.dtype == torch.bfloat16 and many and not (bf16_is_emulated() or bf16_has_tiles()):
             return _attend_plainly(q, k, v, mask, dropout, torch.bfloat16)
     if isinstance(mask, Staircase):
         parts = [attend(q[:, rows], k[:, :keys], v[:, :keys], each, dropout) for rows, keys, each in mask.steps]

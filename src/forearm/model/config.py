@@ -196,7 +196,7 @@ class VisionConfig:
         positions: rows of the learned position table: a square grid, resampled when a crop's grid is another.
         activation: of the feed-forward.
         eps: of the layer norms.
-        fp32_attention: scores and weights in fp32 whatever the weights' type.
+        fp32_attention: scores and softmax in fp32 whatever the weights' type.
         attention_dropout, residual_dropout: probabilities while training.
         initializer_range: standard deviation of fresh weights.
     """
@@ -258,7 +258,7 @@ class AdapterConfig:
         masked: missing patches are no part of a window's mean.
         hides_missing: nor are they keys, where they are not part of its mean.
         activation: of the projector's gate.
-        fp32_attention: scores and weights in fp32 whatever the weights' type.
+        fp32_attention: scores and softmax in fp32 whatever the weights' type.
         attention_dropout, residual_dropout, feature_dropout: probabilities while training, the last of tapped patches.
     """
 

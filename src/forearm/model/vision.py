@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from forearm.model.attention import attend
 from forearm.model.config import Activation, AdapterConfig, VisionConfig
-from forearm.model.layers import Linear, activated
+from forearm.model.layers import Linear, activated, bf16_has_tiles
 
 
 class VisionAttention(nn.Module):
@@ -34,10 +34,18 @@ class VisionAttention(nn.Module):
         config = self._config
         projected = (self.wq(x), self.wk(context), self.wv(context))
         q, k, v = (each.unflatten(-1, (-1, config.head_dim)) for each in projected)
-        if config.fp32_attention:
+        if config.fp32_attention and not _fused_in_fp32(q):
             q, k, v = q.float(), k.float(), v.float()
         seen = attend(q, k, v, mask, config.attention_dropout if self.training else 0.0)
         return functional.dropout(self.wo(seen.to(x.dtype)), config.residual_dropout, self.training)
+
+
+def _fused_in_fp32(q: Tensor) -> bool:
+    """Whether attention over bf16 has its scores and its softmax in fp32 anyway, and only weights are rounded.
+
+    So does the kernel for tiles; what comes of it is rounded as coarsely in any case.
+    """
+    return q.dtype == torch.bfloat16 and q.device.type == "cpu" and bf16_has_tiles()
 
 
 class VisionFeedForward(nn.Module):
