@@ -1,9 +1,9 @@
-"""Tasks that the model was not taught: scenes, goals and demonstrations of work that needs both arms."""
+"""Tasks that the small model was not taught: scenes, goals and demonstrations of work that needs both arms."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 
 import mujoco
 import numpy as np
@@ -26,6 +26,7 @@ from forearm.cell.tasks.place_upright import PlaceUpright
 from forearm.cell.tasks.put_everything_in_box import PutEverythingInBox
 from forearm.cell.tasks.sort_by_colour import SortByColour
 from forearm.cell.tasks.stack import Stack
+from forearm.geometry import Pose
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.mirror import MIRROR_Y_M, mirror_positions
 
@@ -389,6 +390,27 @@ def test_the_hole_is_wider_than_the_peg_by_its_play_and_no_more() -> None:
         ]
         assert sum(walls) - 2 * insert_peg.PEG_HALF_M[across] == pytest.approx(insert_peg.PLAY_M, abs=1e-6)
     assert insert_peg.PLAY_M <= 0.003
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_hand_comes_to_a_peg_straight_and_turns_to_its_sides_above_it(seed: int) -> None:
+    task = InsertPeg()
+    setup = task.sample(seed)
+    asked = next(each for each in setup.placements if each.colour == task.colour(setup.instruction))
+    worker = nearest_side(asked.position[1])
+    moves = islice(task.script(setup, Physics(task_model(setup.task), setup)), 4)
+    come, turned, low, _ = (move.reaches[worker].pose for move in moves)
+
+    def beside_its_sides(pose: Pose) -> float:
+        across = pose.rotation[:2, 1]  # the way the fingers close
+        return float((np.arctan2(across[1], across[0]) - asked.yaw + np.pi / 4) % (np.pi / 2) - np.pi / 4)
+
+    assert beside_its_sides(come) == pytest.approx(-asked.yaw, abs=1e-6)  # it does not know yet
+    assert abs(asked.yaw) > 0.1
+    for pose in (turned, low):
+        assert beside_its_sides(pose) == pytest.approx(0.0, abs=1e-6)
+    top = asked.position[2] + insert_peg.PEG_HALF_M[2]
+    assert turned.translation[2] > top > low.translation[2]
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ def bf16_is_emulated() -> bool:
 
 @cache
 def bf16_has_tiles() -> bool:
-    """Whether this CPU multiplies tiles of bf16 (AMX), eight times as fast as fp32; torch's fused attention uses them."""
+    """Whether this CPU multiplies tiles of bf16 (AMX), eight times as fast as fp32; fused attention uses them."""
     return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 

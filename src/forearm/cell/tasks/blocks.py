@@ -121,9 +121,14 @@ def take(
     z += above_m
     yaw = square_yaw(float(np.arctan2(pose.rotation[1, 0], pose.rotation[0, 0])), arm, x, y, turn)
     yield alone(arm, f"reach for {thing}", (x, y, max(HOVER_Z_M, z + 0.07)), yaw, 1.0)
-    yield alone(arm, f"lower onto {thing}", (x, y, z), yaw, 1.0, precise=True)
-    yield alone(arm, f"grasp {thing}", (x, y, z), yaw, 0.0, precise=True)
-    yield alone(arm, "lift it", (x, y, CARRY_Z_M), yaw, 0.0)
+    yield from pick_up(arm, thing, (x, y, z), yaw)
+
+
+def pick_up(arm: str, thing: str, at: Triple, yaw: float) -> Iterator[Move]:
+    """Lowers an open hand over `thing` to `at` m, closes it there, and lifts."""
+    yield alone(arm, f"lower onto {thing}", at, yaw, 1.0, precise=True)
+    yield alone(arm, f"grasp {thing}", at, yaw, 0.0, precise=True)
+    yield alone(arm, "lift it", (*at[:2], CARRY_Z_M), yaw, 0.0)
 
 
 def put(physics: Physics, arm: str, name: str, at: Triple, where: str) -> Iterator[Move]:

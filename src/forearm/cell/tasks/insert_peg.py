@@ -11,7 +11,7 @@ from forearm.cell.physics import Physics
 from forearm.cell.posture import OTHER, OUTWARD, nearest_side, radial_yaw, start_joints, tool_ahead
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
-from forearm.cell.tasks.blocks import CARRY_Z_M, Span, add_block, alone, lying, named_first, scatter, to, together
+from forearm.cell.tasks.blocks import Span, add_block, alone, lying, named_first, pick_up, scatter, to, together
 from forearm.cell.tasks.interface import Move, Question, meaning
 from forearm.cell.tasks.objects import Friction, Triple, add_body, add_part
 from forearm.cell.tasks.phrasing import Phrasings
@@ -233,7 +233,7 @@ def _take(physics: Physics, arm: str, name: str, thing: str) -> Iterator[Move]:
     """Takes the standing peg `name`, called `thing`, by two of its sides, and lifts it.
 
     The hand comes as if the peg stood straight and turns to it from above: how a peg is turned shows in the wrist's
-    camera alone, and there only once it is near. Whoever learns from a hand that is turned before that learns to guess.
+    camera alone, and there only from near. Who learns from a hand that was turned before that learns to guess.
     """
     pose = physics.object_pose(name)
     x, y, z = (float(value) for value in pose.translation)
@@ -242,9 +242,7 @@ def _take(physics: Physics, arm: str, name: str, thing: str) -> Iterator[Move]:
     yaw = turned - np.pi / 2 * round(turned / (np.pi / 2))
     yield alone(arm, f"reach for {thing}", (x, y, z + SEEN_M), 0.0, 1.0)
     yield alone(arm, f"turn to {thing}", (x, y, z + CLEAR_M), yaw, 1.0)
-    yield alone(arm, f"lower onto {thing}", (x, y, z), yaw, 1.0, precise=True)
-    yield alone(arm, f"grasp {thing}", (x, y, z), yaw, 0.0, precise=True)
-    yield alone(arm, "lift it", (x, y, CARRY_Z_M), yaw, 0.0)
+    yield from pick_up(arm, thing, (x, y, z), yaw)
 
 
 def _hand_for(physics: Physics, arm: str, name: str, height_m: float) -> Pose:
