@@ -59,7 +59,7 @@ def activated(
 @cache
 def bf16_is_emulated() -> bool:
     """Whether this CPU lacks instructions for bf16 matrix products, then eight times slower than fp32 ones."""
-    return not (torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
+    return not (torch.cpu.get_capabilities().get("avx512_bf16") or bf16_has_tiles())
 
 
 @cache
