@@ -7,8 +7,9 @@ import pytest
 
 from forearm.clock import NANOSECONDS
 from forearm.messages import DepthImage, Finding, Observation, Outcome, Plan
+from forearm.model.depth_codes import DEPTH_RANGE_M, code_metres
 from forearm.robot.embodiment import BIMANUAL_YAM, Camera
-from forearm.safety.depth_agreement import _measured, depth_agrees
+from forearm.safety.depth_agreement import SPAN_M, _measured, depth_agrees
 from forearm.safety.freshness import AGES
 from forearm.safety.limits import Limits
 from forearm.safety.vetting import Vetting
@@ -74,9 +75,22 @@ def test_what_is_not_measured_is_never_named_as_what_differs_most() -> None:
 
 
 def test_the_error_that_is_allowed_is_said_in_millimetres() -> None:
-    limits = replace(LIMITS, depth_error_m=2.0)
-    (found,) = depth_agrees(plan(table() + 3.0), measured(pixels(table())), TOP, limits, age_s=AGE_S)
-    assert found.text.endswith("100 of 100 cells differ by more than 2000 mm; 2 may.")
+    limits = replace(LIMITS, depth_error_m=0.2)
+    (found,) = depth_agrees(plan(table() / 2.0), measured(pixels(table())), TOP, limits, age_s=AGE_S)
+    assert found.text.endswith("100 of 100 cells differ by more than 200 mm; 2 may.")
+
+
+def test_what_is_nearer_than_a_map_can_say_is_known_by_the_maps_nearest_and_by_nothing_else() -> None:
+    world, said = pixels(table()), table()
+    world[:, 60:72] = 0.31  # a pole under the camera, across all of the view
+    assert "something is" in held(judged(said, world)).text
+    said[:, 5] = code_metres()[0]
+    assert judged(said, world) == ()
+    assert held(judged(said, pixels(table()))).measured == 0.1  # and where there is none it is as wrong as before
+
+
+def test_a_map_is_compared_over_the_depths_that_our_model_can_say() -> None:
+    assert SPAN_M == DEPTH_RANGE_M
 
 
 def test_an_object_that_is_no_longer_there_is_held_too() -> None:
@@ -139,8 +153,7 @@ def test_cells_without_enough_pixels_say_nothing() -> None:
     assert judged(table(), world)
     world[:24, 1::2] = np.nan  # half of them are measured: still compared
     assert judged(table(), world)
-    world[0, 0], world[:24, 0] = np.nan, 0.0  # some drivers say 0 for nothing
-    world[:24, 2::2] = np.nan
+    world[:24, 2::4] = 0.0  # some drivers say 0 for nothing; a quarter is left
     assert judged(table(), world) == ()
 
 
