@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from forearm.data.labels import TRACE_TICKS, waiting
 from forearm.robot.kinematics import tool_poses
@@ -30,6 +31,15 @@ def test_a_mirrored_sample_is_the_scene_in_the_mirror(lessons: Lessons) -> None:
     assert mirrored.depth[0].view(10, 10).flip(1).tolist() == plain.depth[0].view(10, 10).tolist()
     assert plain.depth[0].tolist() == lessons.dataset.depth_cells[5].flatten().tolist()
     assert lessons.words.subtasks[int(mirrored.subtask[0])] == "take it with the right arm"
+
+
+@pytest.mark.parametrize(("share", "times"), [(0.0, 0), (1.0, 32)])
+def test_no_sample_or_every_one_is_mirrored_where_a_recipe_says_so(lessons: Lessons, share: float, times: int) -> None:
+    ticks = np.full(32, 5)
+    undeveloped = lessons.undeveloped(ticks, np.random.default_rng(0), mirrored=share)
+    codes = undeveloped.develop(torch.device("cpu")).codes.view(32, 10, 10)
+    mirrored = (codes == torch.from_numpy(lessons.codes[5]).flip(1)).all(dim=(1, 2))
+    assert int(mirrored.sum()) == times
 
 
 def test_names_are_colours_by_their_words_and_change_arms_in_the_mirror(lessons: Lessons) -> None:

@@ -8,14 +8,14 @@ from forearm.model.config import ExpertConfig, TextConfig
 from forearm.model.reasoner import ReasonerConfig
 
 HEAD = 32  # width of an attention head
-ACTIONS, HORIZON, TIME_CHANNELS = 14, 16, 64
+ACTIONS, TIME_CHANNELS = 14, 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
     """Of a reasoner: its tokens' width, layers and inner width of decoder and expert, channels of an image's cell.
 
-    With `names` it says by which word what each gripper holds, or is to take next, goes.
+    With `names` it says by which word what each gripper holds, or is to take next, goes. A chunk has `horizon` rows.
     """
 
     width: int
@@ -23,6 +23,7 @@ class Sizes:
     hidden: int
     cell_channels: int
     names: bool = False
+    horizon: int = 16  # 1.6 s
 
     def config(self, *, vocabulary: int, places: int, subtasks: int) -> ReasonerConfig:
         """The network of these sizes, for that many words, words in a sentence, and phrases of its own."""
@@ -44,7 +45,7 @@ class Sizes:
             hidden=self.hidden,
             context_width=self.width,
             action_dim=ACTIONS,
-            horizon=HORIZON,
+            horizon=self.horizon,
             time_channels=TIME_CHANNELS,
         )
         return ReasonerConfig(

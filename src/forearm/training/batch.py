@@ -161,11 +161,17 @@ class Lessons:
         return self.undeveloped(index, rng, asking, shifted=shifted).develop(torch.device("cpu"))
 
     def undeveloped(
-        self, index: Index, rng: np.random.Generator, asking: Asking = AS_DEMONSTRATED, *, shifted: bool = True
+        self,
+        index: Index,
+        rng: np.random.Generator,
+        asking: Asking = AS_DEMONSTRATED,
+        *,
+        mirrored: float = 0.5,
+        shifted: bool = True,
     ) -> Undeveloped:
         """`batch`, of which nothing has been computed yet that a device computes faster."""
         data = self.dataset
-        flip = rng.random(len(index)) < 0.5
+        flip = rng.random(len(index)) < mirrored
         rows = np.minimum(index[:, None] + np.arange(self.horizon), self.last[index][:, None])
         chunks, followed = data.actions[rows], self.traces[index]
         if shifted:

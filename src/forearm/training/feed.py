@@ -43,7 +43,7 @@ class Feed(Dataset[Undeveloped]):
         recipe = self._recipe
         rng = np.random.default_rng((recipe.seed, step, self._rank))
         index = rng.choice(self._ticks, recipe.batch // recipe.processes, p=self._chance)
-        return self._lessons.undeveloped(index, rng, recipe.asking, shifted=recipe.shifted)
+        return self._lessons.undeveloped(index, rng, recipe.asking, mirrored=recipe.mirrored, shifted=recipe.shifted)
 
     def batches(self, first: int, device: torch.device) -> Iterator[Batch]:
         """The batches from step `first` on, on `device`; for an accelerator other processes work ahead.

@@ -153,9 +153,11 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
         )
     tuning, out = tuning_named(plan.tune), plan.out
     start = _reasoner(plan.parent)
-    horizon = start.model.config.expert.horizon
+    recipe = replace(recipe, sizes=_sizes(start.model.config, names=recipe.sizes.names))
     data = load_all(plan.data)
-    lessons = Lessons.of(data, horizon=horizon, asking=recipe.asking, known=start.words, turns=recipe.turns)
+    lessons = Lessons.of(
+        data, horizon=recipe.sizes.horizon, asking=recipe.asking, known=start.words, turns=recipe.turns
+    )
     lessons = replace(lessons, scales=start.scales)
     new_words = lessons.words.vocabulary[len(start.words.vocabulary) :]
     new_sentences = tuple(sorted(set(lessons.words.instructions) - set(start.words.instructions)))
@@ -165,7 +167,6 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
             f"{new_sentences[0]!r}, allowed are those that it was: the action expert reads none; "
             f"use {listing(each.name for each in TUNINGS if each.learns_words)}"
         )
-    recipe = replace(recipe, sizes=_sizes(start.model.config, names=recipe.sizes.names))
     made = plan.made(start.digest) | {"before": dict(start.recipe), "new_words": list(new_words)}
     made["data"] = {"folders": made["data"], "episodes": len(data.instructions), "digest": data.digest()}
     plan.claim(start.digest, asdict(recipe))
@@ -195,6 +196,7 @@ def _sizes(config: ReasonerConfig, *, names: bool) -> Sizes:
         hidden=decoder.hidden,
         cell_channels=config.cell_channels,
         names=names or config.names,
+        horizon=config.expert.horizon,
     )
 
 

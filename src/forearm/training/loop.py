@@ -41,7 +41,6 @@ SAVE_EVERY = 250  # steps between resumable states: a few minutes of work
 SHOW_EVERY = 10
 CPU = torch.device("cpu")
 BETAS = (0.9, 0.95)
-HORIZON = 16  # rows of a chunk: 1.6 s
 
 Beginning = Callable[[Lessons, Recipe], Model]  # what a run starts from: the same in each of its processes
 
@@ -81,7 +80,7 @@ def train(datasets: Sequence[Path], out: Path, recipe: Recipe, *, provenance: Ma
     recorded = load_all(datasets)
     data = {"episodes": len(recorded.instructions), "digest": recorded.digest()}
     claim_run(out, {"recipe": asdict(recipe), "data": data})
-    lessons = Lessons.of(recorded, horizon=HORIZON, asking=recipe.asking, turns=recipe.turns)
+    lessons = Lessons.of(recorded, horizon=recipe.sizes.horizon, asking=recipe.asking, turns=recipe.turns)
     learn(lessons, out, recipe, provenance={**provenance, "data": data})
 
 

@@ -39,6 +39,7 @@ class Recipe:
         asking: in which words.
         turns: the tasks in which an arm that waits for the other points nowhere. Words reach the arms through points
             alone: where they, or what is seen, decide whose turn it is, the points must say it.
+        mirrored: the share of samples that are seen, asked and done the other way round.
         shifted: whether some chunks follow a trace moved aside; to a model that is told no trace that is noise.
         steps: optimiser steps.
         batch: samples a step, over all processes.
@@ -56,6 +57,7 @@ class Recipe:
     sizes: Sizes = NANO
     asking: Asking = WITH_OTHERS
     turns: tuple[str, ...] = ()
+    mirrored: float = 0.5
     shifted: bool = True
     batch: int = 48
     processes: int = 2

@@ -12,7 +12,7 @@ from forearm.files import write_json
 from forearm.training.batch import Lessons
 from forearm.training.feed import split
 from forearm.training.learners import learner_named
-from forearm.training.loop import HORIZON, train
+from forearm.training.loop import train
 from forearm.training.metrics import rows_in
 from forearm.training.recipe import Recipe
 from forearm.training.recording import record_dataset, recorded_as
@@ -37,7 +37,7 @@ def run(recipe: Recipe, *, data: Sequence[Path], out: Path, provenance: Mapping[
         record_dataset(data[0], recipe.recording, workers=recipe.processes)
     recipe = replace(recipe, recording=recorded_as(data[0]) or recipe.recording)
     train(data, out, recipe, provenance=provenance)
-    lessons = Lessons.of(load_all(data), horizon=HORIZON, asking=recipe.asking, turns=recipe.turns)
+    lessons = Lessons.of(load_all(data), horizon=recipe.sizes.horizon, asking=recipe.asking, turns=recipe.turns)
     _, held_out = split(lessons.dataset)
     ticks = held_out[:: max(1, len(held_out) // HELD_OUT_TICKS)]
     measured = learner_named(recipe.learner).measure(out, lessons, ticks) if len(ticks) else {}
