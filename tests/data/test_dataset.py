@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from forearm.data import dataset
 from forearm.data.dataset import load, load_all
 from forearm.data.dataset_writer import data_file, finalize, video_file, write_shard
 from forearm.data.episode import Episode, as_visited
@@ -84,6 +85,21 @@ def test_datasets_of_other_pictures_are_not_read_as_one(recorded: tuple[Path, li
     finalize(tmp_path / "small", 1, {name: (height // 2, width // 2) for name, (height, width) in CAMERAS.items()})
     with pytest.raises(DatasetError, match=r"small: got sizes .*60, 60.*allowed are .*120, 120"):
         load_all([recorded[0], tmp_path / "small"])
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_a_picture_is_read(
+    recorded: tuple[Path, list[Episode]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = tmp_path / "meminfo"
+    monkeypatch.setattr(dataset, "MEMORY", memory)
+    needed = 28 * 3 * (120 * 120 + 2 * 72 * 72)  # bytes
+    memory.write_text(f"MemTotal: 9999999 kB\nMemAvailable:   {needed // 1024} kB\n")
+    with pytest.raises(DatasetError, match=r"got 28 ticks, whose pictures take 0\.0 GB of memory, available are 0\.0"):
+        load(recorded[0])
+    memory.write_text(f"MemAvailable:   {needed // 1024 + 1} kB\n")
+    assert len(load(recorded[0])) == 28
+    memory.unlink()  # a machine that does not say how much it has
+    assert len(load(recorded[0])) == 28
 
 
 def test_meta_says_where_every_episode_lies(recorded: tuple[Path, list[Episode]]) -> None:

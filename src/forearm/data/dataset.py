@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from forearm.errors import DatasetError, unknown
 from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 
 VERSION = "v3.0"
+DEPTH = "observation.depth_cells"
+MEMORY = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,97 +68,134 @@ def _matrix(table: pa.Table, column: str) -> NDArray[np.float32]:
     return flat.reshape(table.num_rows, -1).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """One dataset on disk, its pictures still encoded.
+
+    Attributes:
+        root: its folder.
+        table: every tick.
+        rows: how many of them each shard has.
+        sizes: camera name to (H, W, 3), and "depth" to (h, w).
+    """
+
+    root: Path
+    table: pa.Table
+    rows: list[int]
+    sizes: Mapping[str, tuple[int, ...]]
+
+    @classmethod
+    def at(cls, root: Path, embodiment: Embodiment) -> _Written:
+        info_path = root / "meta/info.json"
+        if not info_path.is_file():
+            raise DatasetError(f"dataset {root}: has no meta/info.json; finish the recording, or name another folder")
+        info = json.loads(info_path.read_text())
+        if info["codebase_version"] != VERSION:
+            raise DatasetError(
+                f"dataset {root}: got version {info['codebase_version']}, allowed is {VERSION}; convert it"
+            )
+        shards = 0
+        while data_file(root, shards).is_file():
+            shards += 1
+        tables = [pq.read_table(data_file(root, shard)) for shard in range(shards)]
+        table = pa.concat_tables(tables)
+        if table.num_rows != info["total_frames"]:
+            raise DatasetError(
+                f"dataset {root}: got {table.num_rows} rows, meta says {info['total_frames']}; record again"
+            )
+        features = info["features"]
+        sizes = {each.name: tuple(features[f"observation.images.{each.name}"]["shape"]) for each in embodiment.cameras}
+        side = round(_matrix(table[:1], DEPTH).shape[1] ** 0.5)
+        return cls(
+            root=root, table=table, rows=[part.num_rows for part in tables], sizes=sizes | {"depth": (side, side)}
+        )
+
+
 def load(root: Path, *, embodiment: Embodiment = BIMANUAL_YAM) -> Dataset:
     """Reads a whole dataset. Takes 75 kB of memory a tick and two core minutes for 100,000 ticks.
 
     Raises:
-        DatasetError: when it is missing, unfinished, of another version, or its video and rows disagree.
+        DatasetError: when it is missing, unfinished, of another version, its video and rows disagree, or there is not
+            enough memory for its pictures.
     """
-    info_path = root / "meta/info.json"
-    if not info_path.is_file():
-        raise DatasetError(f"dataset {root}: has no meta/info.json; finish the recording, or name another folder")
-    info = json.loads(info_path.read_text())
-    if info["codebase_version"] != VERSION:
-        raise DatasetError(f"dataset {root}: got version {info['codebase_version']}, allowed is {VERSION}; convert it")
-    shards = 0
-    while data_file(root, shards).is_file():
-        shards += 1
-    tables = [pq.read_table(data_file(root, shard)) for shard in range(shards)]
-    table = pa.concat_tables(tables)
-    if table.num_rows != info["total_frames"]:
-        raise DatasetError(f"dataset {root}: got {table.num_rows} rows, meta says {info['total_frames']}; record again")
-    episode_of = table["episode_index"].to_numpy()
-    starts = np.concatenate([np.flatnonzero(np.diff(episode_of, prepend=-1)), [len(episode_of)]]).astype(np.int64)
+    return load_all([root], embodiment=embodiment)
+
+
+def load_all(roots: Sequence[Path], *, embodiment: Embodiment = BIMANUAL_YAM) -> Dataset:
+    """Reads several datasets as one, in their order.
+
+    Raises:
+        DatasetError: as `load`; when their pictures or depth maps have different sizes.
+    """
+    written = [_Written.at(root, embodiment) for root in roots]
+    sizes = written[0].sizes
+    for each in written:
+        if each.sizes != sizes:
+            raise DatasetError(
+                f"dataset {each.root}: got sizes {dict(each.sizes)}, allowed are {dict(sizes)}, those of {roots[0]}"
+            )
+    table = pa.concat_tables([each.table for each in written])
+    images = _room_for(table.num_rows, {camera.name: sizes[camera.name] for camera in embodiment.cameras})
+    first = 0
+    for each in written:
+        _decode(each, {name: array[first : first + each.table.num_rows] for name, array in images.items()})
+        first += each.table.num_rows
+    # Each dataset counts its episodes from 0; where one begins, the index is another or the dataset is.
+    begins = [np.flatnonzero(np.diff(each.table["episode_index"].to_numpy(), prepend=-1)) for each in written]
+    before = np.cumsum([0, *(each.table.num_rows for each in written)])
+    starts = np.concatenate([begin + first for begin, first in zip(begins, before, strict=False)] + [before[-1:]])
     instructions = table["instruction"].to_pylist()
-    depth = _matrix(table, "observation.depth_cells")
-    side = round(depth.shape[1] ** 0.5)
     return Dataset(
-        images=_decode_all(root, info, [part.num_rows for part in tables], embodiment),
-        depth_cells=depth.reshape(-1, side, side),
+        images=images,
+        depth_cells=_matrix(table, DEPTH).reshape(-1, *sizes["depth"]),
         positions=_matrix(table, "observation.state"),
         actions=_matrix(table, "action"),
         subtasks=np.array(table["subtask"].to_pylist()),
-        starts=starts,
+        starts=starts.astype(np.int64),
         instructions=tuple(instructions[start] for start in starts[:-1]),
         seeds=table["seed"].to_numpy()[starts[:-1]],
     )
 
 
-def load_all(roots: Sequence[Path]) -> Dataset:
-    """Reads several datasets as one, in their order, one camera's pictures at a time twice in memory.
+def _room_for(ticks: int, sizes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.uint8]]:
+    """Arrays for every camera's pictures.
 
     Raises:
-        DatasetError: as `load`; when their pictures or depth maps have different sizes.
+        DatasetError: when they do not fit into memory: a process that asks for more than there is gets killed.
     """
-    parts = [load(root) for root in roots]
-    if len(parts) == 1:
-        return parts[0]
-    shapes = [
-        {name: each.shape[1:] for name, each in {**part.images, "depth": part.depth_cells}.items()} for part in parts
-    ]
-    for root, shape in zip(roots, shapes, strict=True):
-        if shape != shapes[0]:
-            raise DatasetError(f"dataset {root}: got sizes {shape}, allowed are {shapes[0]}, those of {roots[0]}")
-    pictures = [dict(part.images) for part in parts]
-    parts = [replace(part, images={}) for part in parts]  # so that a camera's pictures go once they are joined
-    images = {name: np.concatenate([each.pop(name) for each in pictures]) for name in tuple(pictures[0])}
-    before = np.cumsum([0, *(len(part) for part in parts)])
-    return Dataset(
-        images=images,
-        depth_cells=np.concatenate([part.depth_cells for part in parts]),
-        positions=np.concatenate([part.positions for part in parts]),
-        actions=np.concatenate([part.actions for part in parts]),
-        subtasks=np.concatenate([part.subtasks for part in parts]),
-        starts=np.concatenate([[0], *(part.starts[1:] + first for part, first in zip(parts, before, strict=False))]),
-        instructions=tuple(each for part in parts for each in part.instructions),
-        seeds=np.concatenate([part.seeds for part in parts]),
-    )
+    needed, available = ticks * sum(math.prod(size) for size in sizes.values()), _available()
+    if needed > available:
+        raise DatasetError(
+            f"dataset: got {ticks} ticks, whose pictures take {needed / 1e9:.1f} GB of memory, available are "
+            f"{available / 1e9:.1f} GB; learn from fewer recordings at once, or shorter ones"
+        )
+    return {name: np.empty((ticks, *size), dtype=np.uint8) for name, size in sizes.items()}
 
 
-def _decode_all(
-    root: Path, info: dict[str, dict[str, dict[str, list[int]]]], rows: list[int], embodiment: Embodiment
-) -> dict[str, NDArray[np.uint8]]:
-    """Every camera's frames, decoded shard by shard into arrays made once."""
-    firsts = np.cumsum([0, *rows])
-    images = dict[str, NDArray[np.uint8]]()
-    for camera in embodiment.cameras:
-        shape = info["features"][f"observation.images.{camera.name}"]["shape"]
-        images[camera.name] = np.empty((firsts[-1], *shape), dtype=np.uint8)
+def _available() -> float:
+    """Bytes of memory that this machine can still give; no limit where it does not say."""
+    if not MEMORY.is_file():
+        return math.inf
+    fields = dict(line.split(":", 1) for line in MEMORY.read_text().splitlines())
+    return float(fields["MemAvailable"].removesuffix("kB")) * 1024.0
+
+
+def _decode(written: _Written, into: Mapping[str, NDArray[np.uint8]]) -> None:
+    """Fills arrays with every camera's frames, shard by shard."""
+    firsts = np.cumsum([0, *written.rows])
 
     def fill(job: tuple[str, int]) -> None:
         camera, shard = job
-        target = images[camera][firsts[shard] : firsts[shard + 1]]
-        count = 0
-        for frame in decode(video_file(root, camera, shard)):
+        target = into[camera][firsts[shard] : firsts[shard + 1]]
+        path, count = video_file(written.root, camera, shard), 0
+        for frame in decode(path):
             if count < len(target):
                 target[count] = frame
             count += 1
         if count != len(target):
-            path = video_file(root, camera, shard)
             raise DatasetError(f"video {path}: got {count} frames, the rows say {len(target)}; record that shard again")
 
-    jobs = [(camera.name, shard) for shard in range(len(rows)) for camera in embodiment.cameras]
+    jobs = [(camera, shard) for shard in range(len(written.rows)) for camera in into]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(fill, jobs):
             pass
-    return images

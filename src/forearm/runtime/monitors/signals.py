@@ -19,9 +19,10 @@ from forearm.messages import ActionChunk, Decision, Floats, Observation, Plan
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
 from forearm.safety.depth_agreement import depth_gaps
+from forearm.safety.limits import Limits
 
 CAMERA = BIMANUAL_YAM.cameras[0]
-MEASURED = 0.5  # share of a depth cell's pixels that must be measured, as in vetting
+MEASURED = Limits.of().depth_pixels  # share of a depth cell's pixels that must be measured, as in vetting
 NEARER_M = 0.01  # m by which the way left must shrink to count as progress: more than a standing tool sways
 
 FEATURES = "features"
