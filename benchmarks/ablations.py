@@ -2,8 +2,9 @@
 
     python benchmarks/ablations.py --data data/nano --out runs/ablations --minutes 12 --seeds 1000:1060 --json a.json
 
-The first is nano's recipe. Beside it: half and a quarter of the demonstrations, no mirrored samples, chunks of half and
-of twice as many rows, no reasoning (a plain flow policy), and Action Chunking with Transformers, followed chunk by
+The first is nano's recipe. Beside it: depth, point or trace said but with nothing that follows from it; half and a quarter
+of the demonstrations, no mirrored samples, chunks of half and of twice as many rows; no reasoning at all (a plain flow
+policy), and Action Chunking with Transformers, followed chunk by
 chunk like the others (`peers.py` runs it as its authors do). Every one gets as many steps as fit the minutes: its pace is
 timed first, so nothing else should run meanwhile. All are then tried in the same scenes, vetting and guard on, and
 compared with the first seed by seed. Run again, it goes on.
@@ -25,9 +26,11 @@ from forearm.evaluation.comparison import compare, read_results
 from forearm.evaluation.suite import summarize
 from forearm.evaluation.trial import TrialResult
 from forearm.files import write_json
+from forearm.model.layout import DEPTH, POINT, TRACE
 from forearm.provenance import code_version
 from forearm.training.loop import train
 from forearm.training.metrics import rows_in
+from forearm.training.questions import AS_DEMONSTRATED
 from forearm.training.recipe import Recipe, Recording, act, nano, reactive
 from forearm.training.recording import record_dataset
 
@@ -49,17 +52,21 @@ class Variant:
     share: float = 1.0
 
 
-def _chunk_of(rows: int) -> Recipe:
-    return replace(nano(), sizes=replace(nano().sizes, horizon=rows))
+def _with(recipe: Recipe, **sizes: str | int) -> Recipe:
+    return replace(recipe, sizes=replace(recipe.sizes, **sizes))  # pyright: ignore[reportArgumentType]
 
 
 VARIANTS = (
     Variant(name="reasoner", recipe=nano()),
+    Variant(name="no-depth", recipe=_with(nano(), without=DEPTH)),
+    # Where words reach the arms past the points, they must be those that were demonstrated.
+    Variant(name="no-point", recipe=_with(replace(nano(), asking=AS_DEMONSTRATED), without=POINT)),
+    Variant(name="no-trace", recipe=_with(replace(nano(), shifted=False), without=TRACE)),
     Variant(name="half-the-data", recipe=nano(), share=0.5),
     Variant(name="quarter-of-the-data", recipe=nano(), share=0.25),
     Variant(name="not-mirrored", recipe=replace(nano(), mirrored=0.0)),
-    Variant(name="chunk-of-8", recipe=_chunk_of(8)),
-    Variant(name="chunk-of-32", recipe=_chunk_of(32)),
+    Variant(name="chunk-of-8", recipe=_with(nano(), horizon=8)),
+    Variant(name="chunk-of-32", recipe=_with(nano(), horizon=32)),
     Variant(name="plain-flow", recipe=reactive()),
     Variant(name="ACT", recipe=act()),
 )

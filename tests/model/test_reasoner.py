@@ -104,6 +104,33 @@ def test_points_change_the_trace(model: Reasoner) -> None:
     assert not torch.allclose(planned(model, sight()), planned(model, sight(), POINTS.flip(1)))
 
 
+def made_without(part: str, like: Reasoner) -> Reasoner:
+    """The same weights where nothing follows from one part of the reasoning."""
+    made = Reasoner(replace(NANO, without=part).config(vocabulary=9, places=6, subtasks=4))
+    made.load_state_dict(like.state_dict())
+    torch.nn.init.normal_(made.target.weight)  # zero at first
+    return made.eval().requires_grad_(False)
+
+
+def test_nothing_follows_from_a_part_that_is_done_without(model: Reasoner) -> None:
+    seen = sight()
+
+    def traced(part: str, codes: int) -> torch.Tensor:
+        made, cache = made_without(part, model), model.new_cache()
+        said = made.read(seen, cache).depth.argmax(-1)
+        return made.plan(torch.full_like(said, codes), POINTS, TOOLS, cache)
+
+    assert not torch.allclose(traced("", 5), traced("", 50))
+    torch.testing.assert_close(traced("depth", 5), traced("depth", 50), rtol=0, atol=0)
+    pointless = made_without("point", model)
+    other = seen._replace(words=seen.words.flip(0))
+    torch.testing.assert_close(planned(pointless, seen), planned(pointless, seen, POINTS.flip(1)), rtol=0, atol=0)
+    assert not torch.allclose(planned(pointless, seen), planned(pointless, other))
+    traceless, traces = made_without("trace", model), torch.zeros(2, 2, 5, 4)
+    torch.testing.assert_close(acted(traceless, seen, traces), acted(traceless, seen, traces + 0.1), rtol=0, atol=0)
+    assert not torch.allclose(acted(traceless, seen, traces), acted(traceless, seen, traces, POINTS.flip(1)))
+
+
 def test_words_points_and_the_main_image_do_not_change_the_actions_of_a_given_trace(model: Reasoner) -> None:
     seen = sight()
     other = seen._replace(words=seen.words.flip(0), top=seen.top.flip(0))

@@ -8,11 +8,13 @@ executed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
+
+from forearm.errors import ConfigError, unknown
 
 TOP = "top"  # the main camera's image tokens
 WRIST = "wrist"  # both wrist cameras' image tokens
@@ -38,7 +40,17 @@ SEES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 CAUSAL = (WORDS,)  # a token of these sees only earlier ones of its own group
+ACTOR = "actor"  # the action expert
 ACTOR_SEES = (WRIST, STATE, TRACE)
+# What changes where one part of the reasoning is said, but nothing that follows looks at it: to learn what it is worth.
+WITHOUT: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "": {},
+        DEPTH: {TRACE_QUERY: (TOP, WRIST, STATE, POINT, TRACE_QUERY)},
+        POINT: {TRACE_QUERY: (TOP, WRIST, STATE, WORDS, DEPTH, TRACE_QUERY)},
+        TRACE: {ACTOR: (TOP, WRIST, STATE, DEPTH, POINT)},
+    }
+)
 
 STAGES = (
     (TOP, WRIST, STATE, WORDS, POINT_QUERY),  # read: decides depth and points
@@ -48,9 +60,20 @@ STAGES = (
 
 
 class Layout:
-    """Where each group lies in the sequence, given how many tokens it has."""
+    """Where each group lies in the sequence, given how many tokens it has, and which see which.
 
-    def __init__(self, lengths: Mapping[str, int]) -> None:
+    Args:
+        lengths: of the groups.
+        without: one of `WITHOUT`.
+
+    Raises:
+        ConfigError: for any other.
+    """
+
+    def __init__(self, lengths: Mapping[str, int], without: str = "") -> None:
+        if without not in WITHOUT:
+            raise ConfigError(unknown("part to do without", without, WITHOUT))
+        self._sees = {**SEES, ACTOR: ACTOR_SEES, **WITHOUT[without]}
         order = [group for stage in STAGES for group in stage]
         ends = np.cumsum([lengths[group] for group in order])
         self._spans = {
@@ -76,7 +99,7 @@ class Layout:
         rows = self.stage(stage)
         mask = np.zeros((rows.stop, rows.stop), dtype=bool)
         for group in STAGES[stage]:
-            for seen in SEES[group]:
+            for seen in self._sees[group]:
                 mask[self._spans[group], self._spans[seen]] = True
         for group in CAUSAL:
             span = self._spans[group]
@@ -84,6 +107,7 @@ class Layout:
                 mask[span, span] = np.tril(mask[span, span])
         return mask[rows]
 
-    def positions(self, groups: Sequence[str]) -> NDArray[np.int64]:
-        """Every position of these groups, in order."""
-        return np.concatenate([np.arange(self._spans[group].start, self._spans[group].stop) for group in groups])
+    def actor_sees(self) -> NDArray[np.int64]:
+        """Every position that the action expert sees, group by group."""
+        spans = [self._spans[group] for group in self._sees[ACTOR]]
+        return np.concatenate([np.arange(span.start, span.stop) for span in spans])

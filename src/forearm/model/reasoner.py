@@ -26,7 +26,6 @@ from forearm.model.depth_codes import DEPTH_CODES, code_metres
 from forearm.model.fourier import FourierEmbedding
 from forearm.model.language import Decoder
 from forearm.model.layout import (
-    ACTOR_SEES,
     DEPTH,
     POINT,
     POINT_QUERY,
@@ -63,6 +62,7 @@ class ReasonerConfig:
         depth_codes: codes of the depth map.
         waypoints: of a trace.
         names: whether it says of what each gripper holds, or is to take next, by which word it goes.
+        without: a part of its reasoning that nothing follows from, one of `layout.WITHOUT`; the shipped ones' is none.
     """
 
     decoder: TextConfig
@@ -77,6 +77,7 @@ class ReasonerConfig:
     depth_codes: int = DEPTH_CODES
     waypoints: int = 5
     names: bool = False
+    without: str = ""
 
 
 class Sight(NamedTuple):
@@ -156,7 +157,8 @@ class Reasoner(nn.Module):
                 POINT: ARMS,
                 TRACE_QUERY: ARMS,
                 TRACE: ARMS * config.waypoints,
-            }
+            },
+            config.without,
         )
         camera = BIMANUAL_YAM.cameras[0]
         assert camera.cell_from_camera is not None  # the main camera does not move
@@ -168,7 +170,7 @@ class Reasoner(nn.Module):
         self.register_buffer("_metres", torch.from_numpy(code_metres()).float(), persistent=False)
         for stage in range(3):
             self.register_buffer(f"_mask_{stage}", torch.from_numpy(self.layout.mask(stage)), persistent=False)
-        self.register_buffer("_actor_sees", torch.from_numpy(self.layout.positions(ACTOR_SEES)), persistent=False)
+        self.register_buffer("_actor_sees", torch.from_numpy(self.layout.actor_sees()), persistent=False)
 
     def initialise(self, generator: torch.Generator | None = None) -> None:
         """Fresh weights of the parts that do not make their own."""
@@ -235,10 +237,11 @@ class Reasoner(nn.Module):
         nearness = 1 - 2 * codes.float() / (self.config.depth_codes - 1)  # 1 nearest, -1 farthest
         depth = self.depth(nearness.unflatten(1, (self.depth_place.shape[0], -1))) + self.depth_place
         none = points.isnan().any(-1, keepdim=True)
-        target = self.targets(points.nan_to_num(), codes)
-        towards = torch.cat([target, target - tools], dim=-1) / LENGTH_M
-        point = torch.where(none, self.no_point, self.point(points.nan_to_num() * 2 - 1) + self.target(towards))
-        point = point + self.arm.weight
+        there = self.point(points.nan_to_num() * 2 - 1)
+        if self.config.without != DEPTH:
+            target = self.targets(points.nan_to_num(), codes)
+            there = there + self.target(torch.cat([target, target - tools], dim=-1) / LENGTH_M)
+        point = torch.where(none, self.no_point, there) + self.arm.weight
         query = (self.trace_query + self.arm.weight).expand(batch, -1, -1)
         hidden = self._extend(1, [depth, point, query], cache)
         raw = self.trace_head(hidden[:, self.layout.within(1, TRACE_QUERY)]).float()

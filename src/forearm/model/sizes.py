@@ -1,4 +1,4 @@
-"""How large a reasoner is, in the few numbers in which ours differ."""
+"""How large a reasoner is, in the few numbers and switches in which ours differ."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class Sizes:
     """Of a reasoner: its tokens' width, layers and inner width of decoder and expert, channels of an image's cell.
 
     With `names` it says by which word what each gripper holds, or is to take next, goes. A chunk has `horizon` rows.
+    `without` is a part of its reasoning that nothing follows from: one of `layout.WITHOUT`.
     """
 
     width: int
@@ -24,6 +25,7 @@ class Sizes:
     cell_channels: int
     names: bool = False
     horizon: int = 16  # 1.6 s
+    without: str = ""
 
     def config(self, *, vocabulary: int, places: int, subtasks: int) -> ReasonerConfig:
         """The network of these sizes, for that many words, words in a sentence, and phrases of its own."""
@@ -56,6 +58,7 @@ class Sizes:
             places=places,
             subtasks=subtasks,
             names=self.names,
+            without=self.without,
         )
 
 

@@ -197,6 +197,7 @@ def _sizes(config: ReasonerConfig, *, names: bool) -> Sizes:
         cell_channels=config.cell_channels,
         names=names or config.names,
         horizon=config.expert.horizon,
+        without=config.without,
     )
 
 
