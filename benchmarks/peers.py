@@ -1,12 +1,13 @@
-"""Models that learned from the same demonstrations in as many steps, side by side in the same scenes: done, and at what cost.
+"""Models that learned from the same demonstrations, side by side in the same scenes: done, and at what cost.
 
     python benchmarks/peers.py --reasoner model --flow runs/reactive --act runs/act --seeds 1000:1100 --json peers.json
 
 The reasoner; the same network without reasoning, a plain flow policy (`forearm train --recipe reactive`); and Action
-Chunking with Transformers (`forearm train --recipe act`), run in three ways: as its authors do, asked at every row and
-averaged over all that it said about an instant; averaged, but asked as rarely as the others; and followed chunk by
-chunk. All with vetting and guard on, 0.05 s of simulated time for an answer. Differences are to the reasoner, seed by
-seed. Arithmetic is counted, whatever else the cores do; compare times of one run only. Run again, it goes on.
+Chunking with Transformers (`forearm train --recipe act`); `ablations.py` teaches all three for the same time. The last is
+run in three ways: as its authors do, asked at every row and averaged over all that it said about an instant; averaged,
+but asked as rarely as the others; and followed chunk by chunk. All with vetting and guard on, 0.05 s of simulated time
+for an answer. Differences are to the reasoner, seed by seed. Arithmetic is counted, whatever else the cores do; compare
+times of one run only. Run again, it goes on.
 """
 
 from __future__ import annotations
