@@ -58,7 +58,18 @@ def test_what_nobody_tried_is_listed_as_not_measured() -> None:
     assert document["tasks"]["lift"]["conditions"]["payload"]["mass"] is None
     assert "glare" not in document["not_measured"]
     assert {"mass", "latency", "language"} <= set(document["not_measured"])
-    assert "| payload | mass, times as heavy | not measured |" in in_markdown(document)
+    said = in_markdown(document)
+    assert "| light | glare, of white | 0.4 (mild, 40 of 40) |" in said
+    assert "mass, " in said.split("Not measured: ")[1]
+    assert "mass" not in said.split("Not measured: ")[0]
+
+
+def test_a_card_of_clean_scenes_alone_has_one_table_and_one_of_several_tasks_only_those_that_were_tried() -> None:
+    assert "| condition |" not in in_markdown(card(tried(40)))
+    both = in_markdown(card(tried(40), tried(40, task="stack"), tried(20, task="stack", variation="cell:hall")))
+    assert "| condition | what | stack |" in both
+    assert "| cell | hall | 20 of 20 |" in both
+    assert "others" not in both
 
 
 def test_a_task_that_is_not_good_enough_on_clean_scenes_is_refused(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def _not_measured(tasks: Iterable[Json]) -> list[str]:
 
 
 def in_markdown(document: Json) -> str:
-    """The card for people: a table of tasks, and one of conditions with a column for each task."""
+    """The card for people: a table of tasks, and one of what was measured of them beside clean scenes."""
     tasks: Mapping[str, Json] = document["tasks"]
     rate = f"{document['rate']:.0%}"
     lines = [
@@ -196,27 +196,42 @@ def in_markdown(document: Json) -> str:
         "|---|---|---|---|---|",
         *(_task_row(name, task) for name, task in tasks.items()),
         "",
-        f"| condition | what | {' | '.join(tasks)} |",
-        f"|---|---|{'---|' * len(tasks)}",
-        *(
-            _row(condition, f"{name}, {unit}", [_cell(task["conditions"][condition][name]) for task in tasks.values()])
-            for condition, names in CONDITIONS.items()
-            for name, unit in names.items()
-        ),
-        *(
-            _row(
-                kind.partition(":")[0],
-                kind.partition(":")[2],
-                [_kind(task["kinds"].get(kind)) for task in tasks.values()],
-            )
-            for kind in sorted({kind for task in tasks.values() for kind in task["kinds"]})
-        ),
-        "",
+        *_conditions(tasks),
         _observed(document),
         "",
         f"Not measured: {', '.join(document['not_measured']) or 'nothing'}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _conditions(tasks: Mapping[str, Json]) -> list[str]:
+    """A row for everything that some task was measured under, a column for every such task; nothing for none."""
+    rows = [
+        (
+            condition,
+            f"{name}, {unit}",
+            {task: each["conditions"][condition][name] for task, each in tasks.items()},
+            _cell,
+        )
+        for condition, names in CONDITIONS.items()
+        for name, unit in names.items()
+    ] + [
+        (*kind.split(":", 1), {task: each["kinds"].get(kind) for task, each in tasks.items()}, _kind)
+        for kind in sorted({kind for task in tasks.values() for kind in task["kinds"]})
+    ]
+    columns = [task for task in tasks if any(measured[task] for _, _, measured, _ in rows)]
+    if not columns:
+        return []
+    return [
+        f"| condition | what | {' | '.join(columns)} |",
+        f"|---|---|{'---|' * len(columns)}",
+        *(
+            f"| {condition} | {what} | {' | '.join(said(measured[task]) for task in columns)} |"
+            for condition, what, measured, said in rows
+            if any(measured.values())
+        ),
+        "",
+    ]
 
 
 def _task_row(name: str, task: Json) -> str:
@@ -225,10 +240,6 @@ def _task_row(name: str, task: Json) -> str:
     said = f"{words['successes']} of {words['trials']}" if words else "not measured"
     counts = f"{task['clean']['successes']} of {task['clean']['trials']}"
     return f"| {name} | {counts} | {low:.0%} – {high:.0%} | {said} | {'no' if task['refusal'] else 'yes'} |"
-
-
-def _row(condition: str, what: str, cells: Iterable[str]) -> str:
-    return f"| {condition} | {what} | {' | '.join(cells)} |"
 
 
 def _kind(counted: Json | None) -> str:
@@ -248,6 +259,8 @@ def _observed(document: Json) -> str:
     """What is looked at while the model runs."""
     light = document["light"]
     seen = f"a mean of {light[0]:.0f} to {light[1]:.0f} of 255" if light else "not measured"
-    times = {name: task["latency_s"] for name, task in document["tasks"].items()}
-    late = ", ".join(f"{name} {'not measured' if each is None else f'{each:g} s'}" for name, each in times.items())
+    times = {name: task["latency_s"] for name, task in document["tasks"].items() if task["latency_s"] is not None}
+    late = ", ".join(f"{name} {each:g} s" for name, each in times.items())
+    if len(times) < len(document["tasks"]):
+        late += ", others not measured" if times else "not measured"
     return f"Held at run time: the main camera's picture ({seen}); an observation's decision within ({late})."
