@@ -13,7 +13,7 @@ import numpy as np
 from forearm.cell.perturbations.cells import CELL
 from forearm.cell.perturbations.felt import FELT
 from forearm.cell.perturbations.goods import SKU
-from forearm.cell.perturbations.interface import SEVERITIES, Change, Perturbation
+from forearm.cell.perturbations.interface import Change, Perturbation
 from forearm.cell.perturbations.seen import SEEN
 from forearm.cell.perturbations.spoken import SPOKEN
 from forearm.cell.perturbations.timed import TIMED
@@ -23,10 +23,6 @@ from forearm.errors import InputError, unknown
 PERTURBATIONS: tuple[Perturbation, ...] = (*SEEN, *FELT, SKU, *TIMED, CELL, *SPOKEN)
 TOGETHER = "+"
 MIXED = (0.35, 0.35, 0.3)  # chance of one, two and three things different in a recorded scene
-# What a model that had seen all alike did less well under at its worst; drawn this many times as often as the others.
-HARD = ("glare", "shadows", "clutter", "occlusion", "table-height", "top-turn")
-OFTEN = 3.0
-FAR = (0.2, 0.3, 0.5)  # chance of each severity, the least first
 
 
 def perturbation_named(name: str) -> Perturbation:
@@ -87,18 +83,11 @@ def mixed(setup: Setup, rng: np.random.Generator) -> Setup:
     """The setup with a few things about its cell different at once, at levels that are not held out."""
     fitting = [each for each in (*SEEN, *FELT, SKU, CELL) if each.applies(setup)]
     count = int(rng.choice(len(MIXED), p=MIXED)) + 1
-    often = np.array([OFTEN if each.name in HARD else 1.0 for each in fitting])
-    places = rng.choice(len(fitting), count, replace=False, p=often / often.sum())
-    chosen = [fitting[int(place)] for place in places]
+    chosen = [fitting[int(place)] for place in rng.choice(len(fitting), count, replace=False)]
     chosen.sort(key=lambda each: each is not CELL)  # a cell is what the others then change
-    return varied(setup, TOGETHER.join(f"{each.name}:{_some_level(each, rng)}" for each in chosen))
-
-
-def _some_level(perturbation: Perturbation, rng: np.random.Generator) -> str:
-    """One that is not held out: of severities rather the greater ones, of kinds any alike."""
-    if perturbation.amounts:
-        return str(rng.choice(SEVERITIES, p=FAR))
-    return str(rng.choice(sorted(perturbation.levels.keys() - perturbation.held_out)))
+    levels = [sorted(each.levels.keys() - each.held_out) for each in chosen]
+    names = [f"{each.name}:{rng.choice(some)}" for each, some in zip(chosen, levels, strict=True)]
+    return varied(setup, TOGETHER.join(names))
 
 
 def _change(perturbation: Perturbation, level: str) -> Change:
