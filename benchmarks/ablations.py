@@ -4,10 +4,9 @@
 
 The first is nano's recipe. Beside it: depth, point or trace said but with nothing that follows from it; half and a quarter
 of the demonstrations, no mirrored samples, chunks of half and of twice as many rows; no reasoning at all (a plain flow
-policy), and Action Chunking with Transformers, followed chunk by
-chunk like the others (`peers.py` runs it as its authors do). Every one gets as many steps as fit the minutes: its pace is
-timed first, so nothing else should run meanwhile. All are then tried in the same scenes, vetting and guard on, and
-compared with the first seed by seed. Run again, it goes on.
+policy), and Action Chunking with Transformers, followed chunk by chunk like the others (`peers.py` runs it as its authors
+do). Every one gets as many steps as fit the minutes: its pace is timed first, so nothing else should run meanwhile. All
+are then tried in the same scenes, vetting and guard on, and compared with the first seed by seed. Run again, it goes on.
 """
 
 from __future__ import annotations
@@ -80,17 +79,22 @@ def taught(variant: Variant, data: Path, out: Path, minutes: float) -> Path:
         recipe = replace(recipe, recording=Recording(counts=counts, seed=recipe.recording.seed))
         data = out / f"{variant.name}-demonstrations"
     record_dataset(data, recipe.recording, workers=recipe.processes)
-    made = {"commit": code_version(), "command": sys.argv}
-    timed = replace(recipe, steps=TIMED_STEPS)
-    train([data], out / f"{variant.name}-timed", timed, provenance=made)
-    rows = rows_in(out / f"{variant.name}-timed")
-    pace_s = (rows[-1]["seconds"] - rows[0]["seconds"]) / (rows[-1]["step"] - rows[0]["step"])
-    folder, steps = out / variant.name, out / f"{variant.name}-steps.json"
-    if not steps.is_file():  # decided once: a run that goes on must be the same one
-        write_json(steps, {"steps": round(minutes * 60.0 / pace_s), "pace_s": pace_s})
-    recipe = replace(recipe, steps=json.loads(steps.read_text())["steps"])
-    train([data], folder, recipe, provenance=made)
+    folder, made = out / variant.name, {"commit": code_version(), "command": sys.argv}
+    recipe = replace(recipe, steps=_steps(recipe, data, folder.with_suffix(".steps.json"), minutes))
+    if not (done := rows_in(folder)) or done[-1]["step"] < recipe.steps:
+        train([data], folder, recipe, provenance=made)
     return folder
+
+
+def _steps(recipe: Recipe, data: Path, file: Path, minutes: float) -> int:
+    """How many take that long; timed once, because a run that goes on must be the same one."""
+    if not file.is_file():
+        folder = file.with_suffix(".timed")
+        train([data], folder, replace(recipe, steps=TIMED_STEPS), provenance={})
+        first, *_, last = rows_in(folder)
+        pace_s = (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
+        write_json(file, {"steps": round(minutes * 60.0 / pace_s), "pace_s": pace_s})
+    return json.loads(file.read_text())["steps"]
 
 
 def tried(variant: Variant, folder: Path, seeds: str) -> list[TrialResult]:

@@ -23,7 +23,7 @@ from forearm.robot.embodiment import BIMANUAL_YAM, Embodiment
 
 VERSION = "v3.0"
 DEPTH = "observation.depth_cells"
-MEMORY = Path("/proc/meminfo")
+MEMORY = Path("/proc/meminfo")  # where Linux says what it can still give
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
