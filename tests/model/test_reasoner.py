@@ -89,7 +89,8 @@ def test_where_either_arm_could_begin_one_does_and_where_none_is_to_none_does(mo
 
     assert chosen(chance(0.37), chance(0.34)) == [10, 100]
     assert chosen(chance(0.34), chance(0.37)) == [100, 11]
-    assert chosen(chance(0.2), chance(0.2)) == [100, 100]
+    assert chosen(chance(0.2), chance(0.1)) == [10, 100]
+    assert chosen(chance(0.12), chance(0.12)) == [100, 100]
     assert chosen(chance(0.9), chance(0.4)) == [10, 100]
     assert chosen(chance(0.9), chance(0.8)) == [10, 11]
 
