@@ -94,8 +94,8 @@ class PointHead(nn.Module):
     def choose(self, scores: Float[Tensor, "B arms cells+1"]) -> Int[Tensor, "B arms"]:
         """The likeliest cell of each arm, or none.
 
-        Where either arm could begin, none is the likeliest for both; yet if more than `EXPECTED` of an arm is expected to
-        act, the one that is likelier to takes its likeliest cell.
+        Where either arm could begin, none is the likeliest for both; yet if more than `EXPECTED` of an arm is expected
+        to act, the one that is likelier to takes its likeliest cell.
         """
         chances = scores.softmax(-1)
         cells, none = scores.argmax(-1), scores.shape[-1] - 1
