@@ -9,7 +9,7 @@ from forearm.clock import NANOSECONDS
 from forearm.messages import DepthImage, Finding, Observation, Outcome, Plan
 from forearm.model.depth_codes import DEPTH_RANGE_M, code_metres
 from forearm.robot.embodiment import BIMANUAL_YAM, Camera
-from forearm.safety.depth_agreement import SPAN_M, _measured, depth_agrees
+from forearm.safety.depth_agreement import NEAREST_M, _measured, depth_agrees
 from forearm.safety.freshness import AGES
 from forearm.safety.limits import Limits
 from forearm.safety.vetting import Vetting
@@ -75,9 +75,9 @@ def test_what_is_not_measured_is_never_named_as_what_differs_most() -> None:
 
 
 def test_the_error_that_is_allowed_is_said_in_millimetres() -> None:
-    limits = replace(LIMITS, depth_error_m=0.2)
-    (found,) = depth_agrees(plan(table() / 2.0), measured(pixels(table())), TOP, limits, age_s=AGE_S)
-    assert found.text.endswith("100 of 100 cells differ by more than 200 mm; 2 may.")
+    limits = replace(LIMITS, depth_error_m=2.0)
+    (found,) = depth_agrees(plan(table() + 3.0), measured(pixels(table())), TOP, limits, age_s=AGE_S)
+    assert found.text.endswith("100 of 100 cells differ by more than 2000 mm; 2 may.")
 
 
 def test_what_is_nearer_than_a_map_can_say_is_known_by_the_maps_nearest_and_by_nothing_else() -> None:
@@ -89,8 +89,8 @@ def test_what_is_nearer_than_a_map_can_say_is_known_by_the_maps_nearest_and_by_n
     assert held(judged(said, pixels(table()))).measured == 0.1  # and where there is none it is as wrong as before
 
 
-def test_a_map_is_compared_over_the_depths_that_our_model_can_say() -> None:
-    assert SPAN_M == DEPTH_RANGE_M
+def test_the_nearest_that_is_compared_is_the_nearest_that_our_model_can_say() -> None:
+    assert NEAREST_M == DEPTH_RANGE_M[0]
 
 
 def test_an_object_that_is_no_longer_there_is_held_too() -> None:

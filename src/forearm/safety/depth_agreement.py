@@ -5,9 +5,8 @@ cell that says nothing of what the camera measures.
 
 Both are of one observation, so arms in front of the camera are in both. A cell of a plan's coarse map often covers two
 surfaces, an arm and the table behind it, and either is a fair answer; so a cell agrees when what was said lies within
-the middle of what its pixels measure, or near that. A map reaches from near to far, and its ends stand for all that
-lies beyond them: a pole close under the camera is nearer than it can say. What is smaller than a cell cannot be seen
-this way.
+the middle of what its pixels measure, or near that. A pole close under the camera is nearer than a map can say, and its nearest stands
+for that. What is smaller than a cell cannot be seen this way.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from forearm.safety.limits import Limits
 
 SAMPLES = 12  # pixels looked at per cell and axis, evenly spaced: every pixel of a 120 by 120 image on a 10 by 10 grid
 MIDDLE = (0.35, 0.65)  # quantiles of a cell's pixels between which any depth is a fair answer
-SPAN_M = (0.55, 1.45)  # m from the camera: nearest and farthest that a map can say, above all arms and under the table
+NEAREST_M = 0.55  # m from the camera, the nearest that a map can say: above all that arms reach
 
 
 def depth_agrees(
@@ -88,12 +87,11 @@ def depth_gaps(
 ) -> tuple[Float64[ndarray, "h w"], Float64[ndarray, "h w"]]:
     """What each cell's pixels measure in the middle, m, and how far outside their middle the cell was said to be, m.
 
-    NaN where fewer than the share `pixels` of a cell's pixels measured anything. What either has beyond `SPAN_M` is
-    compared as if it were at its end.
+    NaN where fewer than the share `pixels` of a cell's pixels measured anything. What is nearer than `NEAREST_M` is
+    compared as if it were there.
     """
     near, middle, far = _measured(metres, said.shape, pixels)
-    said = np.where(np.isfinite(said), said, np.nan)
-    said, near, far = (np.clip(each, *SPAN_M) for each in (said, near, far))
+    said, near, far = (np.maximum(each, NEAREST_M) for each in (said, near, far))
     return middle, np.maximum(np.maximum(near - said, said - far), 0.0)
 
 
