@@ -90,7 +90,7 @@ def test_what_is_nearer_than_a_map_can_say_is_known_by_the_maps_nearest_and_by_n
 
 
 def test_the_nearest_that_is_compared_is_the_nearest_that_our_model_can_say() -> None:
-    assert NEAREST_M == DEPTH_RANGE_M[0]
+    assert DEPTH_RANGE_M[0] == NEAREST_M
 
 
 def test_an_object_that_is_no_longer_there_is_held_too() -> None:
