@@ -5,8 +5,8 @@ cell that says nothing of what the camera measures.
 
 Both are of one observation, so arms in front of the camera are in both. A cell of a plan's coarse map often covers two
 surfaces, an arm and the table behind it, and either is a fair answer; so a cell agrees when what was said lies within
-the middle of what its pixels measure, or near that. A pole close under the camera is nearer than a map can say, and its nearest stands
-for that. What is smaller than a cell cannot be seen this way.
+the middle of what its pixels measure, or near that. A pole close under the camera is nearer than a map can say, and its
+nearest stands for that. What is smaller than a cell cannot be seen this way.
 """
 
 from __future__ import annotations
