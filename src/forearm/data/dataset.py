@@ -136,13 +136,11 @@ def load_all(roots: Sequence[Path], *, embodiment: Embodiment = BIMANUAL_YAM) ->
             )
     table = pa.concat_tables([each.table for each in written])
     images = _room_for(table.num_rows, {camera.name: sizes[camera.name] for camera in embodiment.cameras})
-    first = 0
-    for each in written:
-        _decode(each, {name: array[first : first + each.table.num_rows] for name, array in images.items()})
-        first += each.table.num_rows
+    before = np.cumsum([0, *(each.table.num_rows for each in written)])
+    for each, first, end in zip(written, before[:-1], before[1:], strict=True):
+        _decode(each, {name: array[first:end] for name, array in images.items()})
     # Each dataset counts its episodes from 0; where one begins, the index is another or the dataset is.
     begins = [np.flatnonzero(np.diff(each.table["episode_index"].to_numpy(), prepend=-1)) for each in written]
-    before = np.cumsum([0, *(each.table.num_rows for each in written)])
     starts = np.concatenate([begin + first for begin, first in zip(begins, before, strict=False)] + [before[-1:]])
     instructions = table["instruction"].to_pylist()
     return Dataset(
