@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -7,14 +8,14 @@ from forearm.cell.physics import Physics
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.solver import task_model
 from forearm.cell.tasks import TASKS, find_task, task_named
-from forearm.cell.tasks.blocks import APART_M
+from forearm.cell.tasks.blocks import APART_M, BLOCK_HALF_M, LEAST_OPENING, opening_beside
 from forearm.cell.tasks.clear_the_pad import ClearThePad
 from forearm.cell.tasks.hand_over import HandOver
 from forearm.cell.tasks.interface import Task
 from forearm.cell.tasks.put_in_box import BLOCKS, PutInBox
 from forearm.clock import NANOSECONDS
 from forearm.errors import InputError, InstructionError
-from forearm.robot.embodiment import BIMANUAL_YAM
+from forearm.robot.embodiment import BIMANUAL_YAM, GRIPPER_STROKE_M
 from forearm.safety.gates import Gates
 from forearm.safety.known_good import good_command
 from forearm.safety.limits import Limits
@@ -108,6 +109,21 @@ def test_blocks_differ_in_colour_lie_apart_and_the_words_mean_one_of_them() -> N
         assert np.hypot(first.position[0] - second.position[0], first.position[1] - second.position[1]) >= APART_M
         asked_sides.add((task.asked(setup), setup.placement(task.asked(setup)).position[1] > MIDLINE_Y_M))
     assert len(asked_sides) == 4  # either block, either side
+
+
+def test_a_hand_beside_a_wall_opens_as_wide_as_there_is_room_and_still_goes_round_a_block() -> None:
+    across, along = np.pi / 2, 0.0  # fingers that close towards the wall, and along it
+    assert opening_beside(0.10, across) == opening_beside(0.06, along) == 1.0
+    openings = [opening_beside(room_m, across) for room_m in (0.055, 0.075, 0.08, 0.085)]
+    assert openings == sorted(openings)
+    assert openings[0] == LEAST_OPENING
+    assert LEAST_OPENING * GRIPPER_STROKE_M > BLOCK_HALF_M + 0.005
+    task = PutInBox()
+    setup = task.sample(22_117)  # the wall is 62 mm from the block's middle
+    widest = [
+        move.reaches["left"].opening for move in islice(task.script(setup, Physics(task_model(task.name), setup)), 2)
+    ]
+    assert widest == [LEAST_OPENING, LEAST_OPENING]
 
 
 def test_the_bar_starts_with_the_giver_and_the_pad_with_the_receiver() -> None:

@@ -17,6 +17,7 @@ from forearm.cell.tasks.interface import Move, Reach
 from forearm.cell.tasks.objects import BIN_WALL_M, Friction, Triple, add_body, add_part
 from forearm.cell.variation import Placement, sample_shade
 from forearm.geometry import Goods, Pose
+from forearm.robot.embodiment import GRIPPER_STROKE_M
 
 Array = NDArray[np.float64]
 Span = tuple[float, float]
@@ -27,6 +28,10 @@ BLOCK_YAW_RAD = 0.6  # rad to either side
 APART_M = 0.10  # m between things that fingers go round, at the least
 HOVER_Z_M = 0.12  # m, tool above a block
 CARRY_Z_M = 0.13  # m, tool with a block, clear of what stands on the table
+FINGER_OUT_M = 0.006  # m from the inner face of a finger's round shape, as vetting has it, to that shape's axis
+FINGER_ROUND_M = 0.023  # m, its radius
+ROOM_M = 0.014  # m that fingers are to have to a wall; vetting needs 5
+LEAST_OPENING = 0.57  # with 7 mm to either side of a block
 OVER_RIM_M = 0.025  # m, tool above a rim when it lets go: the open fingers stay clear of it
 CUBE: Triple = (BLOCK_HALF_M, BLOCK_HALF_M, BLOCK_HALF_M)
 BLOCK = Goods(name="block", half=CUBE, width_m=2 * BLOCK_HALF_M)
@@ -99,6 +104,13 @@ def square_yaw(yaw: float, arm: str, x: float, y: float, turn: float = np.pi / 2
     """
     preferred = radial_yaw(arm, x, y) - OUTWARD[arm] * 0.3  # rad
     return yaw + turn * round((preferred - yaw) / turn)
+
+
+def opening_beside(room_m: float, yaw: float) -> float:
+    """How far a hand turned by `yaw` may open, 1 at most, whose tool is `room_m` along y from a wall."""
+    along = max(abs(np.sin(yaw)), 1e-3)  # of the fingers' way is towards the wall
+    half_gap_m = (room_m - ROOM_M - FINGER_ROUND_M) / along - FINGER_OUT_M
+    return float(np.clip(half_gap_m / GRIPPER_STROKE_M, LEAST_OPENING, 1.0))
 
 
 def to(arm: str, subtask: str, pose: Pose, opening: float, *, precise: bool = False, least_s: float = 0.4) -> Move:

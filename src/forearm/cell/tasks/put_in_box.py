@@ -21,6 +21,7 @@ from forearm.cell.tasks.blocks import (
     HOVER_Z_M,
     add_block,
     named_first,
+    opening_beside,
     square_yaw,
 )
 from forearm.cell.tasks.interface import Move, Question, Reach, canonical
@@ -154,16 +155,17 @@ class PutInBox:
         x, y, _ = pose.translation
         arm = nearest_side(y)
         yaw = square_yaw(float(np.arctan2(pose.rotation[1, 0], pose.rotation[0, 0])), arm, x, y)
+        bx, by, _ = physics.object_pose("box").translation
+        opening = opening_beside(abs(y - by) - BOX_HALF_M, yaw)
 
         def move(subtask: str, at: tuple[float, float, float], yaw: float, opening: float, precise: bool) -> Move:
             reach = Reach(pose=tool_down(arm, at, yaw), opening=opening)
             return Move(subtask=subtask, reaches={arm: reach}, precise=precise)
 
-        yield move(f"reach for {thing}", (x, y, HOVER_Z_M), yaw, 1.0, False)
-        yield move(f"lower onto {thing}", (x, y, BLOCK_HALF_M), yaw, 1.0, True)
+        yield move(f"reach for {thing}", (x, y, HOVER_Z_M), yaw, opening, False)
+        yield move(f"lower onto {thing}", (x, y, BLOCK_HALF_M), yaw, opening, True)
         yield move(f"grasp {thing}", (x, y, BLOCK_HALF_M), yaw, 0.0, True)
         yield move("lift it", (x, y, CARRY_Z_M), yaw, 0.0, False)
-        bx, by, _ = physics.object_pose("box").translation
         over = radial_yaw(arm, bx, by)
         yield move("carry it to the box", (bx, by, CARRY_Z_M), over, 0.0, False)
         yield move("lower it into the box", (bx, by, RELEASE_Z_M), over, 0.0, True)
