@@ -114,18 +114,11 @@ def station() -> Recipe:
     )
 
 
-def nano_settled() -> Recipe:
-    """The last steps from a nano whose demonstrations have changed since."""
-    return _settled(nano(), steps=1_500)
-
-
 def station_settled() -> Recipe:
     """The last steps from a station that was broken off at its full rate: gently down to nothing."""
-    return _settled(replace(station(), batch=64), steps=1_000)
-
-
-def _settled(recipe: Recipe, steps: int) -> Recipe:
-    return replace(recipe, name=f"{recipe.name}-settled", steps=steps, rate=3e-4, warmup=20, decay=1.0, average=0.99)
+    return replace(
+        station(), name="station-settled", steps=1_000, batch=64, rate=3e-4, warmup=20, decay=1.0, average=0.99
+    )
 
 
 def act() -> Recipe:
@@ -133,7 +126,7 @@ def act() -> Recipe:
     return replace(reactive(), name="act", learner="act")
 
 
-RECIPES = (nano, nano_settled, station, station_settled, reactive, act)
+RECIPES = (nano, station, station_settled, reactive, act)
 
 
 def recipe_named(name: str) -> Recipe:
