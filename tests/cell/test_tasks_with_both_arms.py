@@ -301,6 +301,26 @@ def test_a_block_left_in_the_middle_is_taken_by_the_arm_whose_bin_is_its_and_nev
     assert performance.success
 
 
+def test_a_block_dropped_onto_another_is_lifted_off_and_put_beside_it() -> None:
+    task = SortByColour()
+
+    def on_another(physics: Physics) -> list[str]:
+        return [name for name in sort_by_colour.BLOCKS if physics.object_pose(name).translation[2] > 0.055]
+
+    scenes = {seed: task.sample(seed, odd_start=True) for seed in range(60)}
+    heaped = [seed for seed, setup in scenes.items() if on_another(Physics(task_model(setup.task), setup))]
+    assert 8 <= len(heaped) <= 28
+    setup = scenes[heaped[0]]
+    settled = Physics(task_model(task.name), setup)
+    settled.advance(300)
+    (upper,) = on_another(settled)
+    assert not task.stages(setup, settled)[upper]
+    performance = Performance(setup, seed=1, speed=1.0, noise_amplitude=0.0)
+    taken = {name for _ in performance.ticks() for name in sort_by_colour.BLOCKS if performance.physics.holders(name)}
+    assert upper in taken
+    assert task.reached(setup, performance.physics)
+
+
 def test_a_bar_counts_only_where_it_stands_and_only_the_named_one() -> None:
     task = PlaceUpright()
     setup = task.sample(3)

@@ -27,7 +27,7 @@ from forearm.cell.tasks.blocks import (
     together,
 )
 from forearm.cell.tasks.interface import Move, Question, meaning
-from forearm.cell.tasks.objects import Triple, add_bin, standing_bin
+from forearm.cell.tasks.objects import BIN_WALL_M, Triple, add_bin, standing_bin
 from forearm.cell.tasks.phrasing import Phrasings
 from forearm.cell.variation import COLOURS, Placement, sample_look, sample_shade
 from forearm.geometry import Box, Goods
@@ -45,6 +45,8 @@ IN_YAW_RAD = 0.2  # rad to either side, of what lies in a bin from the start
 BESIDE_M = 0.035  # m from a bin's middle to where each of its two blocks is dropped
 PASS_X_M = 0.29  # m, where on the midline a block changes arms
 MIDDLE_M = 0.06  # m from the midline: what lies nearer was put there for the arm that has its bin
+HEAPED = 0.3  # of the scenes that begin anywhere have a block on another
+ASKEW_M = 0.025  # m to either side in x and y, of one that was dropped onto another: from half a block on it leans
 MIDDLE_SPREAD_M = 0.02  # m to either side in x and y, of what lies there from the start
 ASIDE_M = (0.28, 0.24)  # m, x and from the midline: the giver while the other arm takes
 PHRASINGS = Phrasings(
@@ -99,6 +101,7 @@ class SortByColour:
         bins = [_place_bin(*each, rng) for each in zip(BINS, OTHER, two, strict=True)]
         if odd_start:
             blocks = _one_in_the_middle(some_inside(blocks, _spots(bins), IN_YAW_RAD, rng), bins, rng)
+            blocks = _one_on_another(blocks, bins, rng)
         return Setup(
             task=self.name,
             instruction=SENTENCE,
@@ -189,6 +192,25 @@ def _one_in_the_middle(blocks: list[Placement], bins: list[Placement], rng: np.r
     number, (dx, dy) = int(rng.choice(strays)), rng.uniform(-MIDDLE_SPREAD_M, MIDDLE_SPREAD_M, size=2).tolist()
     result = list(blocks)
     result[number] = replace(blocks[number], position=(PASS_X_M + dx, MIDLINE_Y_M + dy, BLOCK_HALF_M))
+    return result
+
+
+def _one_on_another(blocks: list[Placement], bins: list[Placement], rng: np.random.Generator) -> list[Placement]:
+    """The blocks, sometimes with one that was dropped onto the other in its bin, where it lies, leans or slides off."""
+    if rng.random() >= HEAPED:
+        return blocks
+    there = bins[int(rng.integers(len(bins)))]
+    numbers = [number for number, block in enumerate(blocks) if block.colour == there.colour]
+    lower, upper = rng.permutation(numbers).tolist()
+    x, y, _ = there.position
+    x += float(rng.choice([-BESIDE_M, BESIDE_M]))
+    dx, dy = rng.uniform(-ASKEW_M, ASKEW_M, size=2).tolist()
+    result = list(blocks)
+    for number, at in (
+        (lower, (x, y, BIN_WALL_M + BLOCK_HALF_M)),
+        (upper, (x + dx, y + dy, BIN_WALL_M + 3 * BLOCK_HALF_M)),
+    ):
+        result[number] = replace(blocks[number], position=at, yaw=float(rng.uniform(-IN_YAW_RAD, IN_YAW_RAD)))
     return result
 
 
