@@ -143,7 +143,7 @@ def test_a_frozen_camera_says_how_often_and_how_far() -> None:
     assert only(moves_with_arms("top", REPEATS, at - 0.25 * np.eye(6)[4], before)) == (
         "frozen", "top", 0.25, MOVED_RAD, "rad",
         f"The top camera gave no new picture in {REPEATS} captures, and an arm it sees is 0.25 rad from where it was at "
-        "this one; it is frozen.",
+        "this one; it is frozen, or sees nothing.",
     )  # fmt: skip
 
 

@@ -259,7 +259,7 @@ def moves_with_arms(camera: str, repeats: int, at: Floats, before: Floats) -> Fi
         return ()
     text = (
         f"The {camera} camera gave no new picture in {repeats} captures, and an arm it sees is {moved_rad:.2f} rad "
-        "from where it was at this one; it is frozen."
+        "from where it was at this one; it is frozen, or sees nothing."
     )
     return checks.finding("frozen", Outcome.HOLD, camera, moved_rad, MOVED_RAD, "rad", text)
 
