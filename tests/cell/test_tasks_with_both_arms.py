@@ -15,7 +15,7 @@ from forearm.cell.posture import OTHER, OUTWARD, nearest_side, tool_down
 from forearm.cell.reaching import Reaching
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
-from forearm.cell.solver import Performance, task_model
+from forearm.cell.solver import Performance, cell_model, task_model
 from forearm.cell.tasks import clear_the_pad, insert_peg, open_the_box, put_everything_in_box, sort_by_colour, stack
 from forearm.cell.tasks.blocks import APART_M, BLOCK_HALF_M, scatter
 from forearm.cell.tasks.clear_the_pad import ClearThePad
@@ -26,6 +26,7 @@ from forearm.cell.tasks.place_upright import PlaceUpright
 from forearm.cell.tasks.put_everything_in_box import PutEverythingInBox
 from forearm.cell.tasks.sort_by_colour import SortByColour
 from forearm.cell.tasks.stack import Stack
+from forearm.cell.variation import Matter
 from forearm.geometry import Pose
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.mirror import MIRROR_Y_M, mirror_positions
@@ -47,7 +48,7 @@ def moved(setup: Setup, places: Mapping[str, Point]) -> Physics:
     placements = tuple(
         replace(each, position=places[each.name], yaw=0.0) if each.name in places else each for each in setup.placements
     )
-    physics = Physics(task_model(setup.task), replace(setup, placements=placements))
+    physics = Physics(cell_model(setup), replace(setup, placements=placements))
     physics.advance(250)
     return physics
 
@@ -68,6 +69,18 @@ def performed(setup: Setup) -> tuple[np.ndarray, list[str]]:
 
 def with_sides_swapped(phrase: str) -> str:
     return re.sub("left|right", lambda found: OTHER[found[0]], phrase)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("matter", [Matter(size=1.2, table_m=0.005), Matter(size=0.84, table_m=-0.005)])
+@pytest.mark.parametrize("task", [Stack(), ClearThePad()], ids=lambda task: task.name)
+def test_the_demonstrator_does_it_with_larger_things_on_a_higher_table_and_smaller_ones_on_a_lower(
+    task: Task, matter: Matter
+) -> None:
+    setup = replace(task.sample(3), matter=matter)
+    performance = Performance(setup, seed=1, speed=1.0, noise_amplitude=0.0)
+    assert list(performance.ticks())
+    assert task.reached(setup, performance.physics)
 
 
 @pytest.mark.slow
@@ -125,6 +138,27 @@ def test_the_pad_has_no_room_beside_the_grey_block_and_counts_only_once_it_is_cl
     assert not task.reached(setup, moved(setup, {"obstacle": aside}))
     assert task.progress(setup, moved(setup, {"obstacle": aside})) == 0.5
     assert not task.reached(setup, moved(setup, {other: on_pad, "obstacle": aside}))
+
+
+@pytest.mark.parametrize("matter", [Matter(size=1.3, table_m=0.008), Matter(size=0.84, table_m=-0.008)])
+def test_goals_are_the_same_for_larger_things_on_a_higher_table_and_smaller_ones_on_a_lower(matter: Matter) -> None:
+    stacking = Stack()
+    setup = replace(stacking.sample(1), matter=matter)
+    upper, lower = stacking.colours(setup.instruction)
+    names = {each.colour: each.name for each in setup.placements}
+    place = (0.30, MIDLINE_Y_M)
+    assert stacking.reached(setup, moved(setup, {names[lower]: (*place, 0.02), names[upper]: (*place, 0.06)}))
+    third = next(name for name in stack.BLOCKS if name not in (names[upper], names[lower]))
+    tower = {third: (*place, 0.02), names[lower]: (*place, 0.06), names[upper]: (*place, 0.10)}
+    assert not stacking.reached(setup, moved(setup, tower))
+    clearing = ClearThePad()
+    setup = replace(clearing.sample(1), matter=matter)
+    x, y, _ = setup.placement("pad").position
+    asked = next(each for each in setup.placements if each.colour == clearing.colour(setup.instruction)).name
+    helper = OTHER[nearest_side(setup.placement(asked).position[1])]
+    aside = (0.40, MIDLINE_Y_M + OUTWARD[helper] * 0.15, 0.04)
+    assert clearing.reached(setup, moved(setup, {asked: (x, y, 0.03), "obstacle": aside}))
+    assert not clearing.reached(setup, moved(setup, {asked: (x, y, 0.104)}))
 
 
 def test_the_words_say_which_block_is_the_upper_one() -> None:
@@ -377,7 +411,7 @@ def with_peg(setup: Setup, name: str, at: Point, turned: float = 0.0) -> Physics
     """The scene with that peg at another place, turned so far from the way the socket is, half a second later."""
     yaw = setup.placement("socket").yaw + turned
     placements = tuple(replace(each, position=at, yaw=yaw) if each.name == name else each for each in setup.placements)
-    physics = Physics(task_model(setup.task), replace(setup, placements=placements))
+    physics = Physics(cell_model(setup), replace(setup, placements=placements))
     physics.advance(250)
     return physics
 

@@ -165,6 +165,10 @@ class Matter:
     opening: float = 1.0
     clutter: tuple[Thing, ...] = ()
 
+    def lying_m(self, half_m: float) -> float:
+        """How high the middle of a movable object of that half height is when it lies on the table."""
+        return self.table_m + self.size * half_m
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:

@@ -126,14 +126,14 @@ class ClearThePad:
         free = not physics.touching(asked) and not physics.touching("obstacle")
         only = not any(_on_pad(physics, name) for name in (*BLOCKS, "obstacle") if name != asked)
         standing = physics.object_pose("obstacle").rotation[2, 2] > UPRIGHT
-        return free and only and bool(standing) and _lies_on_pad(physics, asked)
+        return free and only and bool(standing) and _lies_on_pad(setup, physics, asked)
 
     def progress(self, setup: Setup, physics: Physics) -> float:
         if self.reached(setup, physics):
             return 1.0
         asked = self._asked(setup)
         cleared = 0.4 * (not _on_pad(physics, "obstacle")) + 0.1 * (not physics.touching("obstacle"))
-        return cleared + (0.3 if _lies_on_pad(physics, asked) else 0.1 * len(physics.holders(asked)))
+        return cleared + (0.3 if _lies_on_pad(setup, physics, asked) else 0.1 * len(physics.holders(asked)))
 
     def script(self, setup: Setup, physics: Physics) -> Iterator[Move]:
         asked = self._asked(setup)
@@ -141,9 +141,10 @@ class ClearThePad:
         helper, thing = OTHER[worker], f"the {self.colour(setup.instruction)} block"
         yield from together(take(physics, helper, "obstacle", "the grey block"), take(physics, worker, asked, thing))
         x, y = _aside(physics, helper)
-        yield from put(physics, helper, "obstacle", (x, y, OBSTACLE_HALF_M[2] + 0.002), "aside")
+        yield from put(physics, helper, "obstacle", (x, y, setup.matter.lying_m(OBSTACLE_HALF_M[2]) + 0.002), "aside")
         px, py, _ = physics.object_pose("pad").translation.tolist()
-        yield from put(physics, worker, asked, (px, py, 2 * PAD_HALF_M[2] + BLOCK_HALF_M + 0.002), "on the pad")
+        above = setup.matter.lying_m(BLOCK_HALF_M) + 2 * PAD_HALF_M[2] + 0.002
+        yield from put(physics, worker, asked, (px, py, above), "on the pad")
 
     def _asked(self, setup: Setup) -> str:
         colour = self.colour(setup.instruction)
@@ -180,7 +181,7 @@ def _on_pad(physics: Physics, name: str) -> bool:
     return bool(offset[:2].max() < PAD_HALF_M[0] + BLOCK_HALF_M)
 
 
-def _lies_on_pad(physics: Physics, name: str) -> bool:
+def _lies_on_pad(setup: Setup, physics: Physics, name: str) -> bool:
     block, pad = physics.object_pose(name).translation, physics.object_pose("pad").translation
-    offset = np.abs(block - pad)
-    return bool(offset[:2].max() < PAD_HALF_M[0] and block[2] < 2 * PAD_HALF_M[2] + BLOCK_HALF_M + 0.006)
+    within = np.abs(block - pad)[:2].max() < PAD_HALF_M[0]
+    return bool(within and block[2] < setup.matter.lying_m(BLOCK_HALF_M) + 2 * PAD_HALF_M[2] + 0.006)

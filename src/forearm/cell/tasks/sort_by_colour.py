@@ -149,7 +149,13 @@ class SortByColour:
         for name in sorted(strays, key=lambda each: _out(physics, each)):
             giver = _side(physics, name)
             yield from take(physics, giver, name, _thing(setup, name))
-            yield from put(physics, giver, name, (PASS_X_M, MIDLINE_Y_M, BLOCK_HALF_M + 0.002), "in the middle")
+            yield from put(
+                physics,
+                giver,
+                name,
+                (PASS_X_M, MIDLINE_Y_M, setup.matter.lying_m(BLOCK_HALF_M) + 0.002),
+                "in the middle",
+            )
             yield retreat(giver, *ASIDE_M)
             yield from _bin_all(setup, physics, OTHER[giver], [name])
             yield retreat(OTHER[giver], *ASIDE_M)

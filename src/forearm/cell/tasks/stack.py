@@ -40,6 +40,7 @@ BLOCK_X_M: Span = (0.23, 0.38)  # m
 BLOCK_OUT_M: Span = (0.21, 0.365)  # m from the midline: nothing is in the way of the hand in the middle
 MIDDLE_X_M = 0.30  # m, where on the midline they are stacked
 ON_M = 0.016  # m between the middles in x and y at the most, so that the upper one stands by itself
+HIGH_M = 0.004  # m, how far off its height a block may be and still lie on the table, or stand on the other
 FLAT = np.cos(np.radians(5.0))  # least upward component of the upper block's up axis
 PHRASINGS = Phrasings(
     sentence="stack the {upper} block on the {lower} block",
@@ -122,11 +123,11 @@ class Stack:
 
     def reached(self, setup: Setup, physics: Physics) -> bool:
         upper, lower = self._named(setup)
-        return _stands_on(physics, upper, lower) and not physics.touching(upper) and not physics.touching(lower)
+        return _stands_on(setup, physics, upper, lower) and not physics.touching(upper) and not physics.touching(lower)
 
     def progress(self, setup: Setup, physics: Physics) -> float:
         upper, lower = self._named(setup)
-        if _stands_on(physics, upper, lower):
+        if _stands_on(setup, physics, upper, lower):
             return 0.8 if physics.touching(upper) or physics.touching(lower) else 1.0
         apart = float(np.hypot(*(physics.object_pose(upper).translation - physics.object_pose(lower).translation)[:2]))
         held = 0.1 * len(physics.holders(upper)) + 0.1 * len(physics.holders(lower))
@@ -136,12 +137,14 @@ class Stack:
         (upper, lower), (one, other) = self._named(setup), self.colours(setup.instruction)
         above, below = (nearest_side(physics.object_pose(name).translation[1]) for name in (upper, lower))
         yield from take(physics, below, lower, f"the {other} block")
-        middle = (MIDDLE_X_M, MIDLINE_Y_M, BLOCK_HALF_M + 0.002)
+        middle = (MIDDLE_X_M, MIDLINE_Y_M, setup.matter.lying_m(BLOCK_HALF_M) + 0.002)
         yield from put(physics, below, lower, middle, "in the middle")
         yield retreat(below, MIDDLE_X_M, BLOCK_OUT_M[0])
         yield from take(physics, above, upper, f"the {one} block")
         x, y, z = physics.object_pose(lower).translation.tolist()
-        yield from put(physics, above, upper, (x, y, z + 2 * BLOCK_HALF_M + 0.002), f"on the {other} block")
+        yield from put(
+            physics, above, upper, (x, y, z + 2 * setup.matter.size * BLOCK_HALF_M + 0.002), f"on the {other} block"
+        )
 
     def _named(self, setup: Setup) -> tuple[str, str]:
         by_colour = {setup.placement(name).colour: name for name in BLOCKS}
@@ -154,10 +157,9 @@ def _question(upper: Placement, lower: Placement) -> Question:
     return Question(instruction=f"stack the {upper.colour} block on the {lower.colour} block", grips=grips)
 
 
-def _stands_on(physics: Physics, upper: str, lower: str) -> bool:
+def _stands_on(setup: Setup, physics: Physics, upper: str, lower: str) -> bool:
     top, under = physics.object_pose(upper), physics.object_pose(lower)
-    dx, dy, dz = np.abs(top.translation - under.translation)
-    higher = abs(dz - 2 * BLOCK_HALF_M) < 0.004 and top.translation[2] > under.translation[2]
-    return bool(
-        max(dx, dy) < ON_M and higher and under.translation[2] < BLOCK_HALF_M + 0.004 and top.rotation[2, 2] > FLAT
-    )
+    x, y, z = top.translation - under.translation
+    higher = abs(z - 2 * setup.matter.size * BLOCK_HALF_M) < HIGH_M
+    lies = under.translation[2] - setup.matter.lying_m(BLOCK_HALF_M) < HIGH_M
+    return bool(max(abs(x), abs(y)) < ON_M and higher and lies and top.rotation[2, 2] > FLAT)
