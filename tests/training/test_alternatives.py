@@ -29,9 +29,9 @@ def first_grips(setup: Setup) -> dict[str, tuple[float, ...]]:
     found, openings = {}, dict.fromkeys(("left", "right"), 1.0)
     for move in task_named(setup.task).script(setup, physics):
         for arm, reach in move.reaches.items():
-            if openings[arm] == 1.0 and reach.opening == 0.0:
+            if openings[arm] > 0.5 and reach.opening == 0.0:
                 found.setdefault(arm, tuple(reach.pose.translation[:2]))
-            if openings[arm] == 0.0 and reach.opening == 1.0:
+            if openings[arm] == 0.0 and reach.opening > 0.5:
                 return found
             openings[arm] = reach.opening
     return found
