@@ -31,7 +31,7 @@ CARRY_Z_M = 0.13  # m, tool with a block, clear of what stands on the table
 FINGER_OUT_M = 0.006  # m from the inner face of a finger's round shape, as vetting has it, to that shape's axis
 FINGER_ROUND_M = 0.023  # m, its radius
 ROOM_M = 0.014  # m that fingers are to have to a wall; vetting needs 5
-LEAST_OPENING = 0.57  # with 7 mm to either side of a block
+LEAST_OPENING = 0.57  # 7 mm to either side of a block, and more than the half from which on a hand counts as open
 OVER_RIM_M = 0.025  # m, tool above a rim when it lets go: the open fingers stay clear of it
 CUBE: Triple = (BLOCK_HALF_M, BLOCK_HALF_M, BLOCK_HALF_M)
 BLOCK = Goods(name="block", half=CUBE, width_m=2 * BLOCK_HALF_M)
