@@ -156,14 +156,14 @@ class PutInBox:
         arm = nearest_side(y)
         yaw = square_yaw(float(np.arctan2(pose.rotation[1, 0], pose.rotation[0, 0])), arm, x, y)
         bx, by, _ = physics.object_pose("box").translation
-        opening = opening_beside(abs(y - by) - BOX_HALF_M, yaw)
+        wide = opening_beside(abs(y - by) - BOX_HALF_M, yaw)
 
         def move(subtask: str, at: tuple[float, float, float], yaw: float, opening: float, precise: bool) -> Move:
             reach = Reach(pose=tool_down(arm, at, yaw), opening=opening)
             return Move(subtask=subtask, reaches={arm: reach}, precise=precise)
 
-        yield move(f"reach for {thing}", (x, y, HOVER_Z_M), yaw, opening, False)
-        yield move(f"lower onto {thing}", (x, y, BLOCK_HALF_M), yaw, opening, True)
+        yield move(f"reach for {thing}", (x, y, HOVER_Z_M), yaw, wide, False)
+        yield move(f"lower onto {thing}", (x, y, BLOCK_HALF_M), yaw, wide, True)
         yield move(f"grasp {thing}", (x, y, BLOCK_HALF_M), yaw, 0.0, True)
         yield move("lift it", (x, y, CARRY_Z_M), yaw, 0.0, False)
         over = radial_yaw(arm, bx, by)
