@@ -5,8 +5,9 @@
 The first is nano's recipe. Beside it: depth, point or trace said but with nothing that follows from it; half and a quarter
 of the demonstrations, no mirrored samples, chunks of half and of twice as many rows; no reasoning at all (a plain flow
 policy), and Action Chunking with Transformers, followed chunk by chunk like the others (`peers.py` runs it as its authors
-do). Every one gets as many steps as fit the minutes: its pace is timed first, so nothing else should run meanwhile. All
-are then tried in the same scenes, vetting and guard on, and compared with the first seed by seed. Run again, it goes on.
+do). Every one gets as many steps as fit the minutes: paces are timed before anything is taught, so nothing else should run
+then; models whose steps cost the same get the same number, which no noise of a clock decides. All are then tried in the
+same scenes, vetting and guard on, and compared with the first seed by seed. Run again, it goes on.
 """
 
 from __future__ import annotations
@@ -44,11 +45,13 @@ class Variant:
         name: in tables, and its folder's.
         recipe: how it learns.
         share: of nano's demonstrations.
+        paced_by: the variant whose steps cost as much.
     """
 
     name: str
     recipe: Recipe
     share: float = 1.0
+    paced_by: str = "reasoner"
 
 
 def _with(recipe: Recipe, **sizes: str | int) -> Recipe:
@@ -64,30 +67,30 @@ VARIANTS = (
     Variant(name="half-the-data", recipe=nano(), share=0.5),
     Variant(name="quarter-of-the-data", recipe=nano(), share=0.25),
     Variant(name="not-mirrored", recipe=replace(nano(), mirrored=0.0)),
-    Variant(name="chunk-of-8", recipe=_with(nano(), horizon=8)),
-    Variant(name="chunk-of-32", recipe=_with(nano(), horizon=32)),
-    Variant(name="plain-flow", recipe=reactive()),
-    Variant(name="ACT", recipe=act()),
+    Variant(name="chunk-of-8", recipe=_with(nano(), horizon=8), paced_by="chunk-of-8"),
+    Variant(name="chunk-of-32", recipe=_with(nano(), horizon=32), paced_by="chunk-of-32"),
+    Variant(name="plain-flow", recipe=reactive(), paced_by="plain-flow"),
+    Variant(name="ACT", recipe=act(), paced_by="ACT"),
 )
 
 
-def taught(variant: Variant, data: Path, out: Path, minutes: float) -> Path:
-    """The variant's folder, after as many steps as take that long here."""
+def taught(variant: Variant, data: Path, out: Path, steps: int) -> Path:
+    """The variant's folder, after that many steps."""
     recipe = variant.recipe
     if variant.share < 1.0:
         counts = {task: round(count * variant.share) for task, count in recipe.recording.counts.items()}
         recipe = replace(recipe, recording=Recording(counts=counts, seed=recipe.recording.seed))
         data = out / f"{variant.name}-demonstrations"
-    record_dataset(data, recipe.recording, workers=recipe.processes)
+        record_dataset(data, recipe.recording, workers=recipe.processes)
     folder, made = out / variant.name, {"commit": code_version(), "command": sys.argv}
-    recipe = replace(recipe, steps=_steps(recipe, data, folder.with_suffix(".steps.json"), minutes))
+    recipe = replace(recipe, steps=steps)
     if not (done := rows_in(folder)) or done[-1]["step"] < recipe.steps:
         train([data], folder, recipe, provenance=made)
     return folder
 
 
-def _steps(recipe: Recipe, data: Path, file: Path, minutes: float) -> int:
-    """How many take that long; timed once, because a run that goes on must be the same one."""
+def steps_within(minutes: float, recipe: Recipe, data: Path, file: Path) -> int:
+    """How many take that long here; timed once, because a run that goes on must be the same one."""
     if not file.is_file():
         folder = file.with_suffix(".timed")
         train([data], folder, replace(recipe, steps=TIMED_STEPS), provenance={})
@@ -147,10 +150,13 @@ def main(
         only: the first and these; all by default.
     """
     chosen = [each for each in VARIANTS if not only or each.name in (VARIANTS[0].name, *only)]
+    record_dataset(data, VARIANTS[0].recipe.recording, workers=VARIANTS[0].recipe.processes)
+    paced = {each.name: each.recipe for each in VARIANTS if each.name in {other.paced_by for other in chosen}}
+    steps = {name: steps_within(minutes, each, data, out / f"{name}.steps.json") for name, each in paced.items()}
     rows: list[dict[str, Any]] = []
     first: list[TrialResult] = []
     for variant in chosen:
-        folder = taught(variant, data, out, minutes)
+        folder = taught(variant, data, out, steps[variant.paced_by])
         own = tried(variant, folder, seeds)
         first = first or own
         last = rows_in(folder)[-1]
