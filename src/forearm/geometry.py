@@ -87,6 +87,7 @@ class Goods:
         width_m: m, of what lies between the fingers.
         centre: m, of the box.
         meets: names of goods, and parts of the other arm, that it is brought together with on purpose.
+        smallest: as a share of these sizes, the smallest make of it that is run here; none is larger.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Goods:
     width_m: float
     centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
     meets: tuple[str, ...] = ()
+    smallest: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -126,6 +126,14 @@ def test_what_an_arm_holds_is_all_that_is_as_wide_between_the_fingers(width_m: f
     assert {each.arm for each in held} == {"left"}
 
 
+def test_a_smaller_make_fills_less_of_the_same_box() -> None:
+    run_smaller = Workspace(goods=(replace(LID, smallest=0.75),))
+    (straight,) = run_smaller.held_by("left", LID.width_m)
+    assert run_smaller.held_by("left", 0.75 * LID.width_m - 0.004) == (straight,)
+    (narrower,) = run_smaller.held_by("left", 0.75 * LID.width_m - 0.007)
+    assert narrower.name == SOMETHING
+
+
 def test_goods_may_lie_a_little_off_in_the_hand() -> None:
     (held,) = Workspace(goods=(BLOCK, LID)).held_by("right", 0.022)
     assert held == Held(name="lid", arm="right", centre=(0.0, 0.0, 0.003), half=(0.07 + SLACK_M, 0.07, 0.017 + SLACK_M))
@@ -231,6 +239,10 @@ WRONG = {
     "a fixture called like a part": (
         {"fixtures": (replace(BOX, name="fingers"),)},
         "workspace: got the name 'fingers' ",
+    ),
+    "a make larger than the largest": (
+        {"goods": (replace(BLOCK, smallest=1.2),)},
+        "smallest make of 'block': got 1.2, allowed are shares > 0 and ≤ 1",
     ),
     "a rule about nothing": (
         {"touching": (("fingers", "bottle"),)},

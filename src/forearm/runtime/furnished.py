@@ -6,11 +6,14 @@ Invariant: sizes and places are those that are stated for the task and its setup
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from forearm.cell.setup import Setup
 from forearm.cell.tasks import task_named
 from forearm.geometry import Goods
 from forearm.safety.workspace import SOMETHING, Workspace
+
+SMALLEST_MAKE = 0.75  # share of the sizes that a task states: this station runs makes of its goods down to that
 
 
 def workspace_of(setup: Setup) -> Workspace:
@@ -20,7 +23,7 @@ def workspace_of(setup: Setup) -> Workspace:
         InputError: for a setup whose task is unknown.
     """
     task = task_named(setup.task)
-    goods = task.goods()
+    goods = tuple(replace(each, smallest=SMALLEST_MAKE) for each in task.goods())
     return Workspace(
         fixtures=task.fixtures(setup),
         goods=goods,

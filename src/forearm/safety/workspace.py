@@ -59,6 +59,11 @@ class Workspace:
         for goods in self.goods:
             _finite(f"place of {goods.name!r} in the hand", *goods.centre)
             _positive(f"half sizes and width of {goods.name!r}", *goods.half, goods.width_m)
+            if not 0.0 < goods.smallest <= 1.0:
+                raise ConfigError(
+                    f"smallest make of {goods.name!r}: got {goods.smallest}, allowed are shares > 0 and ≤ 1 of its "
+                    "sizes; give those of the largest make"
+                )
         _positive("reach of what may be held", self.reach_m)
         kinds = [
             {*PARTS, TABLE},
@@ -83,10 +88,15 @@ class Workspace:
     def held_by(self, arm: str, width_m: float) -> tuple[Held, ...]:
         """What an arm that holds something holds, given how far apart its fingers stand, m: all of the goods it may be.
 
-        One that is wider than it should be is held askew, and reaches farther to every side of the hand. If it can be
-        none of them, it is as wide as the fingers are apart, and else as large as anything may be.
+        One that is wider than it should be is held askew, and reaches farther to every side of the hand; a narrower one
+        may be of a smaller make, and fills less of the same box. If it can be none of them, it is as wide as the
+        fingers are apart, and else as large as anything may be.
         """
-        those = [each for each in self.goods if -YIELD_M <= width_m - each.width_m <= ASKEW * each.width_m]
+        those = [
+            each
+            for each in self.goods
+            if each.smallest * each.width_m - YIELD_M <= width_m <= (1.0 + ASKEW) * each.width_m
+        ]
         if those:
             return tuple(_in_hand(each, arm, width_m - each.width_m) for each in those)
         boxes = [_in_hand(each, arm) for each in self.goods]
