@@ -49,7 +49,10 @@ def test_where_nothing_is_followed_nothing_is_known_and_the_arms_stand_where_the
     assert (before.frozen, before.known) == (0, 0)
     assert before.rows.tolist() == np.zeros((16, JOINTS)).tolist()
     scales = checkpoint.read(checkpoint.SHIPPED).scales
-    assert before.known_rows(scales, np.zeros((1, JOINTS), np.float32)) is None
+    assert (
+        before.known_rows(scales.encode(before.rows[None].astype(np.float32), np.zeros((1, JOINTS), np.float32)))
+        is None
+    )
 
 
 @pytest.mark.parametrize("at_s", [1.3, 1.337])

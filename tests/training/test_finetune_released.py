@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from forearm.data.lerobot import Source
+from forearm.data.mapping import FeatureMapping
 from forearm.errors import ConfigError, DatasetError, InputError
 from forearm.model import weights
 from forearm.model.adaptation import LowRank, adapt, freeze_unread, train_everything
@@ -20,7 +21,7 @@ from forearm.model.losses import Lesson, learn
 from forearm.model.statistics import read_tags
 from forearm.training.examples import Examples, prompter_for, statistics_with
 from forearm.training.finetune_plan import FinetunePlan, Tune
-from forearm.training.finetune_released import digest, finetune_released
+from forearm.training.finetune_released import finetune_released
 from forearm.training.processes import Processes
 from forearm.training.released_trainer import ReleasedRecipe, ReleasedTrainer, saved
 
@@ -72,6 +73,7 @@ def test_a_new_robot_gets_the_quantiles_of_its_own_data(theirs: Path, tmp_path: 
     (tmp_path / "norm_stats.json").write_text(json.dumps(stored))
     tags = read_tags(tmp_path / "norm_stats.json")
     assert set(tags) == {"tiny_dual", "aloha_left"}
+    assert (tags["tiny_dual"].fps, tags["aloha_left"].fps) == (None, 30.0)
     action = tags["aloha_left"].action
     assert action is not None
     waist = np.concatenate([foreign.motion(length, 30)[:, 0] for length in (20, 12)])
@@ -79,6 +81,14 @@ def test_a_new_robot_gets_the_quantiles_of_its_own_data(theirs: Path, tmp_path: 
     np.testing.assert_allclose(action.offset[0] + action.span[0], np.quantile(waist, 0.99), atol=1e-5)
     with pytest.raises(InputError, match="say its setup"):
         statistics_with(BASE, Source(theirs), one_arm(tag="aloha_left"))
+
+
+@pytest.mark.parametrize("mapping", [one_arm(), one_arm(tag="tiny_dual")], ids=["the only one", "named"])
+def test_a_known_robot_keeps_its_quantiles_and_has_the_rate_of_the_data(mapping: FeatureMapping, theirs: Path) -> None:
+    before = json.loads((BASE / "norm_stats.json").read_text())
+    after = statistics_with(BASE, Source(theirs), mapping)
+    assert after["metadata_by_tag"]["tiny_dual"] == {**before["metadata_by_tag"]["tiny_dual"], "fps": 30.0}
+    assert {**after, "metadata_by_tag": {}} == {**before, "metadata_by_tag": {}}
 
 
 def test_a_robot_of_other_joints_or_cameras_is_refused(theirs: Path, tmp_path: Path) -> None:
@@ -125,7 +135,7 @@ def test_twenty_steps_lower_the_loss_and_leave_a_released_folder(
     assert [each.split(":")[0] for each in told] == (["tokens are not learned"] if name == "expert" else [])
     assert loss(tmp_path, theirs) < 0.9 * loss(BASE, theirs)
     recipe = json.loads((tmp_path / "recipe.json").read_text())
-    assert (recipe["parent"], recipe["tune"], recipe["step"]) == (digest(BASE), name, 20)
+    assert (recipe["parent"], recipe["tune"], recipe["step"]) == (weights.digest(BASE), name, 20)
     before, after = (weights.load(folder).model.state_dict() for folder in (BASE, tmp_path))
     moved = {key.split(".")[0] for key in after if not torch.equal(after[key], before[key])}
     decoder = {"full": {"transformer", "vision_backbone", "lm_head"}, "lora": {"transformer", "vision_backbone"}}

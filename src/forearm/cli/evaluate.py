@@ -95,8 +95,8 @@ def evaluate(
         json_file: gets the result.
         html: gets a page about it that opens without a network, a .html file or a folder for it; the first failures are
             run once more beside it, each with its log and its own page.
-        policy: nano, station, demonstrator, hold, or a checkpoint's folder; model is the smaller of the first two that
-            was taught every task asked for.
+        policy: nano, station, demonstrator, hold, or the folder of a checkpoint, ours or a released one; model is the
+            smaller of the first two that was taught every task asked for.
         intervene: changes the model's plan between reasoning and acting, to see whether the plan causes the action:
             point points at the other block, stated-point only says so, erase hides the plan, and trace measures at
             every decision how far the tools' paths follow a trace shifted by 4 cm.

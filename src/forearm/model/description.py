@@ -19,6 +19,7 @@ MODELS: Mapping[str, Path] = (
     )
 )
 SHIPPED = MODELS["nano"]  # the smallest of them
+_PUBLISHED = {"text_config", "vit_config", "adapter_config", "action_expert_config"}  # parts that released configs name
 MODEL = "model"  # names the smallest of them that can be asked what is asked
 
 
@@ -28,6 +29,15 @@ def shipped(name: str) -> Path | None:
     Where nothing is asked, "model" is the smallest of all.
     """
     return SHIPPED if name == MODEL else MODELS.get(name)
+
+
+def is_released(folder: Path) -> bool:
+    """Whether what a folder holds is a released MolmoAct2, or what was fine-tuned from one.
+
+    Raises:
+        CheckpointError: when it says nothing.
+    """
+    return not _PUBLISHED.isdisjoint(read_json(folder / CONFIG))
 
 
 def read_words(folder: Path) -> Words:

@@ -19,6 +19,7 @@ from forearm.errors import InputError, ModelError
 from forearm.model import flow
 from forearm.model.attention import StaticCache, causal_mask
 from forearm.model.config import ModelConfig
+from forearm.model.inpainting import Known
 from forearm.model.released import MolmoAct2, Prompt
 from forearm.model.statistics import Tag
 
@@ -117,11 +118,16 @@ def read(
 
 @torch.no_grad()
 def act(
-    stream: Stream, noise: Float[Tensor, "B H D"], action_dim: int, steps: int | None = None
+    stream: Stream,
+    noise: Float[Tensor, "B H D"],
+    action_dim: int,
+    steps: int | None = None,
+    known: Known | None = None,
 ) -> Float[Tensor, "B H D"]:
     """Normalised action chunks from what the stream has read: `noise` carried along the expert's velocity field.
 
-    Channels from `action_dim` on are kept at zero where the checkpoint was trained so; they mean nothing in any case.
+    `known` rows draw a chunk towards them on its way; None leaves it free. Channels from `action_dim` on are kept at
+    zero where the checkpoint was trained so; they mean nothing in any case.
 
     Raises:
         InputError: when the checkpoint was not trained to act this way.
@@ -134,7 +140,7 @@ def act(
     context = model.context(stream.ids, stream.valid, stream.cache.pairs())
     channels = torch.arange(noise.shape[-1], device=noise.device)[None]
     valid = channels < action_dim if model.config.mask_padding and action_dim < noise.shape[-1] else None
-    return flow.sample(model.expert, context, noise, model.config.flow.steps if steps is None else steps, valid)
+    return flow.sample(model.expert, context, noise, model.config.flow.steps if steps is None else steps, valid, known)
 
 
 def executed(chunk: Float[Tensor, "B H D"], tag: Tag, config: ModelConfig) -> NDArray[np.float32]:

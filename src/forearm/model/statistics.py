@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,8 @@ class Tag:
 
     `cameras` are in the order the model was shown them, empty where the file does not say; `alternatives` are other
     views that it was shown instead. `horizon` and `steps` are
-    rows of a chunk made and executed, None where the file leaves them to the model.
+    rows of a chunk made and executed, None where the file leaves them to the model; `fps` is how many rows a second
+    has, None where the file does not say, as no released one does.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Tag:
     steps: int | None
     state: Normaliser | None
     action: Normaliser | None
+    fps: float | None = None
 
 
 def read_tags(path: Path) -> dict[str, Tag]:
@@ -153,6 +156,7 @@ def _tag(name: str, raw: Mapping[str, Any], mode: Mode) -> Tag:
             steps=rows["n_action_steps"],
             state=_normaliser(raw.get("state_stats"), mode),
             action=_normaliser(raw.get("action_stats"), mode),
+            fps=_rate(raw.get("fps")),
         )
     except KeyError as error:
         raise CheckpointError(
@@ -160,6 +164,14 @@ def _tag(name: str, raw: Mapping[str, Any], mode: Mode) -> Tag:
         ) from error
     except (AttributeError, OverflowError, TypeError, ValueError) as error:
         raise CheckpointError(f"norm_stats tag {name!r}: {error}; the file is damaged or incomplete") from error
+
+
+def _rate(raw: Any) -> float | None:
+    if raw is None:
+        return None
+    if not math.isfinite(float(raw)) or float(raw) <= 0.0:
+        raise ValueError(f"fps {raw} must be > 0")
+    return float(raw)
 
 
 def _alternatives(raw: Sequence[Any]) -> tuple[tuple[str, ...], ...]:

@@ -291,6 +291,15 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(listed[:5]) + more
 
 
+def digest(folder: Path) -> str:
+    """SHA-256 over the SHA-256 of each of a folder's weight files, by name. Reads them all."""
+    whole_of_them = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            whole_of_them.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n".encode())
+    return whole_of_them.hexdigest()
+
+
 def parts(config: ModelConfig) -> dict[str, int]:
     """Parameters of each part of a configuration."""
     totals: dict[str, int] = {}

@@ -44,7 +44,7 @@ class ACTPolicy:
             sequence=observation.sequence,
             epoch=observation.epoch,
             plan=None,
-            chunk=chunk_of(actions, observation, positions, scales),
+            chunk=chunk_of(scales.decode(actions.numpy(), positions)[0], observation),
             latency_s=time.perf_counter() - started,
             model_digest=self.model_digest,
         )

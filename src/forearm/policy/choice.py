@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from forearm.cell.setup import Setup
 from forearm.cell.simulator import CellRobot
@@ -17,7 +17,7 @@ from forearm.cell.tasks.absence import missing
 from forearm.cell.tasks.interface import Task, canonical
 from forearm.errors import InputError, InstructionError, listing, unknown
 from forearm.model.description import MODEL as MODEL
-from forearm.model.description import MODELS, read_words, shipped
+from forearm.model.description import MODELS, is_released, read_words, shipped
 from forearm.model.words import Words
 from forearm.policy.baselines import Demonstrator, Hold, Refuse, Replay
 from forearm.policy.interface import Policy
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from forearm.model.reactive import Reactive
     from forearm.model.reasoner import Reasoner
     from forearm.policy.reasoning import Intervention
+    from forearm.policy.released import Released
 
 MakePolicy = Callable[[CellRobot], Policy]
 MakeIntervention = Callable[[CellRobot], "Intervention"]
@@ -81,7 +82,7 @@ def policy_named(name: str, *, intervene: MakeIntervention | None = None) -> Mak
     if (folder / FILE_NAME).is_file():
         made: MakePolicy = partial(replay, log=folder / FILE_NAME)
     elif folder.is_dir() and (acting := _acting(folder)) is not None:
-        made = partial(acting, folder=folder)
+        made = partial(acting.make, folder=folder)
     elif folder.is_dir():
         return partial(reasoning, model=str(folder), intervene=intervene)
     elif name == "demonstrator":
@@ -105,9 +106,9 @@ def about_policy(name: str) -> dict[str, object]:
     checkpoint = checkpoint_named(name)
     if checkpoint is not None:
         return {"model_digest": checkpoint.digest, "recipe": dict(checkpoint.recipe)}
-    if _holds_weights(name):
-        folder = Path(name).absolute()
-        other = _act(folder) if _acting(folder) is act else _reactive(folder)
+    folder = Path(name).absolute()
+    if _holds_weights(name) and (acting := _acting(folder)) is not None:
+        other = acting.read(folder)
         return {"model_digest": other.digest, "recipe": dict(other.recipe)}
     return {"model_digest": "", "recipe": None}
 
@@ -200,6 +201,18 @@ def act(robot: CellRobot, *, folder: Path) -> Policy:
     return Ensembling(ACTPolicy(_act(folder)))
 
 
+def released(robot: CellRobot, *, folder: Path) -> Policy:
+    """A released MolmoAct2, or one fine-tuned from it; the same weights serve every scene of a process.
+
+    Raises:
+        CheckpointError, ConfigError: when the checkpoint is missing, damaged, or not one that runs here.
+        InputError: when it does not know a robot like the station's.
+    """
+    from forearm.policy.released import ReleasedPolicy  # torch: loaded by those who use it
+
+    return ReleasedPolicy(_released(folder))
+
+
 def demonstrator(robot: CellRobot) -> Policy:
     """The scripted solver's rehearsal of the robot's scene, or its refusal."""
     if absent := missing(robot.setup):
@@ -230,7 +243,9 @@ def _holds_weights(name: str) -> bool:
 def _words(name: str) -> Words | None:
     """What the policy of that name was taught to read; None for one that reads nothing."""
     folder = weights_folder(name)
-    return None if folder is None else read_words(folder)
+    if folder is None or is_released(folder):
+        return None
+    return read_words(folder)
 
 
 def _taught(words: Words, instructions: Iterable[str]) -> list[str]:
@@ -238,12 +253,29 @@ def _taught(words: Words, instructions: Iterable[str]) -> list[str]:
     return [each for sentence in instructions for each in taught_phrasings(sentence) if each in words.instructions]
 
 
-def _acting(folder: Path) -> Callable[..., Policy] | None:
-    """What makes the policy of a model without reasoning, None for a folder that holds none."""
+class _Acting(NamedTuple):
+    """A kind of model that has no plan: what makes a policy of a folder that holds one, and what reads it."""
+
+    make: Callable[..., Policy]
+    read: Callable[[Path], Checkpoint[ACT] | Checkpoint[Reactive] | Released]
+
+
+def _acting(folder: Path) -> _Acting | None:
+    """The kind of a folder's model, None for one that reasons."""
+    if is_released(folder):
+        return _Acting(released, _released)
     from forearm.model import checkpoint
 
-    kind = checkpoint.kind_of(folder)
-    return act if kind is checkpoint.ACT else reactive if kind is checkpoint.Reactive else None
+    if (kind := checkpoint.kind_of(folder)) is checkpoint.ACT:
+        return _Acting(act, _act)
+    return _Acting(reactive, _reactive) if kind is checkpoint.Reactive else None
+
+
+@cache
+def _released(folder: Path) -> Released:
+    from forearm.policy import released
+
+    return released.read(folder)
 
 
 @cache

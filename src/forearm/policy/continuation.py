@@ -17,7 +17,6 @@ from torch import Tensor
 from forearm.clock import NANOSECONDS
 from forearm.messages import ActionChunk, Floats, Request
 from forearm.model.inpainting import Known, fading
-from forearm.model.sight import Scales
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.robot.kinematics import tool_poses
 
@@ -43,12 +42,12 @@ class Continuation:
     known: int
     standing: int
 
-    def known_rows(self, scales: Scales, positions: NDArray[np.float32]) -> Known | None:
-        """What the flow is drawn to, relative to the newly measured `positions` (1, J); None where nothing is known."""
+    def known_rows(self, encoded: NDArray[np.float32]) -> Known | None:
+        """What the flow is drawn to: `rows` in network units (1, H, D); None where nothing is known."""
         if self.known == 0:
             return None
         weights = fading(len(self.rows), self.frozen, min(self.known, self.frozen + FADE_ROWS))
-        return Known(torch.from_numpy(scales.encode(self.rows[None].astype(np.float32), positions)), weights[None])
+        return Known(torch.from_numpy(encoded), weights[None])
 
     def led(self, traces: Float[Tensor, "1 arms W 4"], ticks: Sequence[int]) -> Float[Tensor, "1 arms W 4"]:
         """The traces, waypoints (m, opening) after so many rows each, led where the frozen rows lead the tools anyway.

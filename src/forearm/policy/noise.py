@@ -15,8 +15,8 @@ from forearm.model.config import ExpertConfig
 CALM = 0.25
 
 
-def noise_for(request: Request, seed: int, expert: ExpertConfig) -> Float[Tensor, "1 H D"]:
+def noise_for(request: Request, seed: int, expert: ExpertConfig, *, calm: float = CALM) -> Float[Tensor, "1 H D"]:
     """Other noise for every observation, and for every attempt at one: a refused answer is not given twice."""
     rng = np.random.default_rng((seed, request.observation.sequence, request.attempt))
     drawn = torch.from_numpy(rng.standard_normal((1, expert.horizon, expert.action_dim), dtype=np.float32))
-    return drawn * CALM if request.attempt == 0 else drawn
+    return drawn * calm if request.attempt == 0 else drawn

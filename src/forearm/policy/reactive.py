@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import torch
 
 from forearm.messages import Decision, Request
@@ -41,13 +42,13 @@ class ReactivePolicy:
         sight, positions, _ = see(observation, self._checkpoint.words, scales)
         noise = noise_for(request, self._seed, model.config.expert)
         before = continuation(request, period_s=PERIOD_S, rows=model.config.expert.horizon)
-        known = before.known_rows(scales, positions)
+        known = before.known_rows(scales.encode(before.rows[None].astype(np.float32), positions))
         actions = sample(model.expert, model.context(sight), noise, model.config.flow.steps, known=known)
         return Decision(
             sequence=observation.sequence,
             epoch=observation.epoch,
             plan=None,
-            chunk=before.after_standing(chunk_of(actions, observation, positions, scales)),
+            chunk=before.after_standing(chunk_of(scales.decode(actions.numpy(), positions)[0], observation)),
             latency_s=time.perf_counter() - started,
             model_digest=self.model_digest,
         )

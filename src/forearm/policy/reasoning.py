@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from forearm.model.depth_codes import code_metres
 from forearm.model.flow import sample
 from forearm.model.layout import POINT_QUERY, TOP
 from forearm.model.reasoner import Reading, Reasoner
-from forearm.policy.acting import PERIOD_S, chunk_of
+from forearm.policy.acting import PERIOD_S, chunk_of, timed
 from forearm.policy.continuation import continuation
 from forearm.policy.noise import noise_for
 from forearm.policy.seeing import see
@@ -95,38 +94,38 @@ class ReasoningPolicy:
     @torch.inference_mode()
     def decide(self, request: Request) -> Decision:
         observation = request.observation
-        model, edit = self._checkpoint.model, self._intervention
+        model, scales, edit = self._checkpoint.model, self._checkpoint.scales, self._intervention
         timings: dict[str, float] = {}
         started = time.perf_counter()
-        with _timed(timings, "inputs"):
-            sight, positions, tools = see(observation, self._checkpoint.words, self._checkpoint.scales)
+        with timed(timings, "inputs"):
+            sight, positions, tools = see(observation, self._checkpoint.words, scales)
             before = continuation(request, period_s=PERIOD_S, rows=model.config.expert.horizon)
         cache = model.new_cache()
-        with _timed(timings, "read"):
+        with timed(timings, "read"):
             reading = model.read(sight, cache)
             features = seen_as(model, cache)
             codes, cells = reading.depth.argmax(-1), model.point_head.choose(reading.points)
             points = model.points(reading, cells)
             if edit.point is not None:
                 points = _edited(edit.point, observation, points)
-        with _timed(timings, "plan"):
+        with timed(timings, "plan"):
             traces = before.led(model.plan(codes, points, tools, cache), TRACE_TICKS)
             if edit.trace is not None:
                 traces = _edited(edit.trace, observation, traces)
             if edit.stated_point is not None:
                 points = _edited(edit.stated_point, observation, points)
-        with _timed(timings, "commit"):
+        with timed(timings, "commit"):
             model.commit(traces, tools, cache, erased=edit.erase_plan)
             context = model.context(cache)
-        with _timed(timings, "flow"):
+        with timed(timings, "flow"):
             noise = noise_for(request, self._seed, model.config.expert)
-            known = before.known_rows(self._checkpoint.scales, positions)
+            known = before.known_rows(scales.encode(before.rows[None].astype(np.float32), positions))
             actions = sample(model.expert, context, noise, self._steps, known=known)
         return Decision(
             sequence=observation.sequence,
             epoch=observation.epoch,
             plan=self._plan(reading, codes, points, traces, before.times_s(TRACE_TICKS, PERIOD_S)),
-            chunk=before.after_standing(chunk_of(actions, observation, positions, self._checkpoint.scales)),
+            chunk=before.after_standing(chunk_of(scales.decode(actions.numpy(), positions)[0], observation)),
             latency_s=time.perf_counter() - started,
             model_digest=self.model_digest,
             timings_s=timings,
@@ -170,10 +169,3 @@ def seen_as(model: Reasoner, cache: Cache) -> Floats:
 
 def _edited(edit: Edit, observation: Observation, values: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(edit(observation, values[0].double().numpy()))[None].to(values.dtype)
-
-
-@contextmanager
-def _timed(timings: dict[str, float], part: str) -> Generator[None]:
-    started = time.perf_counter()
-    yield
-    timings[part] = time.perf_counter() - started

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,6 +17,20 @@ from forearm.model.words import Words
 VIEWS = ("top", "left", "right")
 
 
+def pictures(observation: Observation, views: Sequence[str] = VIEWS) -> list[NDArray[np.uint8]]:
+    """The (H, W, 3) RGB pixels of those cameras.
+
+    Raises:
+        InputError: when one is missing.
+    """
+    missing = set(views) - set(observation.images)
+    if missing:
+        raise InputError(
+            f"observation: got no image of {sorted(missing)}, needed are {', '.join(views)}; check the cameras"
+        )
+    return [observation.images[name].pixels for name in views]
+
+
 def see(observation: Observation, words: Words, scales: Scales) -> tuple[Sight, NDArray[np.float32], torch.Tensor]:
     """The model's inputs, the joint positions (1, J) that chunks are relative to, and where the tools are (1, A, 3) m.
 
@@ -22,14 +38,9 @@ def see(observation: Observation, words: Words, scales: Scales) -> tuple[Sight, 
         InputError: when a camera's image is missing.
         InstructionError: when the instruction has a word that was not taught, or too many.
     """
-    missing = set(VIEWS) - set(observation.images)
-    if missing:
-        raise InputError(
-            f"observation: got no image of {sorted(missing)}, needed are top, left and right; check the cameras"
-        )
     positions = observation.positions[None].astype(np.float32)
     tools = tools_at(positions)
-    top, left, right = (pixels(observation.images[name].pixels) for name in VIEWS)
+    top, left, right = (pixels(image) for image in pictures(observation))
     sight = Sight(
         top=torch.from_numpy(top[None]),
         wrists=torch.from_numpy(np.stack([left, right])[None]),

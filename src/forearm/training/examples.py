@@ -190,9 +190,10 @@ def _check_cameras(tag: Tag, shown: tuple[str, ...]) -> None:
 
 
 def statistics_with(folder: Path, source: Source, mapping: FeatureMapping) -> Mapping[str, Any]:
-    """A checkpoint's norm_stats.json that knows the mapping's robot: as it is, or with the dataset's own quantiles.
+    """A checkpoint's norm_stats.json that knows the mapping's robot, by its own quantiles or those of the dataset.
 
-    Openings are not scaled, as the released models do not either.
+    Openings are not scaled, as the released models do not either. How many rows of a chunk a second has is the
+    dataset's rate from now on, and said so.
 
     Raises:
         CheckpointError: when the file is missing or damaged.
@@ -200,14 +201,13 @@ def statistics_with(folder: Path, source: Source, mapping: FeatureMapping) -> Ma
     """
     path = folder / read_config(folder).norm_stats_file
     stored, robot = read_json(path), mapping.robot
-    if robot is None or robot.tag in read_tags(path):
-        return stored
-    if not robot.setup:
-        raise InputError(
-            f"{unknown('robot tag', robot.tag, sorted(read_tags(path)))}; for a new robot say its setup in words"
-        )
-    made = _new_tag(robot, source, mapping)
-    return {**stored, "metadata_by_tag": {**stored["metadata_by_tag"], robot.tag: made}}
+    tags = read_tags(path)
+    name = choose(tags, None).name if robot is None else robot.tag
+    if robot is not None and name not in tags and not robot.setup:
+        raise InputError(f"{unknown('robot tag', name, sorted(tags))}; for a new robot say its setup in words")
+    known = stored["metadata_by_tag"]
+    made = known[name] if robot is None or name in tags else _new_tag(robot, source, mapping)
+    return {**stored, "metadata_by_tag": {**known, name: {**made, "fps": source.fps}}}
 
 
 def _new_tag(robot: Robot, source: Source, mapping: FeatureMapping) -> dict[str, Any]:

@@ -8,7 +8,6 @@ is said. One process does it, or as many as torchrun started.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -72,15 +71,6 @@ def released_tuning_named(name: str) -> ReleasedTuning:
     raise InputError(unknown("tune", name, [tuning.name for tuning in RELEASED_TUNINGS]))
 
 
-def digest(folder: Path) -> str:
-    """SHA-256 over the SHA-256 of each of a folder's weight files, by name. Reads them all."""
-    whole = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            whole.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n".encode())
-    return whole.hexdigest()
-
-
 def released_recipe_for(tuning: ReleasedTuning, *, steps: int, batch: int, insulated: bool = False) -> ReleasedRecipe:
     """How a released checkpoint goes on learning, with the rates of what is trained."""
     return ReleasedRecipe(steps=steps, batch=batch, insulated=insulated, rates=tuning.rates)
@@ -124,7 +114,7 @@ def finetune_released(
         if processes.first:
             for sentence in missing:
                 tell(sentence)
-            parent = digest(plan.parent)
+            parent = weights.digest(plan.parent)
             said = None if tokenizer is None else str(tokenizer.resolve())
             made = {**plan.made(parent), "action_tokenizer": said, "not_learned": missing}
             plan.claim(parent, {**asdict(recipe), "action_tokenizer": said})
