@@ -116,8 +116,10 @@ def test_what_is_executed_starts_behind_the_past_observations_and_never_falls_sh
     assert rows.shape == (1, 5, 6)
     assert prompter.tag.action is not None
     np.testing.assert_array_equal(rows, prompter.tag.action.unnormalise(chunk[:, 1:, :6].numpy()))
-    with pytest.raises(InputError, match="chunk: got 6 rows of 8, allowed are ≥ 7"):
+    with pytest.raises(InputError, match="chunk: got 6 rows, allowed are ≥ 7"):
         generate.executed(chunk, prompter.tag, replace(config, observations=3))
+    with pytest.raises(InputError, match="chunk: got 5 channels, allowed are ≥ 6"):
+        generate.executed(chunk[..., :5], prompter.tag, config)
 
 
 @torch.no_grad()

@@ -56,8 +56,7 @@ def run(
         instruction: what to do; what the policy cannot be asked, or not in these words, is refused with what it can.
         seed: draws the scene and the policy's noise; the same seed gives the same run.
         out: a new folder for the run; by default runs/TIME-SENTENCE.
-        policy: nano, station, demonstrator, hold, the folder of a checkpoint, ours or a released one, or a run's folder
-            to replay its decisions.
+        policy: nano, station, demonstrator, hold, a checkpoint's folder (ours or released), or a run's, to replay it.
         real_time: by the machine's clock, with station, inference, recorder and a watchdog in processes of their own,
             as real arms would be run; a run then does not repeat itself exactly. Linux only.
         override: a person may hold, step, move the arms and hand back: with keys in this terminal or a gamepad, and the

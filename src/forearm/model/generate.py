@@ -143,28 +143,42 @@ def act(
     return flow.sample(model.expert, context, noise, model.config.flow.steps if steps is None else steps, valid, known)
 
 
-def executed(chunk: Float[Tensor, "B H D"], tag: Tag, config: ModelConfig) -> NDArray[np.float32]:
-    """(B, rows, J) the part of normalised chunks that a robot is to execute, in its own units.
+def executed_rows(tag: Tag, config: ModelConfig, length: int) -> slice:
+    """Which rows of a chunk of that length a robot is to execute.
 
     Raises:
-        InputError: when the tag wants more rows or channels than the chunk has.
+        InputError: when the tag wants more rows than the chunk has.
     """
-    longest = chunk.shape[1] if config.expert is None else config.expert.horizon
+    longest = length if config.expert is None else config.expert.horizon
     rows = tag.horizon or longest
     if rows > longest or (tag.steps or 1) > rows:
         raise InputError(
             f"rows of {tag.name}: got action_horizon {tag.horizon} and n_action_steps {tag.steps}, allowed are "
             f"≤ {longest} and no more steps than rows; use the statistics of this checkpoint"
         )
-    size = chunk.shape[-1] if tag.action is None else tag.action.size
     first = config.observations - 1
-    end = first + (tag.steps or tag.horizon or chunk.shape[1] - first)
-    if end > chunk.shape[1] or size > chunk.shape[2]:
+    end = first + (tag.steps or tag.horizon or length - first)
+    if end > length:
         raise InputError(
-            f"chunk: got {chunk.shape[1]} rows of {chunk.shape[2]}, allowed are ≥ {end} of ≥ {size} for {tag.name}; "
+            f"chunk: got {length} rows, allowed are ≥ {end} for {tag.name}; use the statistics of this checkpoint"
+        )
+    return slice(first, end)
+
+
+def executed(chunk: Float[Tensor, "B H D"], tag: Tag, config: ModelConfig) -> NDArray[np.float32]:
+    """(B, rows, J) the part of normalised chunks that a robot is to execute, in its own units.
+
+    Raises:
+        InputError: when the tag wants more rows or channels than the chunk has.
+    """
+    rows = executed_rows(tag, config, chunk.shape[1])
+    size = chunk.shape[-1] if tag.action is None else tag.action.size
+    if size > chunk.shape[2]:
+        raise InputError(
+            f"chunk: got {chunk.shape[2]} channels, allowed are ≥ {size} for {tag.name}; "
             "use the statistics of this checkpoint"
         )
-    robot = chunk[:, first:end, :size].float().cpu().numpy()
+    robot = chunk[:, rows, :size].float().cpu().numpy()
     return robot if tag.action is None else tag.action.unnormalise(robot)
 
 

@@ -203,18 +203,18 @@ class ReleasedPolicy:
         """The rows (H, J) that are to be executed, and what they continue."""
         expert, tag, device = self._released.model.expert, self._released.prompter.tag, self._released.model.device
         noise = noise_for(request, self._seed, expert.config, calm=1.0).to(device)
-        rows = generate.executed(noise, tag, self._config).shape[1]
-        before = continuation(request, period_s=self._released.period_s, rows=rows)
+        rows = generate.executed_rows(tag, self._config, noise.shape[1])
+        before = continuation(request, period_s=self._released.period_s, rows=rows.stop - rows.start)
         assert tag.action is not None
         known = before.known_rows(tag.action.normalise(before.rows[None].astype(np.float32)))
-        known = None if known is None else self._among_all_rows(known, noise)
+        known = None if known is None else _among_all_rows(known, rows, noise)
         chunk = generate.act(stream, noise, tag.action.size, known=known)
         return generate.executed(chunk, tag, self._config)[0], before
 
-    def _among_all_rows(self, known: Known, noise: Float[Tensor, "1 H D"]) -> Known:
-        """Known rows of what is executed as rows of the model's whole chunk."""
-        first, (_, count, joints) = self._config.observations - 1, known.rows.shape
-        rows, weight = torch.zeros_like(noise), torch.zeros_like(noise[..., 0])
-        rows[:, first : first + count, :joints] = known.rows.to(noise)
-        weight[:, first : first + count] = known.weights.to(noise)
-        return Known(rows, weight)
+
+def _among_all_rows(known: Known, executed: slice, noise: Float[Tensor, "1 H D"]) -> Known:
+    """Known rows of what is executed as rows of the model's whole chunk, and all its channels."""
+    rows, strength = torch.zeros_like(noise), torch.zeros_like(noise[..., 0])
+    rows[:, executed, : known.rows.shape[-1]] = known.rows.to(noise)
+    strength[:, executed] = known.weights.to(noise)
+    return Known(rows, strength)
