@@ -19,7 +19,7 @@ MODELS: Mapping[str, Path] = (
     )
 )
 SHIPPED = MODELS["nano"]  # the smallest of them
-_PUBLISHED = {"text_config", "vit_config", "adapter_config", "action_expert_config"}  # parts that released configs name
+_PUBLISHED = frozenset({"text_config", "vit_config", "adapter_config", "action_expert_config"})  # in released configs
 MODEL = "model"  # names the smallest of them that can be asked what is asked
 
 
