@@ -241,7 +241,7 @@ def _holds_weights(name: str) -> bool:
 
 
 def _words(name: str) -> Words | None:
-    """What the policy of that name was taught to read; None for one that reads nothing."""
+    """What the policy of that name was taught to read; None for one that reads nothing, or whatever is said."""
     folder = weights_folder(name)
     if folder is None or is_released(folder):
         return None
