@@ -93,7 +93,7 @@ def test_a_map_that_is_wrong_here_is_made_anew_where_it_agreed_and_that_is_prove
         ("misperception", "go back to where its map agreed"),
     ]
     began = next(event for event in bench.events if isinstance(event, RecoveryBegan))
-    assert began.evidence["wrong_share"] == 1.0
+    assert began.evidence["wrong_share"] > 0.9  # some cells show nothing but the arms
     assert began.evidence["limit_share"] == LIMITS.depth_cells
     assert 0.0 <= began.evidence["rises_m"] < 0.01
     ended = [event for event in bench.events if isinstance(event, RecoveryEnded)]

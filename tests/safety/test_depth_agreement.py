@@ -9,7 +9,7 @@ from forearm.clock import NANOSECONDS
 from forearm.messages import DepthImage, Finding, Observation, Outcome, Plan
 from forearm.model.depth_codes import DEPTH_RANGE_M, code_metres
 from forearm.robot.embodiment import BIMANUAL_YAM, Camera
-from forearm.safety.depth_agreement import NEAREST_M, _measured, depth_agrees
+from forearm.safety.depth_agreement import NEAREST_M, _middles, _pixels_of, depth_agrees
 from forearm.safety.freshness import AGES
 from forearm.safety.limits import Limits
 from forearm.safety.vetting import Vetting
@@ -161,7 +161,8 @@ def test_the_middle_of_a_cell_is_that_of_the_pixels_that_measured_something() ->
     world = np.random.default_rng(3).uniform(0.5, 2.0, (24, 36))
     world[12, 0], world[23, 11] = 0.0, np.nan  # the first cell of the second row has 142 pixels
     world[0, 12], world[:12, 24:30] = np.nan, 0.0  # and those beside the first one have 143 and half of them
-    near, middle, far = _measured(world, (2, 3), 0.5)
+    rows, columns = _pixels_of((2, 3), world.shape)
+    near, middle, far = _middles(world[rows, columns], 0.5)
     for row, column in np.ndindex(2, 3):
         cell = world[row * 12 : row * 12 + 12, column * 12 : column * 12 + 12]
         values = np.sort(cell[cell > 0.0])
@@ -169,13 +170,13 @@ def test_the_middle_of_a_cell_is_that_of_the_pixels_that_measured_something() ->
         assert middle[row, column] == values[(len(values) - 1) // 2]
         assert far[row, column] == values[int(np.ceil(0.65 * (len(values) - 1)))]
     world[11, 35] = 0.0  # one pixel less than half of them
-    assert np.isnan([each[0, 2] for each in _measured(world, (2, 3), 0.5)]).all()
+    assert np.isnan([each[0, 2] for each in _middles(world[rows, columns], 0.5)]).all()
 
 
 def test_a_single_pixel_that_is_enough_is_its_own_middle() -> None:
     world = np.zeros((12, 12))
     world[4, 7] = 0.9
-    assert [float(each[0, 0]) for each in _measured(world, (1, 1), 0.005)] == [0.9, 0.9, 0.9]
+    assert [float(each[0]) for each in _middles(world.reshape(1, -1), 0.005)] == [0.9, 0.9, 0.9]
 
 
 @pytest.mark.parametrize(("rows", "objected"), [(60, False), (72, True)])

@@ -16,9 +16,9 @@ from forearm.messages import Floats, Observation, Plan
 from forearm.robot.embodiment import BIMANUAL_YAM
 from forearm.runtime import retreat
 from forearm.runtime.inference import Answer
-from forearm.safety.capsules import RADII, capsule_ends
 from forearm.safety.depth_agreement import depth_gaps
 from forearm.safety.limits import Limits
+from forearm.safety.own_arms import of_the_arms, points_measured
 
 OWN_M = 0.02  # m round an arm's capsules that count as the arm: how far it moves between an image and its joints
 HERE_RAD = 0.06  # rad, of a joint: half of what a way's rows are apart
@@ -101,20 +101,8 @@ def rises_m(plan: Plan, seen: Observation, limits: Limits) -> float:
     within = (np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij"), axis=-1) + 0.5) / SIDE
     at = (wrong[:, None, :] + within.reshape(1, -1, 2)) / shape  # (W, SIDE², 2) shares of height and width
     rows, columns = (at * metres.shape).astype(np.int64).reshape(-1, 2).T
-    pixels = np.stack([(columns + 0.5) / metres.shape[1] * _MAIN.width, (rows + 0.5) / metres.shape[0] * _MAIN.height])
-    there = metres[rows, columns]
-    points = placed.apply(_MAIN.pinhole.unproject(pixels.T, there))
+    points, there = points_measured(metres, rows, columns, _MAIN, placed), metres[rows, columns]
     counts = np.isfinite(there) & (there > 0.0)
-    counts[counts] = ~_of_the_arms(points[counts], seen.positions)
+    counts[counts] = ~of_the_arms(points[counts], seen.positions, OWN_M)
     heights = np.sort(np.where(counts, points[:, 2], 0.0).reshape(len(wrong), SIDE**2), axis=1)
     return float(heights[:, -SEEN].max(initial=0.0))
-
-
-def _of_the_arms(points: Floats, positions: Floats) -> np.ndarray:
-    """(N,) whether points (N, 3) of the cell frame are the arms' own at the pose (J,)."""
-    starts, ends = (each[..., 0].T for each in capsule_ends(positions[None]))  # (C, 3)
-    along = ends - starts
-    offset = points[:, None, :] - starts
-    share = np.clip((offset * along).sum(-1) / (along * along).sum(-1), 0.0, 1.0)
-    apart = np.linalg.norm(offset - share[..., None] * along, axis=-1) - RADII
-    return apart.min(axis=1) <= OWN_M
