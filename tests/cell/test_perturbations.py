@@ -19,9 +19,11 @@ from forearm.cell.setup import Setup
 from forearm.cell.shutter import BackgroundShutter, InlineShutter
 from forearm.cell.solver import cell_model, task_model
 from forearm.cell.tasks import TASKS, task_named
-from forearm.cell.variation import Look, Matter, Pace
+from forearm.cell.variation import COLOURS, Look, Matter, Pace
 from forearm.errors import InputError
+from forearm.messages import Image
 from forearm.robot.embodiment import BIMANUAL_YAM, GRIPPER_STROKE_M
+from forearm.runtime.colour_words import is_coloured
 
 PLAIN = task_named("put-in-box").sample(1001)
 NAMES = [perturbation.name for perturbation in PERTURBATIONS]
@@ -293,6 +295,32 @@ def test_names_and_levels_that_there_are_none_of_are_refused_with_what_there_is(
         variations_of("glair")
     with pytest.raises(InputError, match="level of glare: got 'bad', allowed are mild"):
         varied(PLAIN, "glare:bad")
+
+
+def test_other_shades_are_still_what_their_word_says() -> None:
+    shifted = set[tuple[str, tuple[float, ...]]]()
+    for seed in range(60):
+        clean = task_named("stack").sample(seed)
+        for before, after in zip(clean.placements, varied(clean, "colour:worst").placements, strict=True):
+            assert before.rgba is not None
+            assert after.rgba is not None
+            word = min(COLOURS, key=lambda each: np.abs(np.subtract(COLOURS[each], before.rgba)).sum())
+            pixels = np.full((60, 60, 3), 190, dtype=np.uint8)  # a table, and the block on it
+            pixels[20:40, 20:40] = np.rint(np.array(after.rgba[:3]) * 255)
+            assert is_coloured(Image(stamp_ns=0, pixels=pixels), np.array([0.5, 0.5]), frozenset({word}))
+            shifted.add((word, tuple(np.sign(np.subtract(after.rgba[:3], before.rgba[:3])))))
+    assert {word for word, _ in shifted} == set(COLOURS)
+    assert len(shifted) > 2 * len(COLOURS)
+
+
+def test_another_table_is_as_much_darker_as_said_and_recorded_oftener_than_anything_else() -> None:
+    for level, darker in perturbation_named("table-colour").amounts.items():
+        table = varied(PLAIN, f"table-colour:{level}").look.table
+        assert np.mean(PLAIN.look.table[:3]) - np.mean(table[:3]) == pytest.approx(darker, abs=0.25 * darker)
+    assert min(table) >= 0.1
+    drawn = [mixed(PLAIN, np.random.default_rng(seed)).variation for seed in range(400)]
+    shares = {name: np.mean([name in each for each in drawn]) for name in ("table-colour", "texture")}
+    assert shares["table-colour"] > 3 * shares["texture"]
 
 
 def test_several_variations_are_made_one_after_the_other() -> None:

@@ -30,7 +30,12 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "exposure": "f-stops",
             "noise": "of full scale",
         },
-        "table": {"texture": "contrast", "clutter": "things", "table-height": "m up or down"},
+        "table": {
+            "table-colour": "of full scale, darker",
+            "texture": "contrast",
+            "clutter": "things",
+            "table-height": "m up or down",
+        },
         "occlusion": {"occlusion": "m radius of a pole"},
         "camera shift": {
             "top-shift": "m",

@@ -83,7 +83,8 @@ def mixed(setup: Setup, rng: np.random.Generator) -> Setup:
     """The setup with a few things about its cell different at once, at levels that are not held out."""
     fitting = [each for each in (*SEEN, *FELT, SKU, CELL) if each.applies(setup)]
     count = int(rng.choice(len(MIXED), p=MIXED)) + 1
-    chosen = [fitting[int(place)] for place in rng.choice(len(fitting), count, replace=False)]
+    often = np.array([each.often for each in fitting])
+    chosen = [fitting[int(place)] for place in rng.choice(len(fitting), count, replace=False, p=often / often.sum())]
     chosen.sort(key=lambda each: each is not CELL)  # a cell is what the others then change
     levels = [sorted(each.levels.keys() - each.held_out) for each in chosen]
     names = [f"{each.name}:{rng.choice(some)}" for each, some in zip(chosen, levels, strict=True)]

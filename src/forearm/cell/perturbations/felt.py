@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from colorsys import rgb_to_hsv
 from dataclasses import replace
+from itertools import product
 
 import mujoco
 import numpy as np
@@ -12,7 +14,7 @@ from forearm.cell.perturbations.interface import either_way, graded
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.solver import task_model
-from forearm.cell.variation import Colour, Placement, Thing
+from forearm.cell.variation import COLOURS, Colour, Placement, Thing
 
 FREE_X_M = (0.16, 0.50)  # m: in view and in reach
 FREE_OUT_M = 0.42  # m from the midline to either side
@@ -21,6 +23,9 @@ THING_HALF_M = (0.012, 0.028)  # m, half sizes across
 THING_HEIGHT_M = (0.02, 0.08)  # m, below the path of what is carried
 THING_DENSITY = 500.0  # kg/m³: wood, or a plastic part with holes
 TRIES = 500
+COLOUR_SHIFTS = (0.08, 0.16, 0.24)  # of full scale, each channel; recordings have 0.04
+BETWEEN = {"orange": 26 / 360, "lime": 85 / 360, "turquoise": 182 / 360, "purple": 281 / 360}  # hues, of a turn
+GREY = 0.35  # of full saturation, below which nobody would name a hue
 # No colour that an instruction names, but the neighbours of some.
 THING_COLOURS: tuple[Colour, ...] = (
     (0.55, 0.55, 0.56, 1.0),  # grey
@@ -89,10 +94,29 @@ def _friction(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup
 
 
 def _colour(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
-    by = rng.choice([-1.0, 1.0], size=(len(setup.placements), 3)) * amount
+    by = [rng.choice(_ways_to_go(each)) * amount for each in setup.placements]
     return replace(
         setup, placements=tuple(shaded(each, shift) for each, shift in zip(setup.placements, by, strict=True))
     )
+
+
+def _ways_to_go(placement: Placement) -> np.ndarray:
+    """(N, 3) of +-1, red, green and blue: the shifts that leave the object what its word says, however far they go."""
+    every = np.array(list(product((-1.0, 1.0), repeat=3)))
+    if placement.rgba is None:
+        return every
+    rgb = np.array(placement.rgba[:3])
+    return np.array([way for way in every if _word(np.clip(rgb + way * COLOUR_SHIFTS[-1], 0.0, 1.0)) == _word(rgb)])
+
+
+def _word(rgb: np.ndarray) -> str:
+    """Of the words for colours, those between them among them, the one whose hue is nearest; none for a near grey."""
+    hue, saturation, _ = rgb_to_hsv(*rgb.tolist())
+    if saturation < GREY:
+        return ""
+    hues = {word: rgb_to_hsv(*shade[:3])[0] for word, shade in COLOURS.items()} | BETWEEN
+    apart = {word: abs((hue - each + 0.5) % 1.0 - 0.5) for word, each in hues.items()}
+    return min(apart, key=apart.__getitem__)
 
 
 def shaded(placement: Placement, by: np.ndarray) -> Placement:
@@ -147,10 +171,12 @@ def _opening(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
 
 FELT = (
     graded("clutter", _clutter, (2, 4, 8)),  # things: a tidy table to a crowded one
-    graded("size", _size, (1.1, 1.2, 1.3)),  # factor, larger or smaller: a third more is the widest that fits the pad
+    graded(
+        "size", _size, (1.1, 1.2, 1.3), often=2.0
+    ),  # factor, larger or smaller: a third more is the widest that fits the pad
     graded("mass", _mass, (2.0, 4.0, 8.0)),  # factor: hollow to solid plastic to aluminium
     graded("friction", _friction, (0.6, 0.4, 0.25)),  # coefficient: cardboard, smooth plastic, oiled
-    graded("colour", _colour, (0.08, 0.16, 0.24), painted),  # of full scale, each channel; recordings have 0.04
+    graded("colour", _colour, COLOUR_SHIFTS, painted, often=3.0),  # another batch of paint, the same word
     graded("fixture-shift", _fixture_shift, (0.02, 0.04, 0.06), has_fixtures),  # m in x beside 0.02 in recordings
     graded("table-height", _table_height, (0.004, 0.008, 0.015)),  # m, up or down: levelling feet to another table
     graded("finger-wear", _finger_wear, (1.0, 0.6, 0.35)),  # coefficient: dusty, polished, oily rubber; new is 1.5

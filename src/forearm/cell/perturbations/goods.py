@@ -51,4 +51,5 @@ SKU = Perturbation(
         {"training": partial(_of_make, makes=TRAINING), "held-out": partial(_of_make, makes=HELD_OUT)}
     ),
     held_out=frozenset({"held-out"}),
+    often=3.0,  # no cell has the drawn goods
 )

@@ -48,6 +48,7 @@ class Perturbation:
         amounts: how far each level goes, in the unit that its table states; empty where levels are kinds.
         held_out: levels that nothing may ever be trained on.
         applies: whether a scene has what is changed.
+        often: how much likelier than others it is to be what differs in a recorded scene.
     """
 
     name: str
@@ -55,12 +56,18 @@ class Perturbation:
     amounts: Mapping[str, float] = field(default_factory=dict[str, float])
     held_out: frozenset[str] = frozenset()
     applies: Callable[[Setup], bool] = any_setup
+    often: float = 1.0
 
 
 def graded(
-    name: str, vary: Vary, amounts: tuple[float, float, float], applies: Callable[[Setup], bool] = any_setup
+    name: str,
+    vary: Vary,
+    amounts: tuple[float, float, float],
+    applies: Callable[[Setup], bool] = any_setup,
+    *,
+    often: float = 1.0,
 ) -> Perturbation:
     """A perturbation whose levels are `SEVERITIES`, one amount each."""
     by_level: Mapping[str, float] = MappingProxyType(dict(zip(SEVERITIES, amounts, strict=True)))
     levels = {level: partial(vary, amount=amount) for level, amount in by_level.items()}
-    return Perturbation(name=name, levels=MappingProxyType(levels), amounts=by_level, applies=applies)
+    return Perturbation(name=name, levels=MappingProxyType(levels), amounts=by_level, applies=applies, often=often)

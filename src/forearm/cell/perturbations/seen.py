@@ -16,6 +16,8 @@ GLARES = 3
 GLARE_RADIUS_M = 0.035  # m: a lamp's reflection in varnish, as wide as a block
 GLARE_SPREAD_M = 0.05  # m from an object, in x and y: near enough to hide it
 LAMP_HEIGHT = 0.7  # vertical part of the low lamp's direction against 1 across: 35° above the table
+TINT = 0.25  # of how much darker a table is: wood, linoleum, stone, no paint
+DARKEST = 0.1  # of full scale: slate and rubber mats reflect a tenth of the light
 PITCH_M = (0.06, 0.12)  # m: tiles and boards from half as wide as the box to nearly as wide
 ROD_AT = 0.30  # share of the way from the top camera to the table: above anything that an arm reaches
 ROD_HALF_M = 0.6  # m: longer than the view is wide there
@@ -55,6 +57,12 @@ def _glare(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
         dx, dy = (float(value) for value in rng.uniform(-GLARE_SPREAD_M, GLARE_SPREAD_M, size=2))
         glares.append(Glare(point=(x + dx, y + dy, z), radius_m=GLARE_RADIUS_M, strength=amount))
     return _look(setup, replace(setup.look, glares=tuple(glares)))
+
+
+def _table_colour(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
+    tint = _direction(rng) * TINT * amount
+    r, g, b = (float(value) for value in np.clip(np.array(setup.look.table[:3]) - amount + tint, DARKEST, 1.0))
+    return _look(setup, replace(setup.look, table=(r, g, b, setup.look.table[3])))
 
 
 def _texture(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
@@ -123,6 +131,8 @@ SEEN = (
     graded("colour-temperature", _colour_temperature, (4000.0, 3200.0, 2700.0)),  # K: cool, halogen, warm white lamps
     graded("shadows", _shadows, (0.4, 0.7, 0.95)),  # share of the light from one side: cloudy to direct sun
     graded("glare", _glare, (0.4, 0.8, 1.5)),  # of white: haze to a spot that hides what is under it
+    # Of full scale, darker: pale beech to slate. Often, because no other thing fills so much of every picture.
+    graded("table-colour", _table_colour, (0.15, 0.30, 0.45), often=6.0),
     graded("texture", _texture, (0.15, 0.35, 0.6)),  # contrast: pale wood to a chequered cloth
     graded("occlusion", _occlusion, (0.003, 0.006, 0.012)),  # m, radius: cable, hose, pole
     graded("top-shift", _top_shift, (0.005, 0.010, 0.020)),  # m: put back by hand, knocked, put up anew
