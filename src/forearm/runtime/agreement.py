@@ -20,7 +20,6 @@ from forearm.safety.depth_agreement import depth_gaps
 from forearm.safety.limits import Limits
 from forearm.safety.own_arms import of_the_arms, points_measured
 
-OWN_M = 0.02  # m round an arm's capsules that count as the arm: how far it moves between an image and its joints
 HERE_RAD = 0.06  # rad, of a joint: half of what a way's rows are apart
 ELSEWHERE_RAD = 0.3  # rad of a joint, 0.1 m of a tool: a cell of the map, so that the camera sees another scene
 SIDE = 6  # pixels looked at per cell and axis
@@ -103,6 +102,6 @@ def rises_m(plan: Plan, seen: Observation, limits: Limits) -> float:
     rows, columns = (at * metres.shape).astype(np.int64).reshape(-1, 2).T
     points, there = points_measured(metres, rows, columns, _MAIN, placed), metres[rows, columns]
     counts = np.isfinite(there) & (there > 0.0)
-    counts[counts] = ~of_the_arms(points[counts], seen.positions, OWN_M)
+    counts[counts] = ~of_the_arms(points[counts], seen.positions)
     heights = np.sort(np.where(counts, points[:, 2], 0.0).reshape(len(wrong), SIDE**2), axis=1)
     return float(heights[:, -SEEN].max(initial=0.0))

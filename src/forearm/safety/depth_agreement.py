@@ -28,7 +28,6 @@ from forearm.safety.own_arms import of_the_arms, points_measured
 
 SAMPLES = 12  # pixels looked at per cell and axis, evenly spaced: every pixel of a 120 by 120 image on a 10 by 10 grid
 MIDDLE = (0.35, 0.65)  # quantiles of a cell's pixels between which any depth is a fair answer
-OWN_M = 0.04  # m round an arm where what is measured is the arm: a camera turned by 2° sees it 35 mm beside its place
 NEAREST_M = 0.55  # m from the camera, the nearest that a map can say: above all that arms reach
 
 
@@ -121,7 +120,7 @@ def _only_arms_in_front(
     rows, columns = (each[off].ravel() for each in np.broadcast_arrays(*_pixels_of(said.shape, metres.shape)))
     points = points_measured(metres, rows, columns, camera, camera.cell_from_camera)
     there, cells = metres[rows, columns], (-1, SAMPLES * SAMPLES)
-    others = np.where(of_the_arms(points, positions, OWN_M), np.nan, there).reshape(cells)
+    others = np.where(of_the_arms(points, positions), np.nan, there).reshape(cells)
     near, _, far = _middles(others, limits.depth_pixels)
     _, middle, _ = _middles(there.reshape(cells), limits.depth_pixels)
     only = off.copy()

@@ -10,6 +10,8 @@ from forearm.geometry import Pose
 from forearm.robot.embodiment import Camera
 from forearm.safety.capsules import RADII, capsule_ends
 
+OWN_M = 0.02  # m round an arm's capsules that count as the arm: how far it moves between an image and its joints
+
 
 def points_measured(
     metres: Float64[ndarray, "H W"],
@@ -27,16 +29,11 @@ def points_measured(
     return placed.apply(camera.pinhole.unproject(pixels, metres[rows, columns]))
 
 
-def of_the_arms(
-    points: Float64[ndarray, "N 3"], positions: Float64[ndarray, " 14"], within_m: float
-) -> Bool[ndarray, " N"]:
-    """Whether points of the cell frame lie no farther than `within_m` outside the arms' shapes at that pose.
-
-    A point that is not finite does not.
-    """
+def of_the_arms(points: Float64[ndarray, "N 3"], positions: Float64[ndarray, " 14"]) -> Bool[ndarray, " N"]:
+    """Whether points of the cell frame are the arms' own at that pose; one that is not finite is nobody's."""
     starts, ends = (each[..., 0].T for each in capsule_ends(positions[None]))  # (C, 3)
     along = ends - starts
     offset = points[:, None, :] - starts
     share = np.clip((offset * along).sum(-1) / (along * along).sum(-1), 0.0, 1.0)
     apart = np.linalg.norm(offset - share[..., None] * along, axis=-1) - RADII
-    return apart.min(axis=1, initial=np.inf) <= within_m
+    return apart.min(axis=1, initial=np.inf) <= OWN_M
