@@ -20,7 +20,7 @@ def points_measured(
     camera: Camera,
     placed: Pose,
 ) -> Float64[ndarray, "N 3"]:
-    """What pixels of a depth image show, in the cell frame, m; not finite where nothing was measured.
+    """What pixels of a depth image show, in the cell frame, m; not finite where `metres` is not.
 
     `placed` is where the camera stands in the cell; the image may be of another size than the camera's.
     """

@@ -171,9 +171,7 @@ def _opening(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
 
 FELT = (
     graded("clutter", _clutter, (2, 4, 8)),  # things: a tidy table to a crowded one
-    graded(
-        "size", _size, (1.1, 1.2, 1.3), often=2.0
-    ),  # factor, larger or smaller: a third more is the widest that fits the pad
+    graded("size", _size, (1.1, 1.2, 1.3), often=2.0),  # factor, either way: a third more is what just fits the pad
     graded("mass", _mass, (2.0, 4.0, 8.0)),  # factor: hollow to solid plastic to aluminium
     graded("friction", _friction, (0.6, 0.4, 0.25)),  # coefficient: cardboard, smooth plastic, oiled
     graded("colour", _colour, COLOUR_SHIFTS, painted, often=3.0),  # another batch of paint, the same word
