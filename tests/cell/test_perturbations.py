@@ -313,7 +313,7 @@ def test_other_shades_are_still_what_their_word_says() -> None:
     assert len(shifted) > 2 * len(COLOURS)
 
 
-def test_another_table_is_as_much_darker_as_said_and_recorded_oftener_than_anything_else() -> None:
+def test_another_table_is_as_much_darker_as_said_and_recorded_far_oftener_than_a_texture() -> None:
     for level, darker in perturbation_named("table-colour").amounts.items():
         table = varied(PLAIN, f"table-colour:{level}").look.table
         assert np.mean(PLAIN.look.table[:3]) - np.mean(table[:3]) == pytest.approx(darker, abs=0.25 * darker)

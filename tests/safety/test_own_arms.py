@@ -10,6 +10,7 @@ from forearm.cell.tasks import task_named
 from forearm.clock import SimulatedClock
 from forearm.messages import DepthImage, Finding, Observation
 from forearm.robot.embodiment import BIMANUAL_YAM, Camera
+from forearm.safety.capsules import RADII, capsule_ends
 from forearm.safety.depth_agreement import depth_agrees, depth_gaps
 from forearm.safety.limits import Limits
 from forearm.safety.own_arms import of_the_arms, points_measured
@@ -20,7 +21,8 @@ LIMITS = Limits.of()
 TOP = BIMANUAL_YAM.cameras[0]
 SETUP = task_named("hand-over").sample(7)
 AT_HOME = np.array(SETUP.start)
-INWARDS = AT_HOME + np.where(np.isin(np.arange(14), [0, 7]), np.where(np.arange(14) < 7, -0.8, 0.8), 0.0)
+INWARDS = AT_HOME.copy()
+INWARDS[[0, 7]] += (-0.8, 0.8)  # into the main camera's view
 
 
 def seen_at(positions: np.ndarray) -> Observation:
@@ -84,6 +86,32 @@ def test_an_arm_that_the_plan_alone_sees_is_an_error(home: Observation, inwards:
 
 def test_a_camera_whose_place_is_not_known_shows_nobodys_arms(home: Observation, inwards: Observation) -> None:
     assert judged(said_of(home), inwards, replace(TOP, cell_from_camera=None))
+
+
+def own_pixels(seen: Observation) -> np.ndarray:
+    """(H, W) whether each pixel shows an arm."""
+    metres = seen.depths["top"].metres.astype(np.float64)
+    rows, columns = (each.ravel() for each in np.indices(metres.shape))
+    assert TOP.cell_from_camera is not None
+    points = points_measured(metres, rows, columns, TOP, TOP.cell_from_camera)
+    return of_the_arms(points, seen.positions).reshape(metres.shape)
+
+
+def test_what_is_said_to_stand_in_front_of_the_arms_is_an_error(inwards: Observation) -> None:
+    filled = own_pixels(inwards).reshape(10, 12, 10, 12).mean(axis=(1, 3)) > 0.8
+    assert filled.sum() > LIMITS.depth_cells * filled.size
+    said = said_of(inwards)
+    said[filled] -= 0.15
+    (found,) = judged(said, inwards)
+    assert found.measured == filled.mean()
+
+
+def test_an_arm_reaches_two_centimetres_beyond_its_shape() -> None:
+    starts, ends = (each[..., 0].T for each in capsule_ends(AT_HOME[None]))
+    tops = np.concatenate([starts, ends]) + np.array([0.0, 0.0, 1.0]) * np.tile(RADII, 2)[:, None]
+    highest = tops[tops[:, 2].argmax()]
+    above = highest + np.array([[0.0, 0.0, 0.019], [0.0, 0.0, 0.021], [0.0, 0.0, np.nan]])
+    assert of_the_arms(above, AT_HOME).tolist() == [True, False, False]
 
 
 def test_all_that_stands_up_in_the_picture_is_the_arms_and_what_was_not_measured_is_nobody(
