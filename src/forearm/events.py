@@ -40,8 +40,35 @@ class SelfTested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CameraRegistered:
+    """Where a fixed camera was found by the arms that it sees, and what was made of that.
+
+    Attributes:
+        verdict: as drawn; put right, from here on its pictures are as from where it is drawn; unknown, nothing could be
+            told and they stay as they are; refused, nothing moves.
+        shift_m: (3,) m, from the optical frame where it is drawn.
+        turn_rad: (3,) rad, its rotation vector in that frame.
+        focal: its focal length over the drawn one's.
+        table_m: m, how much higher the table stands than drawn.
+        arms_fit: 0..1, the share of the arms' pixels that measure what they would from there.
+        text: all that as a person reads it.
+    """
+
+    kind: Literal["camera_registered"] = "camera_registered"
+    stamp_ns: int
+    camera: str
+    verdict: Literal["as drawn", "put right", "unknown", "refused"]
+    shift_m: tuple[float, ...]
+    turn_rad: tuple[float, ...]
+    focal: float
+    table_m: float
+    arms_fit: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Observed:
-    """The robot was read. Images are logged when they are new."""
+    """The robot was read. Images are logged when they are new, those of a camera that was moved put right."""
 
     kind: Literal["observed"] = "observed"
     stamp_ns: int
@@ -218,6 +245,7 @@ class SessionEnded:
 Event = (
     SessionStarted
     | SelfTested
+    | CameraRegistered
     | Observed
     | Decided
     | Judged

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as npst
 
 from forearm.events import (
     Alarmed,
+    CameraRegistered,
     Commanded,
     Decided,
     Judged,
@@ -172,6 +173,18 @@ events = st.one_of(
     ),
     _tagged(OperatorActed, "operator_acted", who=words, act=words, details=words, accepted=st.booleans()),
     _tagged(LimitsStated, "limits_stated", calibrated=st.booleans(), monitors=words, carded=st.booleans(), card=words),
+    _tagged(
+        CameraRegistered,
+        "camera_registered",
+        camera=words,
+        verdict=st.sampled_from(["as drawn", "put right", "unknown", "refused"]),
+        shift_m=points,
+        turn_rad=points,
+        focal=numbers,
+        table_m=numbers,
+        arms_fit=numbers,
+        text=words,
+    ),
     _tagged(
         Alarmed,
         "alarmed",

@@ -13,6 +13,7 @@ from forearm.cli.terminal import PEOPLE, with_digest
 from forearm.clock import NANOSECONDS
 from forearm.events import (
     Alarmed,
+    CameraRegistered,
     Decided,
     Event,
     Judged,
@@ -78,6 +79,9 @@ class Story:
             PEOPLE.print(
                 f"monitors {event.monitors}\ncard     {event.card}", markup=False, highlight=False, soft_wrap=True
             )
+        elif isinstance(event, CameraRegistered):
+            if event.verdict != "as drawn":
+                self._line(event.stamp_ns, f"[yellow]camera[/]: {escape(event.text)}")
         elif isinstance(event, Alarmed):
             self._line(event.stamp_ns, f"[yellow]monitor {event.monitor}[/]: {escape(event.text)}")
         elif isinstance(event, Observed):

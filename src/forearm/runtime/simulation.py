@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from forearm.cell.drawing import drawn
 from forearm.cell.setup import Setup
 from forearm.cell.simulator import CellRobot
 from forearm.cell.stage import Fault
@@ -27,6 +28,7 @@ from forearm.runtime.monitors.watch import Watch
 from forearm.runtime.operator import Operator, TraceDesk
 from forearm.runtime.proofs import prove_around
 from forearm.runtime.recovery import Budget
+from forearm.runtime.registered import RegisteredRobot
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.steering import Steering
 from forearm.runtime.understanding import Understanding
@@ -131,7 +133,7 @@ class Simulation:
         carded = within_card(self._known.card, gates.vetting, gates.model_digest, self._robot.setup.instruction)
         session = Session(
             charge=self._charge(seed, commit, recipe),
-            robot=self._robot,
+            robot=RegisteredRobot(self._robot, drawn, watch.emit),
             policy=self.policy,
             gates=gates,
             steering=Steering.of(

@@ -23,6 +23,7 @@ from forearm.clock import NANOSECONDS
 from forearm.errors import LogError
 from forearm.events import (
     Alarmed,
+    CameraRegistered,
     Commanded,
     Decided,
     Event,
@@ -88,6 +89,7 @@ class RunLog:
     recoveries: tuple[RecoveryBegan | RecoveryEnded, ...]
     operator_acts: tuple[OperatorActed, ...]
     limits: LimitsStated | None
+    camera: CameraRegistered | None
     alarms: tuple[Alarmed, ...]
     images: Mapping[str, tuple[LoggedImage, ...]]
     depths: Mapping[str, tuple[DepthImage, ...]]
@@ -254,6 +256,7 @@ def read_run(path: Path) -> RunLog:
         ),
         operator_acts=tuple(events[OperatorActed]),
         limits=events[LimitsStated][0] if events[LimitsStated] else None,
+        camera=events[CameraRegistered][0] if events[CameraRegistered] else None,
         alarms=tuple(events[Alarmed]),
         images={camera: tuple(captures) for camera, captures in images.items()},
         depths={camera: tuple(captures) for camera, captures in depths.items()},

@@ -19,6 +19,7 @@ from google.protobuf.message import Message
 
 from forearm.events import (
     Alarmed,
+    CameraRegistered,
     Commanded,
     Decided,
     Event,
@@ -51,6 +52,12 @@ _LEVELS = {
     Outcome.LIMIT: Log.Level.WARNING,
     Outcome.HOLD: Log.Level.ERROR,
     Outcome.STOP: Log.Level.FATAL,
+}
+_REGISTERED = {
+    "as drawn": Outcome.ALLOW,
+    "put right": Outcome.LIMIT,
+    "unknown": Outcome.LIMIT,
+    "refused": Outcome.STOP,
 }
 
 
@@ -102,6 +109,8 @@ def _sentences(event: Event) -> Iterator[tuple[str, str, Outcome]]:
             yield "self-test", f"{len(event.proven)} known-bad and good inputs were judged rightly", Outcome.ALLOW
             for failure in event.failed:
                 yield "self-test", f"not proven: {failure}", Outcome.STOP
+        case CameraRegistered():
+            yield "camera", event.text, _REGISTERED[event.verdict]
         case Judged():
             for finding in event.findings:
                 yield event.gate, finding.text, finding.outcome

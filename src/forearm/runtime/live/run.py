@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from forearm.cell.drawing import drawn
 from forearm.cell.scene import OUTSIDE, OUTSIDE_SIZE
 from forearm.cell.setup import Setup
 from forearm.cell.stage import Fault
@@ -38,6 +39,7 @@ from forearm.runtime.operator import Operator
 from forearm.runtime.patience import Patience
 from forearm.runtime.proofs import prove_around
 from forearm.runtime.recovery import Budget
+from forearm.runtime.registered import RegisteredRobot
 from forearm.runtime.session import Charge, Session
 from forearm.runtime.steering import Steering
 from forearm.runtime.understanding import Understanding
@@ -158,7 +160,7 @@ class Live:
         watch = Watch(both, self._known)
         session = Session(
             charge=self._charge(seed, commit, recipe),
-            robot=self._robot,
+            robot=RegisteredRobot(self._robot, drawn, watch.emit),
             policy=self.policy,
             gates=gates,
             steering=Steering.of(
