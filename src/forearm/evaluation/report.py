@@ -126,6 +126,7 @@ def _facts(log: RunLog) -> str:
         ("Session", str(header.epoch)),
         ("Monitors", log.limits.monitors if log.limits else "unknown"),
         ("Operating limits", log.limits.card if log.limits else "unknown"),
+        ("Main camera", log.camera.text if log.camera else "not looked for"),
         (
             "Log",
             f"{log.path.name}, {log.path.stat().st_size / 1e6:.1f} MB, {'complete' if log.complete else 'cut off'}",

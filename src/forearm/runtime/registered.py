@@ -1,8 +1,8 @@
 """A robot whose main camera may have been moved: found by the arms that it sees, its pictures put right, or refused.
 
-Invariant: nothing moves where the main camera measures the arms and they are not where their joints say, or where it
-stands farther off than its pictures can be put right. Where nothing of the arms is measured nothing can be told; the
-pictures stay as they are then, and as ever the plan's map is held against them.
+Invariant: nothing moves where the main camera measures the arms and is not found by them, or is found farther off than
+its pictures can be put right. Where nothing of the arms is measured nothing can be told; the pictures stay as they are
+then, and as ever the plan's map is held against them.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class RegisteredRobot:
             return None  # a camera that measures none; one that should is judged by the gates
         drawn = self._draw(seen.positions)
         found = register(depth.metres, drawn, self._camera.pinhole)
-        verdict = _verdict(found)
+        verdict = verdict_on(found)
         text = _text(self._camera.name, found, verdict)
         self._emit(
             CameraRegistered(
@@ -128,7 +128,8 @@ class RegisteredRobot:
         return replace(seen, images={**seen.images, name: image}, depths={**seen.depths, name: depth})
 
 
-def _verdict(found: Registration) -> Literal["as drawn", "put right", "unknown", "refused"]:
+def verdict_on(found: Registration) -> Literal["as drawn", "put right", "unknown", "refused"]:
+    """What is made of a camera that was found there."""
     if not found.told:
         return "unknown"
     if not found.found or not MOST.allows(found):
