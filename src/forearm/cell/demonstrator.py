@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forearm.cell.camera import Cameras
-from forearm.cell.perturbations import mixed
+from forearm.cell.perturbations import for_training, mixed
 from forearm.cell.physics import Physics
 from forearm.cell.setup import Setup
 from forearm.cell.solver import Performance, Tick
@@ -68,20 +68,22 @@ class _Rows:
     subtasks: list[str] = field(default_factory=list[str])
 
 
-def sample_demonstration(task: str, seed: int, varied: float = 0.0) -> Setup:
+def sample_demonstration(task: str, seed: int, varied: float = 0.0, variation: str = "") -> Setup:
     """The scene that `seed` stands for in a dataset: some of them start with the working arms off home.
 
     A share of `varied` has a few things different about the cell, which leaves every sentence and most places as they
-    are.
+    are; all have what `variation` names, on top.
 
     Raises:
-        InputError: for a name that is no task's.
+        InputError: for a name that is no task's, and for a variation that there is none of, that is held out, or that
+            changes nothing in this scene.
     """
     doing = task_named(task)
     odd = BEGUN if isinstance(doing, Staged) else ODD_STARTS
     setup = doing.sample(seed, odd_start=bool(np.random.default_rng((seed, 1)).random() < odd))
     rng = np.random.default_rng((seed, 3))
-    return mixed(setup, rng) if rng.random() < varied else setup
+    setup = mixed(setup, rng) if rng.random() < varied else setup
+    return for_training(setup, variation, rng) if variation else setup
 
 
 def demonstrate(

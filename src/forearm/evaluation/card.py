@@ -34,6 +34,7 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "table-colour": "of full scale, darker",
             "texture": "contrast",
             "clutter": "things",
+            "neighbour": "m apart",
             "table-height": "m up or down",
         },
         "occlusion": {"occlusion": "m radius of a pole"},

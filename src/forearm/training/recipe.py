@@ -18,12 +18,14 @@ class Recording:
         counts: successes of each task.
         seed: draws them all.
         varied: the share in which the cell is varied.
+        variation: what differs in every scene besides, NAME:LEVEL or NAME; scenes without what it changes are left out.
         visits: a model; each demonstration begins where it has got to with the scene, instead of at its beginning.
     """
 
     counts: dict[str, int]
     seed: int = 0
     varied: float = 0.0
+    variation: str = ""
     visits: str = ""
 
 

@@ -56,13 +56,16 @@ def record_shard(root: Path, recording: Recording, shard: Shard) -> None:
         CheckpointError: when the model whose states are visited is missing or damaged.
     """
     from forearm.cell.demonstrator import demonstrate, sample_demonstration
+    from forearm.cell.perturbations import applies
     from forearm.policy.choice import policy_named
     from forearm.training.rounds import visited
 
     make_policy = policy_named(recording.visits) if recording.visits else None
     episodes = list[Episode]()
     for seed in range(shard.first_seed, shard.first_seed + SHARD_SEEDS):
-        setup = sample_demonstration(shard.task, seed, recording.varied)
+        if recording.variation and not applies(recording.variation, sample_demonstration(shard.task, seed)):
+            continue
+        setup = sample_demonstration(shard.task, seed, recording.varied, recording.variation)
         if make_policy is not None:
             setup = visited(setup, make_policy)
         made = None if setup is None else demonstrate(setup, seed=seed)

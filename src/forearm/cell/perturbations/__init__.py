@@ -18,7 +18,7 @@ from forearm.cell.perturbations.seen import SEEN
 from forearm.cell.perturbations.spoken import SPOKEN
 from forearm.cell.perturbations.timed import TIMED
 from forearm.cell.setup import Setup
-from forearm.errors import InputError, unknown
+from forearm.errors import InputError, listing, unknown
 
 PERTURBATIONS: tuple[Perturbation, ...] = (*SEEN, *FELT, SKU, *TIMED, CELL, *SPOKEN)
 TOGETHER = "+"
@@ -89,6 +89,32 @@ def mixed(setup: Setup, rng: np.random.Generator) -> Setup:
     levels = [sorted(each.levels.keys() - each.held_out) for each in chosen]
     names = [f"{each.name}:{rng.choice(some)}" for each, some in zip(chosen, levels, strict=True)]
     return varied(setup, TOGETHER.join(names))
+
+
+def levels_to_teach(variation: str) -> tuple[str, ...]:
+    """`NAME:LEVEL` as it is, and `NAME` as each of its levels that may be trained on.
+
+    Raises:
+        InputError: for a name or level that there is none of, and for one that is held out.
+    """
+    name = variation.partition(":")[0]
+    held_out = {f"{name}:{level}" for level in perturbation_named(name).held_out}
+    allowed = tuple(each for each in variations_of(variation) if each not in held_out)
+    if not allowed:
+        every = [f"{name}:{level}" for level in perturbation_named(name).levels if f"{name}:{level}" not in held_out]
+        raise InputError(
+            f"variation: got {variation}, which is held out, allowed are {listing(every)}; measure with it alone"
+        )
+    return allowed
+
+
+def for_training(setup: Setup, variation: str, rng: np.random.Generator) -> Setup:
+    """The setup as one of `levels_to_teach` makes it, drawn, beside what it has already.
+
+    Raises:
+        InputError: as that does, and for a scene without what it changes.
+    """
+    return varied(setup, str(rng.choice(levels_to_teach(variation))))
 
 
 def _change(perturbation: Perturbation, level: str) -> Change:

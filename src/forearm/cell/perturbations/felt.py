@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from colorsys import rgb_to_hsv
 from dataclasses import replace
-from itertools import product
+from itertools import permutations, product
 
 import mujoco
 import numpy as np
@@ -14,7 +14,9 @@ from forearm.cell.perturbations.interface import either_way, graded
 from forearm.cell.scene import MIDLINE_Y_M
 from forearm.cell.setup import Setup
 from forearm.cell.solver import task_model
+from forearm.cell.tasks.blocks import APART_M
 from forearm.cell.variation import COLOURS, Colour, Placement, Thing
+from forearm.sentence import words_of
 
 FREE_X_M = (0.16, 0.50)  # m: in view and in reach
 FREE_OUT_M = 0.42  # m from the midline to either side
@@ -23,6 +25,8 @@ THING_HALF_M = (0.012, 0.028)  # m, half sizes across
 THING_HEIGHT_M = (0.02, 0.08)  # m, below the path of what is carried
 THING_DENSITY = 500.0  # kg/m³: wood, or a plastic part with holes
 TRIES = 500
+BESIDE_X_M = (0.22, 0.36)  # m: where both arms of every task reach and see
+BESIDE_OUT_M = 0.34  # m from the midline, at the most
 COLOUR_SHIFTS = (0.08, 0.16, 0.24)  # of full scale, each channel; recordings have 0.04
 BETWEEN = {"orange": 26 / 360, "lime": 85 / 360, "turquoise": 182 / 360, "purple": 281 / 360}  # hues, of a turn
 GREY = 0.35  # of full saturation, below which nobody would name a hue
@@ -79,6 +83,38 @@ def _footprints(setup: Setup) -> Iterator[tuple[float, float, float]]:
         geoms = range(body.geomadr[0], body.geomadr[0] + body.geomnum[0])
         corners = [np.abs(model.geom_pos[geom][:2]) + model.geom_size[geom][:2] for geom in geoms]
         yield *placement.position[:2], max(float(np.hypot(*corner)) for corner in corners) * setup.matter.size
+
+
+def _neighbour(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
+    pairs = list(_pairs(setup))
+    order, angles = rng.permutation(len(pairs)), rng.uniform(-np.pi, np.pi, size=TRIES)
+    for stays, goes in (pairs[number] for number in order):
+        others = [
+            place for place, each in zip(_footprints(setup), setup.placements, strict=True) if each not in (stays, goes)
+        ]
+        side = np.sign(stays.position[1] - MIDLINE_Y_M)
+        least_out = min(abs(each.position[1] - MIDLINE_Y_M) for each in (stays, goes))
+        for x, y in np.array(stays.position[:2]) + amount * np.stack([np.cos(angles), np.sin(angles)], axis=-1):
+            free = all(np.hypot(x - at_x, y - at_y) > radius + APART_M for at_x, at_y, radius in others)
+            in_reach = least_out <= side * (y - MIDLINE_Y_M) <= BESIDE_OUT_M
+            if free and in_reach and BESIDE_X_M[0] <= x <= BESIDE_X_M[1]:
+                there = replace(goes, position=(float(x), float(y), goes.position[2]))
+                return replace(setup, placements=tuple(there if each is goes else each for each in setup.placements))
+    return setup  # nowhere is as near and free
+
+
+def _pairs(setup: Setup) -> Iterator[tuple[Placement, Placement]]:
+    """Objects of a drawn colour that lie equally high by twos, the second one not named by the sentence."""
+    model, said = task_model(setup.task), words_of(setup.instruction)
+    lying = [each for each in setup.placements if each.rgba is not None and _is_free(model, each.name)]
+    for one, other in permutations(lying, 2):
+        if other.colour not in said and one.position[2] == other.position[2]:
+            yield one, other
+
+
+def has_neighbours(setup: Setup) -> bool:
+    """Whether there is an object that the sentence does not name, and one that it could be taken for."""
+    return any(True for _ in _pairs(setup))
 
 
 def _size(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
@@ -171,6 +207,9 @@ def _opening(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
 
 FELT = (
     graded("clutter", _clutter, (2, 4, 8)),  # things: a tidy table to a crowded one
+    graded(
+        "neighbour", _neighbour, (0.14, 0.12, 0.10), has_neighbours, often=2.0
+    ),  # m between middles: just finger room
     graded("size", _size, (1.1, 1.2, 1.3), often=2.0),  # factor, either way: a third more is what just fits the pad
     graded("mass", _mass, (2.0, 4.0, 8.0)),  # factor: hollow to solid plastic to aluminium
     graded("friction", _friction, (0.6, 0.4, 0.25)),  # coefficient: cardboard, smooth plastic, oiled
