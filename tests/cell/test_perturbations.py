@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from forearm.cell.camera import Cameras, Capture
-from forearm.cell.perturbations import PERTURBATIONS, applies, mixed, perturbation_named, variations_of, varied
+from forearm.cell.perturbations import (
+    PERTURBATIONS,
+    applies,
+    for_training,
+    levels_to_teach,
+    mixed,
+    perturbation_named,
+    variations_of,
+    varied,
+)
 from forearm.cell.perturbations.cells import CELL
 from forearm.cell.perturbations.felt import FELT
 from forearm.cell.perturbations.goods import HELD_OUT, SKU, TRAINING
@@ -24,6 +33,7 @@ from forearm.errors import InputError
 from forearm.messages import Image
 from forearm.robot.embodiment import BIMANUAL_YAM, GRIPPER_STROKE_M
 from forearm.runtime.colour_words import is_coloured
+from forearm.sentence import words_of
 
 PLAIN = task_named("put-in-box").sample(1001)
 NAMES = [perturbation.name for perturbation in PERTURBATIONS]
@@ -242,6 +252,34 @@ def touching(physics: Physics, name: str) -> list[str]:
     body = physics.model.body(name).id
     owners = physics.model.geom_bodyid[physics.data.contact.geom]
     return [physics.model.body(int(other)).name for pair in owners if body in pair for other in pair if other != body]
+
+
+@pytest.mark.parametrize("task", [each for each in TASKS if applies("neighbour:worst", each.sample(0))])
+@pytest.mark.parametrize("level", ["mild", "worst"])
+def test_a_neighbour_is_an_object_that_is_not_named_and_lies_as_near_as_said_and_clear_of_the_rest(task, level) -> None:
+    apart = {"mild": 0.14, "worst": 0.10}[level]
+    moved_at_all = 0
+    for seed in range(12):
+        before = task.sample(seed)
+        setup = varied(before, f"neighbour:{level}")
+        moved = [each for each, was in zip(setup.placements, before.placements, strict=True) if each != was]
+        assert len(moved) <= 1
+        for each in moved:
+            assert each.colour not in words_of(setup.instruction)
+            away = [float(np.hypot(*np.subtract(each.position[:2], other.position[:2]))) for other in setup.placements]
+            assert min(abs(distance - apart) for distance in away) < 1e-9
+            assert sorted(away)[1] > 0.0999  # the first is itself; fingers go round
+        moved_at_all += len(moved)
+    assert moved_at_all >= 4  # of 12: a box may leave no room
+
+
+def test_what_is_taught_is_drawn_from_the_levels_that_are_not_held_out() -> None:
+    assert levels_to_teach("size:worst") == ("size:worst",)
+    assert levels_to_teach("sku") == ("sku:training",)
+    with pytest.raises(InputError, match="got sku:held-out, which is held out, allowed are sku:training"):
+        levels_to_teach("sku:held-out")
+    drawn = {for_training(PLAIN, "size", np.random.default_rng(seed)).variation for seed in range(40)}
+    assert drawn == {"size:mild", "size:strong", "size:worst"}
 
 
 def test_fixtures_alone_are_shifted_and_a_task_without_any_is_refused() -> None:

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from moved_camera import CAMERA, at_home, moved, seen
 
 from forearm.cell.variation import Mount
 from forearm.robot.rectification import Rectification
 from forearm.robot.registration import LEAST_PIXELS, register
+from moved_camera import CAMERA, at_home, moved, seen
 
 MOUNTS = [
     Mount(camera="top"),

@@ -37,6 +37,8 @@ LIFT = "lift the tray with both arms"
         (("train", "--data", "--out", "{new}"), "data: got no folder"),
         (("record", "--out", "{new}", "--visits", "nan0"), "nan0"),
         (("record", "--out", "{new}", "--task", "stack"), "task: got 'stack'"),
+        (("record", "--out", "{new}", "--variation", "siz"), "siz"),
+        (("record", "--out", "{new}", "--variation", "sku:held-out"), "which is held out, allowed are sku:training"),
         (("train", "--data", "{file}/data", "--out", "{new}"), "folder: got {file}/data"),
         (("train", "--data", "{new}", "--out", "{new}", "--from", "nan0"), "nan0"),
         (("card", "--out", "{new}/card.json"), "card: got no result file, at least one is needed"),

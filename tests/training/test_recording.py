@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from forearm.cell.setup import Setup
 from forearm.errors import DatasetError, InputError
 from forearm.training.recipe import Recording
-from forearm.training.recording import PLAN, record_dataset, recorded_as
+from forearm.training.recording import PLAN, record_dataset, record_shard, recorded_as, shards_of
 
 
 def test_a_recording_does_not_begin_in_a_folder_that_holds_a_dataset_of_somebody_else(tmp_path: Path) -> None:
@@ -28,6 +29,26 @@ def test_a_plan_of_a_recording_that_cannot_be_read_is_named(tmp_path: Path, cont
     (tmp_path / PLAN).write_text(content)
     with pytest.raises(DatasetError, match=PLAN):
         recorded_as(tmp_path)
+
+
+def test_every_scene_of_a_recording_with_a_variation_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def fails(setup: Setup, *, seed: int) -> None:
+        asked.append(setup.variation)
+
+    monkeypatch.setattr("forearm.cell.demonstrator.demonstrate", fails)
+    monkeypatch.setattr("forearm.training.recording.SHARD_SEEDS", 5)
+    recording = Recording(counts={"hand-over": 10}, variation="size:worst")
+    with pytest.raises(DatasetError, match="got 0 successes of 5"):
+        record_shard(tmp_path, recording, next(shards_of(recording)))
+    assert asked == ["size:worst"] * 5
+
+
+def test_scenes_without_what_is_to_be_varied_are_left_out(tmp_path: Path) -> None:
+    recording = Recording(counts={"lift": 1}, variation="neighbour:worst")
+    with pytest.raises(DatasetError, match="got 0 successes of 100"):
+        record_shard(tmp_path, recording, next(shards_of(recording)))
 
 
 @pytest.mark.slow
