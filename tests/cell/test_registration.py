@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from forearm.cell.drawing import drawn
 from forearm.cell.variation import Mount
+from forearm.errors import InputError
 from forearm.robot.rectification import Rectification
 from forearm.robot.registration import LEAST_PIXELS, register
 from moved_camera import CAMERA, at_home, moved, seen
@@ -53,6 +55,11 @@ def test_where_no_arm_is_measured_nothing_is_told(nothing: float) -> None:
     assert not found.found
 
 
+def test_a_depth_image_of_another_size_is_refused_with_the_size_that_is_needed() -> None:
+    with pytest.raises(InputError, match=r"got \(60, 80\), allowed is \(120, 120\)"):
+        register(np.ones((60, 80), dtype=np.float32), at_home(), CAMERA.pinhole)
+
+
 def test_a_bare_table_tells_of_no_camera() -> None:
     metres = at_home().metres.copy()
     arms = at_home().per_table == 0.0
@@ -64,8 +71,6 @@ def test_a_bare_table_tells_of_no_camera() -> None:
 
 
 def test_a_joint_whose_zero_is_off_is_no_camera_that_was_moved() -> None:
-    from forearm.cell.drawing import drawn
-
     seen_there = seen(moved())
     said = seen_there.positions.copy()
     said[[0, 7]] += 0.6  # both shoulders say that they are turned, and are not

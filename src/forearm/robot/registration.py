@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 from numpy import ndarray
 
+from forearm.errors import InputError
 from forearm.geometry import Pinhole, Pose, rotation_from_quaternion
 
 # Blur px, the difference m beyond which a pixel has no say, the step between pixels, and how often: coarse to fine.
@@ -25,7 +26,7 @@ LEAST_FIT = 0.8  # of the arms' pixels: 0.9 and more do where the camera was fou
 LEAST_PIXELS = 100  # of the arms: with both at home there are some 900
 # The longest step in turn rad, shift m, share of the focal length and height of the table m: beyond, slopes say little.
 STRIDES = np.array([0.02, 0.02, 0.02, 0.014, 0.014, 0.014, 0.035, 0.007])
-STIFFNESS = 1e-6  # of the mean say of all eight: what the picture does not tell stays as drawn
+STIFFNESS = 1e-6  # of the say of all eight together: what the picture does not tell stays as drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,7 +86,14 @@ def register(metres: Float[ndarray, "H W"], drawn: Drawn, pinhole: Pinhole) -> R
     """Where the camera stands that measured `metres`, from where it is drawn with `pinhole`. About 0.1 s.
 
     Finds what is up to some 30 mm, 3° and a tenth of the focal length off, to about a millimetre.
+
+    Raises:
+        InputError: for a depth image of another size than is drawn.
     """
+    if metres.shape != drawn.metres.shape:
+        raise InputError(
+            f"depth image: got {metres.shape}, allowed is {drawn.metres.shape} as drawn; set the camera to that size"
+        )
     guess = _Guess(turned=np.eye(3), shifted=np.zeros(3), focal=1.0, table_m=0.0)
     measured = np.where(metres > 0.0, metres, np.nan).astype(np.float64)  # some drivers say 0 for nothing
     for blur, reach_m, step, times in LEVELS:
@@ -114,14 +122,8 @@ class _Guess:
 class _Problem:
     """The pixels that were measured, and the picture that they are held against."""
 
-    def __init__(
-        self,
-        measured: Float64[ndarray, "h w"],
-        drawn: Drawn,
-        pinhole: Pinhole,
-        blur: float,
-    ) -> None:
-        self._pinhole, self._raw = pinhole, drawn
+    def __init__(self, measured: Float64[ndarray, "h w"], drawn: Drawn, pinhole: Pinhole, blur: float) -> None:
+        self._pinhole = pinhole
         metres, per_table = _blurred(drawn.metres, blur), _blurred(drawn.per_table, blur)
         down, across = np.gradient(metres)
         self._drawn = np.stack([metres, across, down, per_table], axis=-1)
