@@ -78,7 +78,7 @@ def measure(line: tuple[float, float, float, float, float], scenes: int) -> dict
         expected = drawn(seen.positions)
         found = register(metres.astype(np.float32), expected, CAMERA.pinhole)
         registered = time.perf_counter()
-        put_right = Rectification(found, expected, CAMERA.pinhole)
+        put_right = Rectification(found, CAMERA.pinhole)
         made = time.perf_counter()
         put_right(seen.images[CAMERA.name].pixels, metres.astype(np.float32))
         costs.append((registered - begun, time.perf_counter() - made))

@@ -81,9 +81,7 @@ def test_a_joint_whose_zero_is_off_is_no_camera_that_was_moved() -> None:
 def test_pictures_are_put_right_to_within_a_pixel(mount: Mount) -> None:
     right, there = seen(moved()), seen(moved(mount))
     found = register(there.depths["top"].metres, at_home(), CAMERA.pinhole)
-    pixels, metres = Rectification(found, at_home(), CAMERA.pinhole)(
-        there.images["top"].pixels, there.depths["top"].metres
-    )
+    pixels, metres = Rectification(found, CAMERA.pinhole)(there.images["top"].pixels, there.depths["top"].metres)
     depth = right.depths["top"].metres
     assert np.nanmedian(np.abs(metres - depth)) < 0.001
     assert np.nanquantile(np.abs(metres - depth), 0.9) < 0.003
@@ -96,16 +94,29 @@ def test_pictures_are_put_right_to_within_a_pixel(mount: Mount) -> None:
 def test_what_is_out_of_the_picture_has_no_depth() -> None:
     there = seen(moved(Mount(camera="top", turn=(-0.03, 0.0, 0.0))))  # looks up: the near border is out of it
     found = register(there.depths["top"].metres, at_home(), CAMERA.pinhole)
-    _, metres = Rectification(found, at_home(), CAMERA.pinhole)(there.images["top"].pixels, there.depths["top"].metres)
+    _, metres = Rectification(found, CAMERA.pinhole)(there.images["top"].pixels, there.depths["top"].metres)
     unseen = np.isnan(metres).all(axis=1)
     assert 3 <= unseen.sum() <= 6  # 0.03 rad of 46° over 120 rows is 4.5
     assert unseen[-1] or unseen[0]
+
+
+@pytest.mark.parametrize("broken", [np.nan, 0.0, -1.0, 1e-6, 1e6])
+def test_depth_that_makes_no_sense_breaks_nothing(broken: float) -> None:
+    there = seen(moved(MOUNTS[1]))
+    put_right = Rectification(register(there.depths["top"].metres, at_home(), CAMERA.pinhole), CAMERA.pinhole)
+    metres = there.depths["top"].metres.copy()
+    metres[40:80, 40:80] = broken
+    pixels, _ = put_right(there.images["top"].pixels, metres)
+    assert pixels.shape == (120, 120, 3)
+    wanted, _ = put_right(there.images["top"].pixels, there.depths["top"].metres)
+    assert np.abs(pixels[:30].astype(float) - wanted[:30]).mean() < 0.5
+    put_right(there.images["top"].pixels, np.full((120, 120), broken, dtype=np.float32))
 
 
 def test_a_camera_that_is_where_it_is_drawn_keeps_its_pictures() -> None:
     there = seen(moved())
     depth = there.depths["top"].metres
     found = register(depth, at_home(), CAMERA.pinhole)
-    pixels, metres = Rectification(found, at_home(), CAMERA.pinhole)(there.images["top"].pixels, depth)
+    pixels, metres = Rectification(found, CAMERA.pinhole)(there.images["top"].pixels, depth)
     assert np.abs(pixels.astype(float) - there.images["top"].pixels).mean() < 0.5
     assert np.nanmedian(np.abs(metres - depth)) < 0.0005

@@ -111,7 +111,7 @@ class RegisteredRobot:
         )
         if verdict == "refused":
             raise RobotError(text)
-        return Rectification(found, drawn, self._camera.pinhole) if verdict == "put right" else None
+        return Rectification(found, self._camera.pinhole) if verdict == "put right" else None
 
     def _put_right(self, seen: Observation, rectification: Rectification) -> Observation:
         """With the main camera's picture and depth as from where it is drawn; the same ones are put right once."""
