@@ -1,5 +1,6 @@
 """A main camera that was moved: found before anything moves, its pictures put right, or the session refused."""
 
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -10,7 +11,7 @@ from forearm.cell.drawing import drawn
 from forearm.cell.setup import Setup
 from forearm.cell.simulator import CellRobot
 from forearm.cell.tasks import task_named
-from forearm.cell.variation import Mount
+from forearm.cell.variation import Matter, Mount
 from forearm.clock import SimulatedClock
 from forearm.errors import RobotError
 from forearm.events import CameraRegistered, Commanded, Event, Observed, SessionEnded
@@ -101,7 +102,7 @@ def test_the_pictures_of_a_camera_that_was_moved_are_put_right_once_each_and_its
     event = told(events)
     assert event.verdict == "put right"
     np.testing.assert_allclose(event.shift_m, KNOCKED.shift, atol=0.002)
-    assert "18 mm and 1.5° from where it is drawn" in event.text
+    assert re.search(r"18 mm and 1\.[56]° from where it is drawn", event.text)
     robot.seen = replace(robot.seen, images={**robot.seen.images, "top": replace(robot.seen.images["top"], stamp_ns=5)})
     assert camera.read().images["top"].stamp_ns == 5
 
@@ -120,6 +121,18 @@ def test_a_camera_that_is_too_far_off_is_refused_with_its_place_and_the_remedy()
     camera, events = registered(Says(seen(FAR)))
     with pytest.raises(RobotError, match=r"got 3[456] mm and 0\.\d° .* allowed are 30 mm, 3° and 10%; put it back"):
         camera.read()
+    assert told(events).verdict == "refused"
+
+
+@pytest.mark.parametrize("table_m", [-0.024, 0.024])
+def test_a_table_of_a_height_that_was_never_tried_is_refused(table_m: float) -> None:
+    robot = CellRobot(setup=replace(scene(), matter=Matter(table_m=table_m)), clock=SimulatedClock())
+    events: list[Event] = []
+    camera = RegisteredRobot(robot, drawn, events.append)
+    camera.connect(1)
+    with pytest.raises(RobotError, match=r"the table [+-]24 mm, allowed is a table up to 20 mm higher or lower"):
+        camera.read()
+    camera.close()
     assert told(events).verdict == "refused"
 
 

@@ -6,6 +6,7 @@ from functools import cache
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from forearm.cell import scene
 from forearm.cell.camera import Cameras
@@ -13,8 +14,7 @@ from forearm.messages import Floats
 from forearm.robot.embodiment import BIMANUAL_YAM, GRIPPER_STROKE_M
 from forearm.robot.registration import Drawn
 
-HIGHER_M = 0.004  # m, how much the table is raised to see what that changes: less than the arms' bases stand out
-CHANGES = 0.1  # m for each m: what changes less is no table, but rounding
+HIGHER_M = 0.01  # m, how much the table is raised to see what that changes
 
 _MAIN = BIMANUAL_YAM.cameras[0].name
 
@@ -25,22 +25,26 @@ def drawn(positions: Floats) -> Drawn:
     Raises:
         RobotError: when this machine cannot render off-screen.
     """
-    model = _empty_cell()
+    model, table = _empty_cell(), _empty_cell().geom("table").id
     data = mujoco.MjData(model)
     for arm in BIMANUAL_YAM.arms:
         joints = [model.joint(f"{arm.name}_joint{number}").qposadr[0] for number in range(1, 9)]
         data.qpos[joints[:6]] = positions[arm.joints]
         data.qpos[joints[6:]] = positions[arm.gripper] * GRIPPER_STROKE_M
-    tables = np.array([0.0, HIGHER_M]) - scene.TABLE_HALF_M[2]
-    measured = list[Floats]()
+    opaque, is_table = model.geom_rgba[:, 3].copy(), np.arange(model.ngeom) == table
     with Cameras(model) as cameras:
-        for height in tables:
-            model.geom("table").pos[2] = height
+
+        def measured(shown: NDArray[np.bool_], table_m: float) -> Floats:
+            model.geom_rgba[:, 3] = np.where(shown, opaque, 0.0)  # what is transparent is not drawn at all
+            model.geom_pos[table, 2] = table_m - scene.TABLE_HALF_M[2]
             mujoco.mj_forward(model, data)
-            measured.append(cameras.capture(model, data, _MAIN).metres.astype(np.float64))
-    metres, higher = measured
-    change = (higher - metres) / HIGHER_M
-    return Drawn(metres=metres, per_table=np.where(np.abs(change) > CHANGES, change, 0.0))
+            return cameras.capture(model, data, _MAIN).metres.astype(np.float64)
+
+        arms, low, high = (
+            measured(shown, at) for shown, at in ((~is_table, 0.0), (is_table, 0.0), (is_table, HIGHER_M))
+        )
+        model.geom_rgba[:, 3] = opaque
+    return Drawn(arms=arms, table=low, per_table=(high - low) / HIGHER_M)
 
 
 @cache

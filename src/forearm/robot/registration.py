@@ -31,13 +31,21 @@ STIFFNESS = 1e-6  # of the say of all eight together: what the picture does not 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Drawn:
-    """What the drawn camera would measure of the empty cell: `metres` (H, W), NaN for what is neither arm nor table.
+    """What the drawn camera would measure of the empty cell, m, each (H, W): of the arms alone, and of the table alone.
 
-    `per_table` (H, W) is by how much that changes, m, for each m that the table stands higher; 0 where an arm is.
+    NaN where it would measure nothing. `per_table` is by how much the table's depth changes for each m that it stands
+    higher.
     """
 
-    metres: Float64[ndarray, "H W"]
+    arms: Float64[ndarray, "H W"]
+    table: Float64[ndarray, "H W"]
     per_table: Float64[ndarray, "H W"]
+
+    def at(self, table_m: float) -> tuple[Float64[ndarray, "H W"], Float64[ndarray, "H W"]]:
+        """Both together with the table so much higher, and how that changes with its height: 0 where an arm is."""
+        table = self.table + table_m * self.per_table
+        arm = np.isfinite(self.arms) & ~(table <= self.arms)
+        return np.where(arm, self.arms, table), np.where(arm, 0.0, self.per_table)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,9 +98,9 @@ def register(metres: Float[ndarray, "H W"], drawn: Drawn, pinhole: Pinhole) -> R
     Raises:
         InputError: for a depth image of another size than is drawn.
     """
-    if metres.shape != drawn.metres.shape:
+    if metres.shape != drawn.arms.shape:
         raise InputError(
-            f"depth image: got {metres.shape}, allowed is {drawn.metres.shape} as drawn; set the camera to that size"
+            f"depth image: got {metres.shape}, allowed is {drawn.arms.shape} as drawn; set the camera to that size"
         )
     guess = _Guess(turned=np.eye(3), shifted=np.zeros(3), focal=1.0, table_m=0.0)
     measured = np.where(metres > 0.0, metres, np.nan).astype(np.float64)  # some drivers say 0 for nothing
@@ -101,12 +109,11 @@ def register(metres: Float[ndarray, "H W"], drawn: Drawn, pinhole: Pinhole) -> R
         for _ in range(times):
             guess = problem.improved(guess, reach_m)
     fits = _Problem(measured, drawn, pinhole, 0.0).arms_fit(guess)
-    arms = np.isfinite(drawn.metres) & (drawn.per_table == 0.0)
     return Registration(
         drawn_from_actual=Pose(rotation=guess.turned, translation=guess.shifted),
         focal=guess.focal,
         table_m=guess.table_m,
-        arms_seen=int((arms & np.isfinite(measured)).sum()),
+        arms_seen=int((np.isfinite(drawn.arms) & np.isfinite(measured)).sum()),
         arms_fit=float(fits.sum()) / max(fits.size, LEAST_PIXELS),
     )
 
@@ -123,11 +130,8 @@ class _Problem:
     """The pixels that were measured, and the picture that they are held against."""
 
     def __init__(self, measured: Float64[ndarray, "h w"], drawn: Drawn, pinhole: Pinhole, blur: float) -> None:
-        self._pinhole = pinhole
-        metres, per_table = _blurred(drawn.metres, blur), _blurred(drawn.per_table, blur)
-        down, across = np.gradient(metres)
-        self._drawn = np.stack([metres, across, down, per_table], axis=-1)
-        step = len(drawn.metres) // len(measured)
+        self._drawn, self._pinhole, self._blur = drawn, pinhole, blur
+        step = len(drawn.arms) // len(measured)
         rows, columns = np.mgrid[: len(measured), : measured.shape[1]] * step + 0.5
         known = np.isfinite(measured)
         pixels = np.stack([columns[known], rows[known]], axis=-1)
@@ -135,16 +139,19 @@ class _Problem:
 
     def differences(self, guess: _Guess) -> tuple[Float64[ndarray, " N"], Float64[ndarray, "N 8"]]:
         """By how much farther each pixel is than it would be, m, NaN out of view, and how that changes."""
+        metres, per_table = (_blurred(each, self._blur) for each in self._drawn.at(guess.table_m))
+        down, across = np.gradient(metres)
+        picture = np.stack([metres, across, down, per_table], axis=-1)
         narrowed = self._points / np.array([guess.focal, guess.focal, 1.0])
         turned = narrowed @ guess.turned.T
         placed = turned + guess.shifted
         x, y, z = placed.T
-        there, across, down, per_table = sampled(self._drawn, self._pinhole.project(placed)).T
+        there, across, down, per_table = sampled(picture, self._pinhole.project(placed)).T
         across, down = across * self._pinhole.focal / z, down * self._pinhole.focal / z
         slope = np.stack([-across, -down, 1.0 + (across * x + down * y) / z], axis=-1)  # for a point that moves
         wider = np.concatenate([-narrowed[:, :2] / guess.focal, np.zeros((len(placed), 1))], axis=-1) @ guess.turned.T
         columns = [np.cross(turned, slope), slope, (slope * wider).sum(-1)[:, None], -per_table[:, None]]
-        return z - there - per_table * guess.table_m, np.concatenate(columns, axis=-1)
+        return z - there, np.concatenate(columns, axis=-1)
 
     def improved(self, guess: _Guess, reach_m: float) -> _Guess:
         """One step of Gauss-Newton, in which a pixel that differs by `reach_m` or more has no say."""

@@ -1,8 +1,8 @@
 """A robot whose main camera may have been moved: found by the arms that it sees, its pictures put right, or refused.
 
-Invariant: nothing moves where the main camera measures the arms and is not found by them, or is found farther off than
-its pictures can be put right. Where nothing of the arms is measured nothing can be told; the pictures stay as they are
-then, and as ever the plan's map is held against them.
+Invariant: nothing moves where the main camera measures the arms and is not found by them, is found farther off than its
+pictures can be put right, or measures the table at another height than was ever tried. Where nothing of the arms is
+measured nothing can be told; the pictures stay as they are then, and as ever the plan's map is held against them.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Play:
 
 UNNOTICED = Play(shift_m=0.003, turn_rad=0.0035, focal=0.004)  # half a pixel; registering errs by a tenth of that
 MOST = Play(shift_m=0.03, turn_rad=0.0525, focal=0.1)  # what is found for certain from where the camera is drawn
+MOST_TABLE_M = 0.02  # m higher or lower than drawn, which is how every check has it; 0.015 was tried
 
 
 class RegisteredRobot:
@@ -132,7 +133,7 @@ def verdict_on(found: Registration) -> Literal["as drawn", "put right", "unknown
     """What is made of a camera that was found there."""
     if not found.told:
         return "unknown"
-    if not found.found or not MOST.allows(found):
+    if not found.found or not MOST.allows(found) or abs(found.table_m) > MOST_TABLE_M:
         return "refused"
     return "as drawn" if UNNOTICED.allows(found) else "put right"
 
@@ -146,7 +147,13 @@ def _text(name: str, found: Registration, verdict: str) -> str:
             "see whether the camera was moved, the arms are hidden from it, or a joint's zero is off"
         )
     shift_mm, turn = float(np.linalg.norm(found.shift_m)) * 1e3, degrees(float(np.linalg.norm(found.turn_rad)))
-    where = f"{shift_mm:.0f} mm and {turn:.1f}° from where it is drawn, its focal length {found.focal - 1.0:+.1%}"
+    where = (
+        f"{shift_mm:.0f} mm and {turn:.1f}° from where it is drawn, its focal length {found.focal - 1.0:+.1%}, "
+        f"the table {found.table_m * 1e3:+.0f} mm"
+    )
+    if verdict == "refused" and MOST.allows(found):
+        most = f"{MOST_TABLE_M * 1e3:.0f} mm higher or lower than drawn"
+        return f"{name} camera: got {where}, allowed is a table up to {most}; level it, or draw it where it stands"
     if verdict == "refused":
         most = f"{MOST.shift_m * 1e3:.0f} mm, {degrees(MOST.turn_rad):.0f}° and {MOST.focal:.0%}"
         return f"{name} camera: got {where}, allowed are {most}; put it back, or draw it where it stands"
