@@ -48,6 +48,17 @@ def test_noise_and_missing_depth_cost_little() -> None:
     np.testing.assert_allclose(found.turn_rad, mount.turn, atol=0.004)
 
 
+def test_a_hose_across_the_arms_hides_them_and_a_cloth_over_them_is_refused() -> None:
+    there = seen(moved(MOUNTS[-1])).depths["top"].metres
+    hose, cloth = there.copy(), there.copy()
+    hose[90:100] = 0.5  # m, nearer than any arm
+    cloth[80:] = 0.5
+    found = register(hose, at_home(), CAMERA.pinhole)
+    assert found.found
+    np.testing.assert_allclose(found.shift_m, MOUNTS[-1].shift, atol=0.003)
+    assert not register(cloth, at_home(), CAMERA.pinhole).found
+
+
 @pytest.mark.parametrize("nothing", [0.0, np.nan])
 def test_where_no_arm_is_measured_nothing_is_told(nothing: float) -> None:
     found = register(np.full((120, 120), nothing, dtype=np.float32), at_home(), CAMERA.pinhole)

@@ -22,7 +22,10 @@ from forearm.geometry import Pinhole, Pose, rotation_from_quaternion
 # Blur px, the difference m beyond which a pixel has no say, the step between pixels, and how often: coarse to fine.
 LEVELS = ((3.0, 0.06, 2, 3), (3.0, 0.04, 2, 3), (2.0, 0.03, 2, 3), (1.0, 0.02, 1, 3), (1.0, 0.01, 1, 5))
 FITS_M = 0.01  # m between what is measured and what would be from there
-LEAST_FIT = 0.8  # of the arms' pixels: 0.9 and more do where the camera was found, 0.7 at the most where it was not
+LEAST_FIT = (
+    0.8  # of the arms' pixels; 0.95 and more do where the camera was found, but for some near the picture's border
+)
+LEAST_SHOWN = 0.5  # of the arms' pixels that must not be hidden, or out of the picture, for all that fit to be enough
 LEAST_PIXELS = 100  # of the arms: with both at home there are some 900
 # The longest step in turn rad, shift m, share of the focal length and height of the table m: beyond, slopes say little.
 STRIDES = np.array([0.02, 0.02, 0.02, 0.014, 0.014, 0.014, 0.035, 0.007])
@@ -57,7 +60,7 @@ class Registration:
         focal: its focal length over the drawn one's.
         table_m: m, how much higher the table stands than drawn.
         arms_seen: pixels that measure something where the drawn camera would see an arm.
-        arms_fit: 0..1, the share of the arms' pixels that measure what they would from there.
+        arms_fit: 0..1, the share of the arms' pixels that measure what they would from there, hidden ones left out.
     """
 
     drawn_from_actual: Pose
@@ -109,12 +112,14 @@ def register(metres: Float[ndarray, "H W"], drawn: Drawn, pinhole: Pinhole) -> R
         for _ in range(times):
             guess = problem.improved(guess, reach_m)
     fits = _Problem(measured, drawn, pinhole, 0.0).arms_fit(guess)
+    expected, per_table = drawn.at(guess.table_m)
+    arms_seen = int((np.isfinite(expected) & (per_table == 0.0) & np.isfinite(measured)).sum())
     return Registration(
         drawn_from_actual=Pose(rotation=guess.turned, translation=guess.shifted),
         focal=guess.focal,
         table_m=guess.table_m,
-        arms_seen=int((np.isfinite(drawn.arms) & np.isfinite(measured)).sum()),
-        arms_fit=float(fits.sum()) / max(fits.size, LEAST_PIXELS),
+        arms_seen=arms_seen,
+        arms_fit=float(fits.sum()) / max(fits.size, LEAST_SHOWN * arms_seen, 1.0),
     )
 
 
@@ -171,10 +176,10 @@ class _Problem:
         )
 
     def arms_fit(self, guess: _Guess) -> Bool[ndarray, " A"]:
-        """Of every pixel that would show an arm, whether it does."""
+        """Of every pixel that would show an arm, whether it does; those that show something in front of it left out."""
         differences, slopes = self.differences(guess)
-        arms = slopes[:, -1] == 0.0  # between pixels that all do: at an edge nothing fits
-        return np.abs(differences[arms]) < FITS_M
+        arms = (slopes[:, -1] == 0.0) & (differences > -FITS_M)  # between pixels that all do: at an edge nothing fits
+        return differences[arms] < FITS_M
 
 
 def sampled(image: Float64[ndarray, "H W C"], pixels: Float64[ndarray, "*N 2"]) -> Float64[ndarray, "*N C"]:
