@@ -14,6 +14,7 @@ import json
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from math import radians
 from pathlib import Path
 
@@ -75,8 +76,7 @@ def measure(line: tuple[float, float, float, float, float], scenes: int) -> dict
         metres = seen.depths[CAMERA.name].metres + rng.normal(scale=max(noise_m, 1e-12), size=(120, 120))
         metres[rng.random(metres.shape) < missing] = np.nan
         begun = time.perf_counter()
-        expected = drawn(seen.positions)
-        found = register(metres.astype(np.float32), expected, CAMERA.pinhole)
+        found = register(metres.astype(np.float32), partial(drawn, seen.positions), CAMERA.pinhole)
         registered = time.perf_counter()
         put_right = Rectification(found, CAMERA.pinhole)
         made = time.perf_counter()
@@ -87,7 +87,8 @@ def measure(line: tuple[float, float, float, float, float], scenes: int) -> dict
         if verdict in ("as drawn", "put right"):
             focal = np.tan(CAMERA.fovy / 2.0) / np.tan(CAMERA.fovy * mount.zoom / 2.0)
             turned = np.degrees(np.linalg.norm(found.turn_rad - mount.turn))
-            errors.append((np.linalg.norm(found.shift_m - mount.shift) * 1e3, turned, abs(found.focal - focal) * 100))
+            shifted_mm = float(np.linalg.norm(found.shift_m - mount.shift)) * 1e3
+            errors.append((shifted_mm, float(turned), float(abs(found.focal - focal)) * 100))
     rows = np.array(errors).reshape(-1, 3)
     named = ("mm", "degrees", "percent of focal length")
     return {

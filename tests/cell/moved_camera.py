@@ -34,6 +34,6 @@ def seen(setup: Setup) -> Observation:
 
 
 @cache
-def at_home() -> Drawn:
+def at_home(table_m: float = 0.0) -> Drawn:
     """What the camera would measure where it is drawn, the arms as every scene begins."""
-    return drawn(seen(moved()).positions)
+    return drawn(seen(moved()).positions, table_m)

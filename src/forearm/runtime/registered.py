@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from math import degrees
 from typing import Literal
 
@@ -22,8 +23,9 @@ from forearm.robot.interface import Robot
 from forearm.robot.rectification import Rectification
 from forearm.robot.registration import LEAST_FIT, Drawn, Registration, register
 
-Draw = Callable[[Floats], Drawn]
-"""What the main camera would measure of the empty cell from where it is drawn, the joints at those positions (J,)."""
+Draw = Callable[[Floats, float], Drawn]
+"""What the main camera would measure of the empty cell from where it is drawn, the joints at those positions (J,), and
+the table so many m higher than drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +95,7 @@ class RegisteredRobot:
         depth = seen.depths.get(self._camera.name)
         if depth is None:
             return None  # a camera that measures none; one that should is judged by the gates
-        drawn = self._draw(seen.positions)
-        found = register(depth.metres, drawn, self._camera.pinhole)
+        found = register(depth.metres, partial(self._draw, seen.positions), self._camera.pinhole)
         verdict = verdict_on(found)
         text = _text(self._camera.name, found, verdict)
         self._emit(
