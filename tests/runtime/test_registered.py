@@ -140,7 +140,7 @@ def test_arms_that_are_not_where_their_joints_say_are_refused() -> None:
     said = seen().positions.copy()
     said[[0, 7]] += 0.6
     camera, events = registered(Says(replace(seen(), positions=said)))
-    with pytest.raises(RobotError, match=r"of the arms where their joints say, 80% are needed"):
+    with pytest.raises(RobotError, match=r"of the arms where their joints say, 88% are needed"):
         camera.read()
     assert told(events).verdict == "refused"
 

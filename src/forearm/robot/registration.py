@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Float, Float64
 from numpy import ndarray
 
 from forearm.errors import InputError
@@ -23,10 +23,9 @@ from forearm.geometry import Pinhole, Pose, rotation_from_quaternion
 # Blur px, the difference m beyond which a pixel has no say, the step between pixels, and how often: coarse to fine.
 LEVELS = ((3.0, 0.06, 2, 3), (3.0, 0.04, 2, 3), (2.0, 0.03, 2, 3), (1.0, 0.02, 1, 3), (1.0, 0.01, 1, 5))
 FITS_M = 0.01  # m between what is measured and what would be from there
-LEAST_FIT = (
-    0.8  # of the arms' pixels; 0.95 and more do where the camera was found, but for some near the picture's border
-)
-LEAST_SHOWN = 0.5  # of the arms' pixels that must not be hidden, or out of the picture, for all that fit to be enough
+LEAST_FIT = 0.88  # of the arms' pixels; 0.91 and more do where the camera was found, with noise too
+LEAST_IN_VIEW = 0.4  # of what shows the arms where the camera is drawn, for all that fits to be enough
+LEAST_SHOWN = 0.75  # of the arms in view that nothing may hide, for the same; a pole close by hides a fifth
 LEAST_PIXELS = 100  # of the arms: with both at home there are some 900
 # The longest step in turn rad, shift m, share of the focal length and height of the table m: beyond, slopes say little.
 STRIDES = np.array([0.02, 0.02, 0.02, 0.014, 0.014, 0.014, 0.035, 0.007])
@@ -122,14 +121,15 @@ def _registered(metres: Float[ndarray, "H W"], drawn: Drawn, pinhole: Pinhole) -
         problem = _Problem(_blurred(measured, blur)[::step, ::step], drawn, pinhole, blur)
         for _ in range(times):
             guess = problem.improved(guess, reach_m)
-    fits = _Problem(measured, drawn, pinhole, 0.0).arms_fit(guess)
+    apart = _Problem(measured, drawn, pinhole, 0.0).arms_apart(guess)
+    fit, shown = int((np.abs(apart) < FITS_M).sum()), int((apart > -FITS_M).sum())
     arms_seen = int((np.isfinite(drawn.metres) & (drawn.per_table == 0.0) & np.isfinite(measured)).sum())
     return Registration(
         drawn_from_actual=Pose(rotation=guess.turned, translation=guess.shifted),
         focal=guess.focal,
         table_m=guess.table_m,
         arms_seen=arms_seen,
-        arms_fit=float(fits.sum()) / max(fits.size, LEAST_SHOWN * arms_seen, 1.0),
+        arms_fit=fit / max(shown, LEAST_SHOWN * apart.size, LEAST_IN_VIEW * arms_seen, 1.0),
     )
 
 
@@ -186,11 +186,10 @@ class _Problem:
             table_m=guess.table_m + float(by[7]),
         )
 
-    def arms_fit(self, guess: _Guess) -> Bool[ndarray, " A"]:
-        """Of every pixel that would show an arm, whether it does; those that show something in front of it left out."""
+    def arms_apart(self, guess: _Guess) -> Float64[ndarray, " A"]:
+        """By how much farther each pixel is that would show an arm, m; at edges, where nothing fits, there is none."""
         differences, slopes = self.differences(guess)
-        arms = (slopes[:, -1] == 0.0) & (differences > -FITS_M)  # between pixels that all do: at an edge nothing fits
-        return differences[arms] < FITS_M
+        return differences[slopes[:, -1] == 0.0]  # between pixels that all show one
 
 
 def sampled(image: Float64[ndarray, "H W C"], pixels: Float64[ndarray, "*N 2"]) -> Float64[ndarray, "*N C"]:
