@@ -72,7 +72,7 @@ class RegisteredRobot:
         self._robot.connect(epoch)
 
     def read(self) -> Observation:
-        """The newest state and images; 0.1 to 0.3 s the first time, 4 ms for a new picture that is put right.
+        """The newest state and images; 0.1 to 0.3 s the first time, 6 ms for a new picture that is put right.
 
         Raises:
             RobotError: when the state is unknown, or the main camera is not where its pictures can be put right.
