@@ -207,9 +207,7 @@ def _opening(setup: Setup, rng: np.random.Generator, *, amount: float) -> Setup:
 
 FELT = (
     graded("clutter", _clutter, (2, 4, 8)),  # things: a tidy table to a crowded one
-    graded(
-        "neighbour", _neighbour, (0.14, 0.12, 0.10), has_neighbours, often=2.0
-    ),  # m between middles: just finger room
+    graded("neighbour", _neighbour, (0.14, 0.12, 0.10), has_neighbours, often=2.0),  # m apart, down to finger room
     graded("size", _size, (1.1, 1.2, 1.3), often=2.0),  # factor, either way: a third more is what just fits the pad
     graded("mass", _mass, (2.0, 4.0, 8.0)),  # factor: hollow to solid plastic to aluminium
     graded("friction", _friction, (0.6, 0.4, 0.25)),  # coefficient: cardboard, smooth plastic, oiled
