@@ -51,6 +51,21 @@ def test_the_same_plan_goes_on_and_another_is_refused_with_where_the_first_stand
     assert json.loads((folder / "plan.json").read_text())["counts"] == {"lift": 3}
 
 
+def test_a_plan_of_an_older_version_goes_on_while_nobody_asks_for_what_is_new(tmp_path: Path) -> None:
+    older = {"counts": {"lift": 3}, "recording": {"seed": 0}}
+    claim(tmp_path, "plan.json", older, what="recording")
+    newer = {"counts": {"lift": 3}, "recording": {"seed": 0, "variation": ""}}
+    claim(tmp_path, "plan.json", newer, what="recording")
+    for other in (
+        {**newer, "recording": {"seed": 0, "variation": "size:worst"}},
+        {**newer, "counts": {"lift": 3, "stack": 1}},
+        {**newer, "recording": {"variation": ""}},
+        {"counts": {"lift": 3}},
+    ):
+        with pytest.raises(InputError, match="another plan"):
+            claim(tmp_path, "plan.json", other, what="recording")
+
+
 def test_a_plan_that_cannot_be_read_is_another(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text('{"counts":')
     with pytest.raises(InputError, match="another plan"):

@@ -51,6 +51,8 @@ def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
 def claim(folder: Path, name: str, plan: Mapping[str, Any], *, what: str) -> None:
     """Says in `folder`, in a file called `name`, what it is being made into: only the same work goes on there.
 
+    What an older version did not know of, and nobody asks for now, is no other work.
+
     Args:
         folder: made as needed.
         name: of the file, JSON.
@@ -62,9 +64,19 @@ def claim(folder: Path, name: str, plan: Mapping[str, Any], *, what: str) -> Non
         OSError: when it cannot be written.
     """
     path, wanted = folder / name, json.loads(json.dumps(plan))
-    if path.is_file() and _read(path) != wanted:
+    if path.is_file() and not _same(_read(path), wanted):
         raise InputError(f"{what} {folder}: got another plan than {path} holds; name a new folder or repeat that plan")
     write_json(path, wanted)
+
+
+def _same(known: Any, wanted: Any) -> bool:
+    """Whether both ask for the same: what is empty may be left out of what is known."""
+    if not isinstance(known, dict) or not isinstance(wanted, dict):
+        return bool(known == wanted)
+    new = wanted.keys() - known.keys()
+    return known.keys() <= wanted.keys() and all(
+        not value if name in new else _same(known[name], value) for name, value in wanted.items()
+    )
 
 
 def _read(path: Path) -> Any:
