@@ -60,12 +60,8 @@ def moved(most: tuple[float, float, float], rng: np.random.Generator) -> Mount:
 def measure(line: tuple[float, float, float, float, float], scenes: int) -> dict[str, object]:
     """One line of the table."""
     *most, noise_m, missing = line
-    rng, verdicts, errors, costs = (
-        np.random.default_rng(0),
-        Counter[str](),
-        list[tuple[float, ...]](),
-        list[tuple[float, float]](),
-    )
+    rng, verdicts = np.random.default_rng(0), Counter[str]()
+    errors, costs = list[tuple[float, ...]](), list[tuple[float, float]]()
     for number in range(scenes):
         scene = task_named(TASKS[number % len(TASKS)]).sample(FIRST_SEED + number)
         mount = moved((most[0], most[1], most[2]), rng)
@@ -73,7 +69,8 @@ def measure(line: tuple[float, float, float, float, float], scenes: int) -> dict
         robot.connect(1)
         seen = robot.read()
         robot.close()
-        metres = seen.depths[CAMERA.name].metres + rng.normal(scale=max(noise_m, 1e-12), size=(120, 120))
+        metres = seen.depths[CAMERA.name].metres
+        metres = metres + rng.normal(scale=noise_m, size=metres.shape)
         metres[rng.random(metres.shape) < missing] = np.nan
         begun = time.perf_counter()
         found = register(metres.astype(np.float32), partial(drawn, seen.positions), CAMERA.pinhole)

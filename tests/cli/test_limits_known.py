@@ -64,6 +64,8 @@ def test_alarms_of_a_calibrated_model_are_told_logged_and_reported_and_change_no
     assert after.alarms
     assert after.commands.tolist() == before.commands.tolist()
     assert after.alarms[0].text in (watched / "report.html").read_text()
+    assert after.camera is not None
+    assert after.camera.text in (watched / "report.html").read_text()
     assert "No alarm could be raised: not calibrated for this model." in (plain / "report.html").read_text()
 
 

@@ -271,6 +271,14 @@ def test_a_terminal_that_hangs_up_ends_the_run_without_a_trip(live: Live) -> Non
     assert log.end is not None
 
 
+def test_the_main_camera_is_looked_for_before_the_arms_move(live: Live) -> None:
+    run, _ = ended_after(lambda run: os.killpg(run.pids["loop"], signal.SIGHUP), live)
+    log = read_run(run.folder / "run.mcap")
+    assert log.camera is not None
+    assert log.camera.verdict == "as drawn"
+    assert log.camera.stamp_ns < log.command_stamps_ns[0]
+
+
 @pytest.mark.parametrize("lost", [False, True])
 def test_a_stop_input_that_wants_it_or_is_lost_stops_the_arms_without_a_trip(lost: bool, live: Live) -> None:
     def lose(run: Run) -> None:

@@ -19,7 +19,16 @@ from mcap.writer import Writer
 from mcap_protobuf.decoder import DecoderFactory
 
 from forearm.errors import LogError
-from forearm.events import Decided, Event, ModeChanged, Observed, SessionEnded, SessionStarted, Stopped
+from forearm.events import (
+    CameraRegistered,
+    Decided,
+    Event,
+    ModeChanged,
+    Observed,
+    SessionEnded,
+    SessionStarted,
+    Stopped,
+)
 from forearm.messages import ActionChunk, Decision, DepthImage, Image, Observation, Plan
 from forearm.telemetry.log import read_events, read_run
 from forearm.telemetry.views import views
@@ -314,3 +323,16 @@ def test_every_stop_is_in_the_log_with_what_was_measured_of_it(tmp_path: Path) -
     assert log.stops[0].text == "stopped (hold), standing after 0.25 s and 34 mm"
     assert log.stops[1].text == "told to stop (protective), unknown after 0.30 s and 34 mm"
     assert [message.level for _, message in (*views(stood), *views(lost))] == [Log.Level.INFO, Log.Level.FATAL]
+
+
+def test_where_the_main_camera_was_found_is_in_the_log_and_as_loud_as_what_came_of_it(tmp_path: Path) -> None:
+    found = CameraRegistered(
+        stamp_ns=9_000_000_000, camera="top", verdict="as drawn", shift_m=(0.0, 0.0, 0.0), turn_rad=(0.0, 0.0, 0.0),
+        focal=1.0, table_m=0.0, arms_fit=1.0, text="top camera: that is as drawn.",
+    )  # fmt: skip
+    moved, gone = replace(found, verdict="put right"), replace(found, verdict="refused")
+    log = read_run(write(tmp_path / "run.mcap", [started(), moved]))
+    assert log.camera is not None
+    assert log.camera.verdict == "put right"
+    levels = [message.level for each in (found, moved, gone) for _, message in views(each)]
+    assert levels == [Log.Level.INFO, Log.Level.WARNING, Log.Level.FATAL]

@@ -101,9 +101,9 @@ def levels_to_teach(variation: str) -> tuple[str, ...]:
     held_out = {f"{name}:{level}" for level in perturbation_named(name).held_out}
     allowed = tuple(each for each in variations_of(variation) if each not in held_out)
     if not allowed:
-        every = [f"{name}:{level}" for level in perturbation_named(name).levels if f"{name}:{level}" not in held_out]
+        others = [each for each in variations_of(name) if each not in held_out]
         raise InputError(
-            f"variation: got {variation}, which is held out, allowed are {listing(every)}; measure with it alone"
+            f"variation: got {variation}, which is held out, allowed are {listing(others)}; measure with it alone"
         )
     return allowed
 
