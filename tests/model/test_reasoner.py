@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from forearm.model.flow import sample
+from forearm.model.pointing import KEY_WIDTH, CloserLook, PointHead
 from forearm.model.reasoner import Reading, Reasoner, Sight
 from forearm.model.sizes import NANO
-from forearm.model.stem import token_order
+from forearm.model.stem import ConvStem, token_order
 
 
 @pytest.fixture(scope="module")
@@ -178,9 +179,59 @@ def test_cells_come_back_in_the_images_own_order() -> None:
     assert token_order(4) == [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15]
 
 
-def test_a_chosen_cell_without_offset_is_its_middle(model: Reasoner) -> None:
-    centres = model.point_head.centres(torch.tensor([[0, 99]]))
-    torch.testing.assert_close(centres, torch.tensor([[[0.05, 0.05], [0.95, 0.95]]]))
+@pytest.mark.parametrize(("side", "cells", "middles"), [(10, [0, 99], [0.05, 0.95]), (20, [0, 399], [0.025, 0.975])])
+def test_a_chosen_cell_without_offset_is_its_middle(side: int, cells: list[int], middles: list[float]) -> None:
+    head = PointHead(128, 128, 10, 9).requires_grad_(False)
+    head.offset_leave.weight.zero_()
+    head.offset_leave.bias.zero_()
+    places = head.place(torch.randn(1, 2, KEY_WIDTH), torch.randn(1, side**2, KEY_WIDTH), torch.tensor([cells]))
+    torch.testing.assert_close(places, torch.tensor([[[each, each] for each in middles]]))
+
+
+def test_a_closer_look_stays_in_and_beside_the_cell() -> None:
+    closer = CloserLook(128, 10).requires_grad_(False)
+    scores = closer.scores(torch.randn(1, 2, KEY_WIDTH), torch.randn(1, 400, KEY_WIDTH), torch.tensor([[0, 55]]))
+    allowed = [(score > torch.finfo(score.dtype).min).nonzero()[:, 0].tolist() for score in scores[0]]
+    assert allowed[0] == [20 * row + column for row in range(4) for column in range(4)]
+    assert allowed[1] == [20 * row + column for row in range(8, 14) for column in range(8, 14)]
+
+
+def test_a_closer_look_tells_two_colours_apart_that_lie_in_one_cell() -> None:
+    """Two squares of 5 px in one cell of 12 px: asked for either, its middle is pointed to, and not one between both."""
+    torch.manual_seed(0)
+    stem, head, closer = ConvStem(120, 32, 64), PointHead(64, 32, 10, 2), CloserLook(64, 10)
+    images = torch.zeros(1, 3, 120, 120)
+    images[:, 0, 60:65, 48:53] = images[:, 2, 67:72, 55:60] = 1.0
+    middles = torch.tensor([[[50.5, 62.5], [57.5, 69.5]]]) / 120
+    words, cells = torch.nn.Embedding(2, KEY_WIDTH), torch.tensor([[54, 54]])
+    parts = torch.tensor([[20 * 10 + 8, 20 * 11 + 9]])
+    optimiser = torch.optim.Adam([*head.parameters(), *closer.parameters(), *words.parameters()], lr=3e-3)
+    with torch.no_grad():
+        seen = stem(images)
+
+    def looked() -> tuple[torch.Tensor, torch.Tensor]:
+        keys = closer.keys(seen.tokens, seen.parts)
+        return keys, closer.scores(words.weight[None], keys, cells)
+
+    for _ in range(60):
+        keys, scores = looked()
+        apart = (head.place(words.weight[None], keys, parts) - middles).abs().sum() * closer.parts_side
+        (torch.nn.functional.cross_entropy(scores[0], parts[0]) + apart).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    keys, scores = looked()
+    torch.testing.assert_close(head.place(words.weight[None], keys, scores.argmax(-1)), middles, rtol=0, atol=0.5 / 120)
+
+
+def test_parts_of_cells_come_in_the_images_own_order() -> None:
+    closer = CloserLook(64, 10).requires_grad_(False)
+    parts, tokens = torch.zeros(1, 64, 20, 20), torch.zeros(1, 25, 64)
+    untouched = closer.keys(tokens, parts)
+    parts[..., 3, 7] = 1.0
+    assert (closer.keys(tokens, parts) != untouched).any(-1).nonzero().tolist() == [[0, 3 * 20 + 7]]
+    tokens[:, 6] = 1.0  # the second of the second row, four parts wide and high
+    changed = (closer.keys(tokens, torch.zeros(1, 64, 20, 20)) != untouched).any(-1)[0].nonzero()[:, 0].tolist()
+    assert changed == [20 * row + column for row in range(4, 8) for column in range(4, 8)]
 
 
 def test_none_is_no_place(model: Reasoner) -> None:

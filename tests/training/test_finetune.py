@@ -138,6 +138,17 @@ def test_a_parent_that_says_no_names_can_learn_to(shipped: Checkpoint[Reasoner])
         torch.testing.assert_close(weights[name], tensor, rtol=0, atol=0)
 
 
+def test_a_parent_that_does_not_look_closer_can_learn_to(shipped: Checkpoint[Reasoner]) -> None:
+    model, grown = with_words(shipped, shipped.words, seed=0, closer=True)
+    assert grown == {
+        f"closer.{part}" for part in ("enquire.weight", "enquire.bias", "answer.weight", "answer.bias")
+    } | {"closer.answer_part.weight"}
+    assert model.config == replace(shipped.model.config, closer=True)
+    weights = model.state_dict()
+    for name, tensor in shipped.model.state_dict().items():
+        torch.testing.assert_close(weights[name], tensor, rtol=0, atol=0)
+
+
 def test_a_longer_sentence_adds_places(shipped: Checkpoint[Reasoner]) -> None:
     longer = " ".join(["lift the tray"] * 6)
     model, grown = with_words(shipped, shipped.words.extended(Words.taught_by((longer,), ("lift",))), seed=0)

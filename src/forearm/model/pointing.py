@@ -1,19 +1,22 @@
-"""Pointing: where in the main image each gripper will next open or close, as one cell of a grid and a place in it.
+"""Pointing: where in the main image each gripper will next open or close, as one cell of a grid and a place by it.
 
 A pointer compares a question with every cell's key (Vinyals et al. 2015, arXiv 1506.03134). Each word adds its own
 direction to the question, so that "red" comes to mean cells that look red from the first hundred examples on; left to
 attention alone, colours were still chosen by chance after 80,000. The offset recovers what a cell of 8 cm is too coarse
-for.
+for. Where two blocks lie close together it is the mean of both, which no regression of one place can avoid: a closer
+look first points once more, among parts of cells that are smaller than a block.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from forearm.model.stem import CELLS, token_order
+from forearm.model.stem import CELLS, PART_CHANNELS, PARTS, token_order
 
 KEY_WIDTH = 64
 # Of an arm, expected to act at a first look: 0.36 and 0.38 in two of four scenes that were refused though there was
@@ -104,20 +107,65 @@ class PointHead(nn.Module):
         first = tied[:, None] & (torch.arange(scores.shape[1], device=scores.device) == acts.argmax(-1)[:, None])
         return torch.where(first, scores[..., :none].argmax(-1), cells)
 
-    def centres(self, cells: Int[Tensor, "B arms"]) -> Float[Tensor, "B arms 2"]:
-        """Middles of cells as fractions of the image; meaningless for "none"."""
-        column, row = cells % self.cells_side, cells // self.cells_side
-        return (torch.stack([column, row], dim=-1) + 0.5) / self.cells_side
-
     def place(
         self,
         questions: Float[Tensor, "B arms key"],
         keys: Float[Tensor, "B cells key"],
         cells: Int[Tensor, "B arms"],
     ) -> Float[Tensor, "B arms 2"]:
-        """Fractions of the image: where, in or beside the given cells, each point lies."""
-        inside = cells.clamp(max=keys.shape[1] - 1)
+        """Fractions of the image: where, in or beside the given cells of the grid that has these keys, each point lies.
+
+        Meaningless for "none".
+        """
+        inside, side = cells.clamp(max=keys.shape[1] - 1), math.isqrt(keys.shape[1])
         chosen = torch.gather(keys, 1, inside[..., None].expand(-1, -1, keys.shape[-1]))
         joined = torch.cat([questions, chosen], dim=-1)
         offset = self.offset_leave(F.gelu(self.offset_enter(joined)))
-        return self.centres(inside) + offset.float() / self.cells_side
+        return _centres(inside, side) + offset.float() / side
+
+
+class CloserLook(nn.Module):
+    """Scores of the parts of a cell and of those around it: the grid in which the place is then looked for.
+
+    Args:
+        width: d, of the tokens.
+        cells_side: cells along one side of the image.
+    """
+
+    _around: Tensor
+    _row_major: Tensor
+
+    def __init__(self, width: int, cells_side: int) -> None:
+        super().__init__()
+        self.parts_side = PARTS * cells_side
+        self.enquire = nn.Linear(KEY_WIDTH, KEY_WIDTH)
+        self.answer = nn.Linear(width, (CELLS * PARTS) ** 2 * KEY_WIDTH)
+        self.answer_part = nn.Linear(PART_CHANNELS, KEY_WIDTH, bias=False)
+        order = torch.tensor(token_order(self.parts_side, CELLS * PARTS))
+        self.register_buffer("_row_major", torch.argsort(order), persistent=False)
+        cells, parts = torch.arange(cells_side**2), torch.arange(self.parts_side**2)
+        apart = _centres(cells, cells_side)[:, None] - _centres(parts, self.parts_side)
+        self.register_buffer("_around", apart.abs().amax(-1) < 1.5 / cells_side, persistent=False)
+
+    def keys(
+        self, tokens: Float[Tensor, "B tokens d"], parts: Float[Tensor, "B c rows columns"]
+    ) -> Float[Tensor, "B parts key"]:
+        """One key per part, row-major over the image."""
+        from_tokens = self.answer(tokens).unflatten(-1, ((CELLS * PARTS) ** 2, KEY_WIDTH)).flatten(1, 2)
+        return from_tokens[:, self._row_major] + self.answer_part(parts.flatten(2).transpose(1, 2))
+
+    def scores(
+        self,
+        questions: Float[Tensor, "B arms key"],
+        keys: Float[Tensor, "B parts key"],
+        cells: Int[Tensor, "B arms"],
+    ) -> Float[Tensor, "B arms parts"]:
+        """Logits of every part; of those that are not of the given cells or next to them, the least there are."""
+        compared = (self.enquire(questions) @ keys.transpose(1, 2)).float() * KEY_WIDTH**-0.5
+        near = self._around[cells.clamp(max=len(self._around) - 1)]
+        return compared.masked_fill(~near, torch.finfo(compared.dtype).min)
+
+
+def _centres(cells: Int[Tensor, "*shape"], side: int) -> Float[Tensor, "*shape 2"]:
+    column, row = cells % side, cells // side
+    return (torch.stack([column, row], dim=-1) + 0.5) / side

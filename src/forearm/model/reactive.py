@@ -47,8 +47,8 @@ class Reactive(nn.Module):
     def context(self, sight: Sight) -> Context:
         """What the action expert sees: everything, at every layer."""
         batch = sight.top.shape[0]
-        top, _ = self.top_stem(sight.top)
-        wrists, _ = self.wrist_stem(sight.wrists.flatten(0, 1))
+        top = self.top_stem(sight.top).tokens
+        wrists = self.wrist_stem(sight.wrists.flatten(0, 1)).tokens
         wrists = wrists.unflatten(0, (batch, ARMS)) + self.arm.weight[:, None]
         state = self.state(sight.state) + self.arm.weight
         words = self.word(sight.words) + self.word_place

@@ -37,7 +37,7 @@ from forearm.model.layout import (
     WRIST,
     Layout,
 )
-from forearm.model.pointing import Naming, PointHead
+from forearm.model.pointing import CloserLook, Naming, PointHead
 from forearm.model.stem import CELLS, ConvStem
 from forearm.robot.embodiment import BIMANUAL_YAM
 
@@ -62,6 +62,7 @@ class ReasonerConfig:
         depth_codes: codes of the depth map.
         waypoints: of a trace.
         names: whether it says of what each gripper holds, or is to take next, by which word it goes.
+        closer: whether it looks closer at the cells that it points to, and tells things apart that lie in one.
         without: a part of its reasoning that nothing follows from, one of `layout.WITHOUT`; the shipped ones' is none.
     """
 
@@ -77,6 +78,7 @@ class ReasonerConfig:
     depth_codes: int = DEPTH_CODES
     waypoints: int = 5
     names: bool = False
+    closer: bool = False
     without: str = ""
 
 
@@ -99,7 +101,7 @@ class Sight(NamedTuple):
 class Reading(NamedTuple):
     """What the first stage decided on: logits of depth codes, points and subtask, and what the offset is asked with.
 
-    Beside them the names, where the model says any.
+    Beside them the names, where the model says any, and the keys of parts of cells, where it looks closer.
     """
 
     depth: Float[Tensor, "B cells codes"]
@@ -108,6 +110,7 @@ class Reading(NamedTuple):
     subtask: Float[Tensor, "B subtasks"]
     questions: Float[Tensor, "B arms key"]
     keys: Float[Tensor, "B cells key"]
+    closer: Float[Tensor, "B parts key"] | None
 
 
 class Reasoner(nn.Module):
@@ -133,6 +136,7 @@ class Reasoner(nn.Module):
         self.trace_query = nn.Parameter(torch.zeros(width))
         self.point_head = PointHead(width, config.cell_channels, self.top_stem.cells_side, config.vocabulary)
         self.naming = Naming(width, config.vocabulary) if config.names else None
+        self.closer = CloserLook(width, self.top_stem.cells_side) if config.closer else None
         self.depth_head = nn.Linear(width + config.cell_channels, config.depth_codes)
         self.subtask_head = nn.Linear(ARMS * width, config.subtasks)
         self.depth = nn.Linear(DEPTH_ROWS * self.top_stem.cells_side, width)
@@ -194,8 +198,8 @@ class Reasoner(nn.Module):
         Where it says names, it points by the likeliest; in training by those given that are not -1.
         """
         batch = sight.top.shape[0]
-        top, cells = self.top_stem(sight.top)
-        wrists, _ = self.wrist_stem(sight.wrists.flatten(0, 1))
+        top, cells, parts = self.top_stem(sight.top)
+        wrists = self.wrist_stem(sight.wrists.flatten(0, 1)).tokens
         wrists = wrists.unflatten(0, (batch, ARMS)) + self.arm.weight[:, None]
         state = self.state(sight.state) + self.arm.weight
         query = (self.point_query + self.arm.weight).expand(batch, -1, -1)
@@ -218,11 +222,15 @@ class Reasoner(nn.Module):
             subtask=self.subtask_head(queries.flatten(1)),
             questions=questions,
             keys=keys,
+            closer=None if self.closer is None else self.closer.keys(tokens, parts),
         )
 
     def points(self, reading: Reading, cells: Int[Tensor, "B arms"]) -> Float[Tensor, "B arms 2"]:
         """Points as fractions of the main image for chosen cells; NaN where "none" was chosen."""
-        places = self.point_head.place(reading.questions, reading.keys, cells)
+        keys, inside = reading.keys, cells
+        if self.closer is not None and reading.closer is not None:
+            keys, inside = reading.closer, self.closer.scores(reading.questions, reading.closer, cells).argmax(-1)
+        places = self.point_head.place(reading.questions, keys, inside)
         return places.masked_fill((cells == reading.keys.shape[1])[..., None], torch.nan)
 
     def plan(

@@ -15,8 +15,9 @@ ACTIONS, TIME_CHANNELS = 14, 64
 class Sizes:
     """Of a reasoner: its tokens' width, layers and inner width of decoder and expert, channels of an image's cell.
 
-    With `names` it says by which word what each gripper holds, or is to take next, goes. A chunk has `horizon` rows.
-    `without` is a part of its reasoning that nothing follows from: one of `layout.WITHOUT`.
+    With `names` it says by which word what each gripper holds, or is to take next, goes; with `closer` it looks closer
+    where it points. A chunk has `horizon` rows. `without` is a part of its reasoning that nothing follows from: one of
+    `layout.WITHOUT`.
     """
 
     width: int
@@ -24,6 +25,7 @@ class Sizes:
     hidden: int
     cell_channels: int
     names: bool = False
+    closer: bool = False
     horizon: int = 16  # 1.6 s
     without: str = ""
 
@@ -58,9 +60,10 @@ class Sizes:
             places=places,
             subtasks=subtasks,
             names=self.names,
+            closer=self.closer,
             without=self.without,
         )
 
 
 NANO = Sizes(width=128, layers=4, hidden=256, cell_channels=128)
-STATION = Sizes(width=192, layers=6, hidden=512, cell_channels=192, names=True)
+STATION = Sizes(width=192, layers=6, hidden=512, cell_channels=192, names=True, closer=True)

@@ -7,6 +7,8 @@ arXiv 2106.14881) stand where the released model has its pretrained vision trans
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -14,6 +16,16 @@ from torch import Tensor, nn
 
 CELL_PX = 12  # px, what the convolutions below reduce to one cell: 3 · 2 · 2
 CELLS = 2  # cells a side of one token
+PARTS = 2  # parts a side of one cell, 6 px: what the first two convolutions reduce the image to
+PART_CHANNELS = 64
+
+
+class Encoded(NamedTuple):
+    """Images as tokens, as the four cells each was merged from, row-major inside the token, and as parts of cells."""
+
+    tokens: Float[Tensor, "B tokens d"]
+    cells: Float[Tensor, "B tokens 4 c"]
+    parts: Float[Tensor, "B 64 rows columns"]
 
 
 class ConvStem(nn.Module):
@@ -29,8 +41,8 @@ class ConvStem(nn.Module):
         super().__init__()
         self.cells_side = side // CELL_PX
         self.first = nn.Conv2d(3, 32, 7, stride=3, padding=2)
-        self.second = nn.Conv2d(32, 64, 3, stride=2, padding=1)
-        self.third = nn.Conv2d(64, channels, 3, stride=2, padding=1)
+        self.second = nn.Conv2d(32, PART_CHANNELS, 3, stride=2, padding=1)
+        self.third = nn.Conv2d(PART_CHANNELS, channels, 3, stride=2, padding=1)
         self.fourth = nn.Conv2d(channels, channels, 3, padding=1)
         self.cell_norm = nn.LayerNorm(channels)
         self.merge = nn.Linear(CELLS * CELLS * channels, width)
@@ -43,26 +55,29 @@ class ConvStem(nn.Module):
         """Tokens of one image."""
         return self.place.shape[0]
 
-    def forward(
-        self, images: Float[Tensor, "B 3 H W"]
-    ) -> tuple[Float[Tensor, "B tokens d"], Float[Tensor, "B tokens 4 c"]]:
-        """Tokens, and the four cells each was merged from, row-major inside the token. Images in -1..1."""
-        x = F.relu(self.second(F.relu(self.first(images))))
-        x = F.relu(self.third(x))
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Encoded:
+        """Images in -1..1 as tokens, cells and parts of cells."""
+        parts = F.relu(self.second(F.relu(self.first(images))))
+        x = F.relu(self.third(parts))
         cells = self.cell_norm((x + F.relu(self.fourth(x))).permute(0, 2, 3, 1))  # (B, rows, columns, c)
         batch, rows, columns, channels = cells.shape
         cells = cells.view(batch, rows // CELLS, CELLS, columns // CELLS, CELLS, channels)
         cells = cells.permute(0, 1, 3, 2, 4, 5).reshape(batch, self.tokens, CELLS * CELLS, channels)
-        return self.merge(cells.flatten(2)) + self.place, cells
+        return Encoded(self.merge(cells.flatten(2)) + self.place, cells, parts)
 
 
-def token_order(cells_side: int) -> list[int]:
-    """For each cell in (token, place in token) order its row-major number in the whole grid."""
-    side = cells_side // CELLS
+def token_order(side: int, across: int = CELLS) -> list[int]:
+    """For each cell in (token, place in token) order its row-major number in the whole grid.
+
+    Args:
+        side: cells, or parts of cells, along one side of the image.
+        across: how many of them a token is wide and high.
+    """
+    tokens = side // across
     return [
-        (CELLS * row + inner_row) * cells_side + CELLS * column + inner_column
-        for row in range(side)
-        for column in range(side)
-        for inner_row in range(CELLS)
-        for inner_column in range(CELLS)
+        (across * row + inner_row) * side + across * column + inner_column
+        for row in range(tokens)
+        for column in range(tokens)
+        for inner_row in range(across)
+        for inner_column in range(across)
     ]

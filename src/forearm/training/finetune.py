@@ -153,7 +153,7 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
         )
     tuning, out = tuning_named(plan.tune), plan.out
     start = _reasoner(plan.parent)
-    recipe = replace(recipe, sizes=_sizes(start.model.config, names=recipe.sizes.names))
+    recipe = replace(recipe, sizes=_sizes(start.model.config, recipe.sizes))
     data = load_all(plan.data)
     lessons = Lessons.of(
         data, horizon=recipe.sizes.horizon, asking=recipe.asking, known=start.words, turns=recipe.turns
@@ -188,14 +188,15 @@ def _reasoner(folder: Path) -> Checkpoint[Reasoner]:
     return checkpoint.read(folder)
 
 
-def _sizes(config: ReasonerConfig, *, names: bool) -> Sizes:
+def _sizes(config: ReasonerConfig, asked: Sizes) -> Sizes:
     decoder = config.decoder
     return Sizes(
         width=decoder.width,
         layers=decoder.layers,
         hidden=decoder.hidden,
         cell_channels=config.cell_channels,
-        names=names or config.names,
+        names=asked.names or config.names,
+        closer=asked.closer or config.closer,
         horizon=config.expert.horizon,
         without=config.without,
     )
@@ -203,7 +204,7 @@ def _sizes(config: ReasonerConfig, *, names: bool) -> Sizes:
 
 def begin(start: Checkpoint[Reasoner], tuning: Tuning, lessons: Lessons, recipe: Recipe) -> Reasoner:
     """What a run starts from: the parent with the lessons' words, ready to be trained as asked."""
-    model, grown = with_words(start, lessons.words, recipe.seed, names=recipe.sizes.names)
+    model, grown = with_words(start, lessons.words, recipe.seed, names=recipe.sizes.names, closer=recipe.sizes.closer)
     tuning.choose(model, grown)
     return model
 

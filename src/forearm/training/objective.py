@@ -120,12 +120,16 @@ def _reading_losses(model: Reasoner, reading: Reading, batch: Batch) -> dict[str
     truth = cells_of(batch.asked, side)
     depth = _mean_known(reading.depth.float().flatten(0, 1), batch.codes.flatten())
     point = F.cross_entropy(reading.points.float().flatten(0, 1), truth.flatten())
-    # The offset is learned from the cell that would be chosen when that is the right one or its neighbour.
-    chosen = reading.points[..., :-1].argmax(-1)
-    near = (model.point_head.centres(chosen) - model.point_head.centres(truth)).abs().amax(-1) < 1.5 / side
-    asked = torch.where(near, chosen, truth)
     exists = truth < side * side
-    places = model.point_head.place(reading.questions, reading.keys, asked)
+    # The offset is learned from the cell that would be chosen when that is the right one or its neighbour.
+    asked, keys = _chosen_if_near(reading.points[..., :-1], truth, side), reading.keys
+    if model.closer is not None and reading.closer is not None:
+        side, keys = model.closer.parts_side, reading.closer
+        part = cells_of(batch.asked, side)
+        scores = model.closer.scores(reading.questions, keys, asked)
+        point = point + _mean_known(scores.flatten(0, 1), torch.where(exists, part, -1).flatten())
+        asked = _chosen_if_near(scores, part, side)
+    places = model.point_head.place(reading.questions, keys, asked)
     apart = ((places - batch.asked.nan_to_num()) * side).abs().sum(-1)
     offset = (apart * exists).sum() / exists.sum().clamp(min=1)
     subtask = _mean_known(reading.subtask.float(), batch.subtask)
@@ -133,6 +137,15 @@ def _reading_losses(model: Reasoner, reading: Reading, batch: Batch) -> dict[str
     if reading.names is not None:
         found["name"] = _mean_known(reading.names.float().flatten(0, 1), batch.names.flatten())
     return found
+
+
+def _chosen_if_near(
+    scores: Float[Tensor, "B arms cells"], truth: Int[Tensor, "B arms"], side: int
+) -> Int[Tensor, "B arms"]:
+    """The likeliest cells of a grid where they are the right ones or next to them, else the right ones."""
+    chosen = scores.argmax(-1)
+    rows, columns = chosen // side - truth // side, chosen % side - truth % side
+    return torch.where(torch.maximum(rows.abs(), columns.abs()) <= 1, chosen, truth)
 
 
 def _mean_known(logits: Float[Tensor, "N C"], labels: Int[Tensor, " N"]) -> Float[Tensor, ""]:
