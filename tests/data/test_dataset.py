@@ -1,13 +1,16 @@
 import json
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from forearm.data import dataset
-from forearm.data.dataset import load, load_all
+from forearm.data.dataset import Dataset, load, load_all
 from forearm.data.dataset_writer import data_file, finalize, video_file, write_shard
 from forearm.data.episode import Episode, as_visited
 from forearm.errors import DatasetError
@@ -87,17 +90,33 @@ def test_datasets_of_other_pictures_are_not_read_as_one(recorded: tuple[Path, li
         load_all([recorded[0], tmp_path / "small"])
 
 
-def test_what_does_not_fit_into_memory_is_refused_before_a_picture_is_read(
+def test_pictures_that_do_not_fit_into_memory_lie_on_the_disk_or_are_refused_before_one_is_read(
     recorded: tuple[Path, list[Episode]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    memory = tmp_path / "meminfo"
+    memory, room = tmp_path / "meminfo", tmp_path / "room"
+    room.mkdir()
     monkeypatch.setattr(dataset, "MEMORY", memory)
+    monkeypatch.setattr(tempfile, "tempdir", str(room))
     needed = 28 * 3 * (120 * 120 + 2 * 72 * 72)  # bytes
-    memory.write_text(f"MemTotal: 9999999 kB\nMemAvailable:   {needed // 1024} kB\n")
-    with pytest.raises(DatasetError, match=r"got 28 ticks, whose pictures take 0\.0 GB of memory, available are 0\.0"):
-        load(recorded[0])
+
+    def where() -> tuple[Dataset, bool]:
+        read = load(recorded[0])
+        bases = [images.base for images in read.images.values()]
+        return read, all(isinstance(base, np.memmap) for base in bases)
+
     memory.write_text(f"MemAvailable:   {needed // 1024 + 1} kB\n")
-    assert len(load(recorded[0])) == 28
+    held, on_disk = where()
+    assert not on_disk
+    memory.write_text(f"MemTotal: 9999999 kB\nMemAvailable:   {needed // 1024} kB\n")
+    spilled, on_disk = where()
+    assert on_disk
+    for name, images in held.images.items():
+        np.testing.assert_array_equal(spilled.images[name], images)
+    assert not [*room.iterdir()]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=needed - 1))
+    refusal = rf"got 28 ticks, whose pictures take 0\.0 GB, .* 0\.0 GB of memory and 0\.0 GB in {room}; .*TMPDIR"
+    with pytest.raises(DatasetError, match=refusal):
+        load(recorded[0])
     memory.unlink()  # a machine that does not say how much it has
     assert len(load(recorded[0])) == 28
 

@@ -1,4 +1,4 @@
-"""A LeRobot v3.0 dataset in memory: every tick of every episode in one set of arrays, images still uint8."""
+"""A LeRobot v3.0 dataset, read: every tick of every episode in one set of arrays, images still uint8."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import json
 import math
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -112,11 +114,11 @@ class _Written:
 
 
 def load(root: Path, *, embodiment: Embodiment = BIMANUAL_YAM) -> Dataset:
-    """Reads a whole dataset. Takes 75 kB of memory a tick and two core minutes for 100,000 ticks.
+    """Reads a whole dataset. Takes 75 kB a tick, of memory or else of the disk, and two core minutes for 100,000 ticks.
 
     Raises:
-        DatasetError: when it is missing, unfinished, of another version, its video and rows disagree, or there is not
-            enough memory for its pictures.
+        DatasetError: when it is missing, unfinished, of another version, its video and rows disagree, or there is
+            room for its pictures neither in memory nor on the disk.
     """
     return load_all([root], embodiment=embodiment)
 
@@ -156,18 +158,28 @@ def load_all(roots: Sequence[Path], *, embodiment: Embodiment = BIMANUAL_YAM) ->
 
 
 def _room_for(ticks: int, sizes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.uint8]]:
-    """Arrays for every camera's pictures.
+    """Arrays for every camera's pictures; where memory is short, in nameless files that go when the arrays do.
 
     Raises:
-        DatasetError: when they do not fit into memory: a process that asks for more than there is gets killed.
+        DatasetError: when they fit neither into memory nor on the disk.
     """
     needed, available = ticks * sum(math.prod(size) for size in sizes.values()), _available()
-    if needed > available:
+    if needed <= available:
+        return {name: np.empty((ticks, *size), dtype=np.uint8) for name, size in sizes.items()}
+    folder = Path(tempfile.gettempdir())
+    free = shutil.disk_usage(folder).free
+    if needed > free:
         raise DatasetError(
-            f"dataset: got {ticks} ticks, whose pictures take {needed / 1e9:.1f} GB of memory, available are "
-            f"{available / 1e9:.1f} GB; learn from fewer recordings at once, or shorter ones"
+            f"dataset: got {ticks} ticks, whose pictures take {needed / 1e9:.1f} GB, available are "
+            f"{available / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB in {folder}; learn from fewer recordings at "
+            "once, or let TMPDIR name a folder with more room"
         )
-    return {name: np.empty((ticks, *size), dtype=np.uint8) for name, size in sizes.items()}
+    return {name: _on_disk((ticks, *size)) for name, size in sizes.items()}
+
+
+def _on_disk(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    with tempfile.TemporaryFile() as file:
+        return np.asarray(np.memmap(file, dtype=np.uint8, mode="w+", shape=shape))
 
 
 def _available() -> float:
