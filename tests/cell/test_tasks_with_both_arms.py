@@ -23,7 +23,7 @@ from forearm.cell.tasks.insert_peg import InsertPeg
 from forearm.cell.tasks.interface import Staged, Task
 from forearm.cell.tasks.open_the_box import OpenTheBox
 from forearm.cell.tasks.place_upright import PlaceUpright
-from forearm.cell.tasks.put_everything_in_box import PutEverythingInBox
+from forearm.cell.tasks.put_everything_in_box import BLOCKS, PutEverythingInBox
 from forearm.cell.tasks.sort_by_colour import SortByColour
 from forearm.cell.tasks.stack import Stack
 from forearm.cell.variation import Matter
@@ -213,6 +213,27 @@ def test_everything_must_be_in_the_box() -> None:
         but_one = moved(setup, {each: at for each, at in places.items() if each != name})
         assert not task.reached(setup, but_one)
         assert task.progress(setup, but_one) == pytest.approx(0.72)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_an_arm_whose_half_of_the_box_is_full_uses_the_other_half(seed: int) -> None:
+    task = PutEverythingInBox()
+    setup = task.sample(seed)
+    arm = nearest_side(setup.placement("bar_1").position[1])
+    x, y, _ = setup.placement("box").position
+    spots = {
+        name: (x + dx, y + OUTWARD[arm] * 0.045, 0.03) for name, dx in zip(BLOCKS, (-0.05, 0.0, 0.05), strict=True)
+    }
+    other = {"bar_2": (x, y - OUTWARD[arm] * 0.045, 0.02)}
+    placements = tuple(
+        replace(each, position={**spots, **other}.get(each.name, each.position)) for each in setup.placements
+    )
+    performance = Performance(replace(setup, placements=placements), seed=0, speed=1.0, noise_amplitude=0.0)
+    assert sum(task.stages(setup, performance.physics).values()) == 4
+    for _ in performance.ticks():
+        pass
+    assert task.reached(setup, performance.physics)
 
 
 @pytest.mark.parametrize(("task", "parts"), [(PutEverythingInBox(), 5), (SortByColour(), 4)])

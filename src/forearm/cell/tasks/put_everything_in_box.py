@@ -35,6 +35,7 @@ BOX_SPREAD_M = 0.015  # m to either side in x and y
 BOX_COLOUR = (0.60, 0.47, 0.33, 1.0)  # cardboard
 PLACES_M = (0.0, 0.06, -0.06)  # m, along x from the box's middle: an arm's first, second and third thing
 HALF_OUT_M = 0.04  # m from the box's middle towards the arm's own side
+AWAY_M = 0.16  # m from the box's middle, where a hand that let go leaves the box to the other
 IN_YAW_RAD = 0.1  # rad to either side, of what lies in the box from the start
 PHRASINGS = Phrasings(
     sentence=SENTENCE,
@@ -129,15 +130,18 @@ class PutEverythingInBox:
         yield from take(physics, *turns[0], _kind(setup, turns[0][1]), _turn(turns[0][1]))
         for (arm, _), (following, coming) in zip(turns, [*turns[1:], ("", "")], strict=True):
             x, y, _ = physics.object_pose("box").translation.tolist()
-            at = (x + PLACES_M[taken[arm]], y + OUTWARD[arm] * HALF_OUT_M)
-            dropping = drop(arm, at, 2 * BOX_HALF_M[2], "the box", back_m=0.12)
+            half = arm if taken[arm] < len(PLACES_M) else OTHER[arm]  # something rolled over the middle
+            at = (x + PLACES_M[taken[half]], y + OUTWARD[half] * HALF_OUT_M)
+            dropping = drop(
+                arm, at, 2 * BOX_HALF_M[2], "the box", back_m=AWAY_M - OUTWARD[arm] * OUTWARD[half] * HALF_OUT_M
+            )
             taking = take(physics, following, coming, _kind(setup, coming), _turn(coming)) if coming else iter(())
             if following == arm:
                 yield from dropping
                 yield from taking
             else:
                 yield from together(dropping, taking)
-            taken[arm] += 1
+            taken[half] += 1
 
 
 def _turns(physics: Physics) -> list[tuple[str, str]]:
