@@ -20,6 +20,7 @@ from forearm.model.checkpoint import Checkpoint
 from forearm.model.description import SHIPPED
 from forearm.model.reasoner import Reasoner, Sight
 from forearm.model.sight import pixels, tools_at
+from forearm.model.sizes import NANO
 from forearm.model.vocabulary import with_words
 from forearm.model.words import Words
 from forearm.policy.reasoning import ReasoningPolicy
@@ -209,6 +210,19 @@ def test_the_action_expert_alone_learns_to_act_and_thinks_as_before(known: Path,
 
 
 @pytest.mark.slow
+def test_parts_that_were_added_learn_while_the_rest_stays_as_it_was(known: Path, tmp_path: Path) -> None:
+    tuning, out = tuning_named("added"), tmp_path / "tuned"
+    with pytest.raises(InputError, match="lacks no part"):
+        finetune(planned(known, tmp_path / "same", "added"), short(tuning))
+    finetune(planned(known, out, "added"), replace(short(tuning), sizes=replace(NANO, closer=True)))
+    parent, tuned = (checkpoint.read(folder).model.state_dict() for folder in (SHIPPED, out))
+    assert {name.split(".")[0] for name in tuned.keys() - parent.keys()} == {"closer"}
+    for name, tensor in parent.items():
+        torch.testing.assert_close(tuned[name], tensor, rtol=0, atol=0)
+    assert loss(out, known, "depth") == loss(SHIPPED, known, "depth")
+
+
+@pytest.mark.slow
 def test_the_action_expert_alone_cannot_learn_sentences(recorded: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"kindly.*full or lora"):
         finetune(planned(recorded, tmp_path, "expert"), short(tuning_named("expert")))
@@ -250,6 +264,6 @@ def test_what_is_no_reasoner_is_not_tuned_as_one(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"format": "forearm.reactive.v1"}')
     with pytest.raises(CheckpointError, match="got reactive"):
         finetune(planned(tmp_path / "data", tmp_path / "out", "full", parent=tmp_path), short(tuning_named("full")))
-    with pytest.raises(InputError, match="full, lora or expert"):
+    with pytest.raises(InputError, match="full, lora, expert or added"):
         tuning_named("some")
     assert LOW_RANK.dropout == 0.0  # a step is decided by its recipe alone

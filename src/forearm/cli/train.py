@@ -25,7 +25,7 @@ def train(
     out: Path,
     recipe: str | None = None,
     start: Annotated[str | None, tyro.conf.arg(name="from")] = None,
-    tune: Literal["full", "lora", "expert"] = "full",
+    tune: Literal["full", "lora", "expert", "added"] = "full",
     steps: int | None = None,
     batch: int | None = None,
     mapping: Path | None = None,
@@ -52,7 +52,7 @@ def train(
             package; or a released MolmoAct2, its folder or its name on the hub. Ours learns new words with the new
             sentences, beside those it knows; a released one is shared out between the processes of torchrun.
         tune: what of that checkpoint is trained: full, all of it; lora, low-rank additions to what sees and reasons,
-            and the action expert; expert, the action expert alone.
+            and the action expert; expert, the action expert alone; added, what the recipe has and the checkpoint lacks.
         steps: how many; by default the recipe's own, or 1000 from a checkpoint on.
         batch: samples a step; by default the recipe's own, or 48.
         mapping: which feature of the dataset is which, for a released checkpoint; see forearm data --help. With a

@@ -21,7 +21,7 @@ from forearm.model import checkpoint
 from forearm.model.adaptation import LowRank, adapt_layers
 from forearm.model.checkpoint import Checkpoint
 from forearm.model.reasoner import Reasoner, ReasonerConfig
-from forearm.model.sizes import Sizes
+from forearm.model.sizes import NANO, Sizes
 from forearm.model.vocabulary import with_words
 from forearm.training.batch import Lessons
 from forearm.training.feed import split
@@ -73,10 +73,18 @@ def _low_rank(model: Reasoner, grown: frozenset[str]) -> None:
         parameter.requires_grad_(True)
 
 
+def _added(model: Reasoner, grown: frozenset[str]) -> None:
+    """What the parent lacks; what it can do is not put at risk by parts that have learned nothing yet."""
+    model.requires_grad_(False)
+    for name in grown:
+        model.get_parameter(name).requires_grad_(True)
+
+
 TUNINGS = (
     Tuning(name="full", rate=3e-4, learns_words=True, choose=_everything),
     Tuning(name="lora", rate=1e-3, learns_words=True, choose=_low_rank),
     Tuning(name="expert", rate=3e-4, learns_words=False, choose=_expert),
+    Tuning(name="added", rate=1e-3, learns_words=False, choose=_added),
 )
 
 
@@ -137,7 +145,7 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
         CheckpointError: when the parent is damaged or not a reasoner.
         DatasetError: when the dataset is not whole.
         InputError: when `plan.out` is being made into something else; when the recipe is of another kind of model;
-            when the sentences are new and only the action expert, which reads none, is to be trained.
+            when the sentences are new and only what reads none is to be trained; when nothing is.
         ForearmError: when a process died.
     """
     torch.set_num_threads(1)  # before the fork: the processes must not inherit a thread pool
@@ -154,6 +162,11 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
     tuning, out = tuning_named(plan.tune), plan.out
     start = _reasoner(plan.parent)
     recipe = replace(recipe, sizes=_sizes(start.model.config, recipe.sizes))
+    if plan.tune == "added" and recipe.sizes == _sizes(start.model.config, NANO):
+        raise InputError(
+            f"tune added: got recipe {recipe.name} and a checkpoint that lacks no part of it, allowed is one with more; "
+            "name another recipe, or tune in full"
+        )
     data = load_all(plan.data)
     lessons = Lessons.of(
         data, horizon=recipe.sizes.horizon, asking=recipe.asking, known=start.words, turns=recipe.turns
@@ -164,7 +177,7 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
     if new_sentences and not tuning.learns_words:
         raise InputError(
             f"tune {tuning.name}: got {len(new_sentences)} sentences that the checkpoint was not taught, such as "
-            f"{new_sentences[0]!r}, allowed are those that it was: the action expert reads none; "
+            f"{new_sentences[0]!r}, allowed are those that it was: what is trained reads none; "
             f"use {listing(each.name for each in TUNINGS if each.learns_words)}"
         )
     made = plan.made(start.digest) | {"before": dict(start.recipe), "new_words": list(new_words)}

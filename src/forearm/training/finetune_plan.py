@@ -10,7 +10,7 @@ from typing import Any, Literal
 from forearm.errors import InputError
 from forearm.training.checkpoint import claim_run
 
-Tune = Literal["full", "lora", "expert"]
+Tune = Literal["full", "lora", "expert", "added"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class FinetunePlan:
         parent: a checkpoint's folder; it stays as it is.
         data: datasets' folders; a released checkpoint learns from one.
         out: another folder, which gets the new checkpoint, its metrics and training.html.
-        tune: what of the checkpoint is trained: all of it, low-rank additions to it, its action expert.
+        tune: what is trained: all of the checkpoint, low-rank additions to it, its action expert, parts that it lacks.
         provenance: written into the checkpoint: commit, command and the like.
 
     Raises:

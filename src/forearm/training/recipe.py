@@ -123,12 +123,17 @@ def station_settled() -> Recipe:
     )
 
 
+def station_closer() -> Recipe:
+    """A closer look for a station that has none, with `--tune added`: new parts alone, which can be quick about it."""
+    return replace(station_settled(), name="station-closer", steps=1_500, rate=1e-3, warmup=50)
+
+
 def act() -> Recipe:
     """Action Chunking with Transformers at our size, on the same demonstrations for as many steps: a peer beside us."""
     return replace(reactive(), name="act", learner="act")
 
 
-RECIPES = (nano, station, station_settled, reactive, act)
+RECIPES = (nano, station, station_settled, station_closer, reactive, act)
 
 
 def recipe_named(name: str) -> Recipe:
