@@ -164,7 +164,7 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
     recipe = replace(recipe, sizes=_sizes(start.model.config, recipe.sizes))
     if plan.tune == "added" and recipe.sizes == _sizes(start.model.config, NANO):
         raise InputError(
-            f"tune added: got recipe {recipe.name} and a checkpoint that lacks no part of it, allowed is one with more; "
+            f"tune added: got recipe {recipe.name}, of which the checkpoint lacks no part, allowed is one with more; "
             "name another recipe, or tune in full"
         )
     data = load_all(plan.data)
