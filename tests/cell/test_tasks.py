@@ -6,7 +6,7 @@ import pytest
 
 from forearm.cell.physics import Physics
 from forearm.cell.scene import MIDLINE_Y_M
-from forearm.cell.solver import task_model
+from forearm.cell.solver import cell_model, task_model
 from forearm.cell.tasks import TASKS, find_task, task_named
 from forearm.cell.tasks.blocks import APART_M, BLOCK_HALF_M, LEAST_OPENING, opening_beside
 from forearm.cell.tasks.clear_the_pad import ClearThePad
@@ -132,6 +132,22 @@ def test_the_bar_starts_with_the_giver_and_the_pad_with_the_receiver() -> None:
         setup = task.sample(8, f"hand the blue bar to the {arm} arm and place it on the pad")
         assert sign * (setup.placement("pad").position[1] - MIDLINE_Y_M) > 0.15
         assert sign * (setup.placement("bar").position[1] - MIDLINE_Y_M) < -0.15
+
+
+@pytest.mark.parametrize(("size", "out_m"), [(1.0, 0.105), (0.9, 0.105), (0.77, 0.77 * 0.13 - 0.007)])
+def test_a_short_bar_is_taken_and_handed_over_inside_its_ends(size: float, out_m: float) -> None:
+    task = HandOver()
+    setup = task.sample(8)
+    setup = replace(setup, matter=replace(setup.matter, size=size))
+    physics = Physics(cell_model(setup), setup)
+    moves = list(task.script(setup, physics))  # nothing moves: the bar lies where it lay
+    arms = {move.subtask.split()[0]: move.reaches for move in moves}
+    giver = next(iter(arms["grasp"]))
+    reach, meet = arms["grasp"][giver].pose, arms["bring"]
+    along = np.linalg.norm((reach.translation - physics.object_pose("bar").translation)[:2])
+    assert along == pytest.approx(out_m, abs=1e-4)
+    apart = np.abs([each.pose.translation[1] - MIDLINE_Y_M for each in meet.values()])
+    np.testing.assert_allclose(apart, [out_m, out_m], atol=1e-4)
 
 
 def test_a_block_set_down_in_the_box_counts_and_with_the_other_one_beside_it_no_more() -> None:

@@ -25,6 +25,7 @@ BAR_X_M = (0.25, 0.36)  # m
 BAR_OUT_M = (0.20, 0.27)  # m from the midline, on the giver's side
 BAR_YAW_RAD = 0.3  # rad to either side
 GRIP_M = 0.105  # m from the bar's centre to where each arm takes it
+INSIDE_M = 0.007  # m from the end of a shorter bar to where an arm takes that: nearer to each other wrists have no room
 BAR_IN_HAND_M = (BAR_HALF_M[1] + GRIP_M, BAR_HALF_M[0], BAR_HALF_M[2])  # m, lying across the fingers
 PAD_HALF_M = (0.07, 0.12, 0.002)  # m
 PAD_X_M = 0.29  # m
@@ -138,14 +139,15 @@ class HandOver:
         colour, receiver = self.words(setup.instruction)
         giver, thing = nearest_side(physics.object_pose("bar").translation[1]), f"the {colour} bar"
         out = OUTWARD[giver]
-        yield from _fetch(physics, giver, thing)
+        grip = min(GRIP_M, setup.matter.size * BAR_HALF_M[1] - INSIDE_M)
+        yield from _fetch(physics, giver, thing, grip)
 
         x, y, z = MEET_M
-        give = Reach(pose=tool_down(giver, (x, y + out * GRIP_M, z), 0.0), opening=0.0)
-        wait = Reach(pose=tool_down(receiver, (x, y - out * GRIP_M, WAIT_Z_M), 0.0), opening=1.0)
+        give = Reach(pose=tool_down(giver, (x, y + out * grip, z), 0.0), opening=0.0)
+        wait = Reach(pose=tool_down(receiver, (x, y - out * grip, WAIT_Z_M), 0.0), opening=1.0)
         meeting = f"bring {thing} to the middle"
         yield Move(subtask=meeting, reaches={giver: give, receiver: wait})
-        end, yaw = _grip(physics, -out)
+        end, yaw = _grip(physics, -out, grip)
         yield alone(receiver, f"take {thing} with the {receiver} arm", end, yaw, 1.0, precise=True)
         yield alone(receiver, f"take {thing} with the {receiver} arm", end, yaw, 0.0, precise=True)
         leaving = f"let go with the {giver} arm"
@@ -158,8 +160,8 @@ class HandOver:
         yield from _lay_down(physics, giver, receiver)
 
 
-def _fetch(physics: Physics, giver: str, thing: str) -> Iterator[Move]:
-    end, yaw = _grip(physics, OUTWARD[giver])
+def _fetch(physics: Physics, giver: str, thing: str, grip: float) -> Iterator[Move]:
+    end, yaw = _grip(physics, OUTWARD[giver], grip)
     high = np.array([end[0], end[1], HOVER_Z_M])
     low = np.array([end[0], end[1], GRIP_Z_M])
     yield alone(giver, f"reach for {thing}", high, yaw, 1.0)
@@ -189,11 +191,11 @@ def _lay_down(physics: Physics, giver: str, receiver: str) -> Iterator[Move]:
     yield alone(receiver, "move away", up, 0.0, 1.0)
 
 
-def _grip(physics: Physics, direction: float) -> tuple[np.ndarray, float]:
-    """Where to take the bar's end that points along y × `direction`: the point m, and the tool's yaw rad."""
+def _grip(physics: Physics, direction: float, out_m: float) -> tuple[np.ndarray, float]:
+    """Where to take the bar `out_m` from its centre along y × `direction`: the point m, and the tool's yaw rad."""
     bar = physics.object_pose("bar")
     axis = bar.rotation[:, 1] * np.sign(bar.rotation[1, 1])
-    return bar.translation + axis * direction * GRIP_M, float(np.arctan2(-axis[0], axis[1]))
+    return bar.translation + axis * direction * out_m, float(np.arctan2(-axis[0], axis[1]))
 
 
 def _on_pad(physics: Physics) -> bool:
