@@ -4,7 +4,7 @@ A pointer compares a question with every cell's key (Vinyals et al. 2015, arXiv 
 direction to the question, so that "red" comes to mean cells that look red from the first hundred examples on; left to
 attention alone, colours were still chosen by chance after 80,000. The offset recovers what a cell of 8 cm is too coarse
 for. Where two blocks lie close together it is the mean of both, which no regression of one place can avoid: a closer
-look first points once more, among parts of cells that are smaller than a block.
+look then points once more, among parts of cells that are smaller than a block, and puts the place right.
 """
 
 from __future__ import annotations
