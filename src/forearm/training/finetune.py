@@ -162,7 +162,7 @@ def finetune(plan: FinetunePlan, recipe: Recipe) -> Tuned:
     tuning, out = tuning_named(plan.tune), plan.out
     start = _reasoner(plan.parent)
     recipe = replace(recipe, sizes=_sizes(start.model.config, recipe.sizes))
-    if plan.tune == "added" and recipe.sizes == _sizes(start.model.config, NANO):
+    if plan.tune == "added" and recipe.sizes == _sizes(start.model.config, NANO):  # which asks for nothing more
         raise InputError(
             f"tune added: got recipe {recipe.name}, of which the checkpoint lacks no part, allowed is one with more; "
             "name another recipe, or tune in full"
