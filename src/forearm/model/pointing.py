@@ -9,6 +9,8 @@ look then points once more, among parts of cells that are smaller than a block, 
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -111,17 +113,19 @@ class PointHead(nn.Module):
         keys: Float[Tensor, "B cells key"],
         cells: Int[Tensor, "B arms"],
     ) -> Float[Tensor, "B arms 2"]:
-        """Fractions of the image: where, in or beside the given cells, each point lies; meaningless for "none"."""
-        inside = cells.clamp(max=keys.shape[1] - 1)
-        joined = torch.cat([questions, _gathered(keys, inside)], dim=-1)
+        """Fractions of the image: where, in or beside the given cells of the grid that has these keys, each point lies.
+
+        Meaningless for "none".
+        """
+        inside, side = cells.clamp(max=keys.shape[1] - 1), math.isqrt(keys.shape[1])
+        chosen = torch.gather(keys, 1, inside[..., None].expand(-1, -1, keys.shape[-1]))
+        joined = torch.cat([questions, chosen], dim=-1)
         offset = self.offset_leave(F.gelu(self.offset_enter(joined)))
-        return _centres(inside, self.cells_side) + offset.float() / self.cells_side
+        return _centres(inside, side) + offset.float() / side
 
 
 class CloserLook(nn.Module):
-    """Scores of the parts of a cell and of those around it, and how the place that a first look gave is put right.
-
-    What has learned nothing yet puts nothing right.
+    """Scores of the parts of a cell and of those around it: the grid in which the place is then looked for.
 
     Args:
         width: d, of the tokens.
@@ -137,10 +141,6 @@ class CloserLook(nn.Module):
         self.enquire = nn.Linear(KEY_WIDTH, KEY_WIDTH)
         self.answer = nn.Linear(width, (CELLS * PARTS) ** 2 * KEY_WIDTH)
         self.answer_part = nn.Linear(PART_CHANNELS, KEY_WIDTH, bias=False)
-        self.correct_enter = nn.Linear(2 * KEY_WIDTH + 2, KEY_WIDTH)
-        self.correct_leave = nn.Linear(KEY_WIDTH, 2)
-        nn.init.zeros_(self.correct_leave.weight)
-        nn.init.zeros_(self.correct_leave.bias)
         order = torch.tensor(token_order(self.parts_side, CELLS * PARTS))
         self.register_buffer("_row_major", torch.argsort(order), persistent=False)
         cells, parts = torch.arange(cells_side**2), torch.arange(self.parts_side**2)
@@ -165,24 +165,7 @@ class CloserLook(nn.Module):
         near = self._around[cells.clamp(max=len(self._around) - 1)]
         return compared.masked_fill(~near, torch.finfo(compared.dtype).min)
 
-    def corrected(
-        self,
-        places: Float[Tensor, "B arms 2"],
-        questions: Float[Tensor, "B arms key"],
-        keys: Float[Tensor, "B parts key"],
-        parts: Int[Tensor, "B arms"],
-    ) -> Float[Tensor, "B arms 2"]:
-        """The places of a first look, fractions of the image, with those parts pointed to."""
-        away = (_centres(parts, self.parts_side) - places) * self.parts_side
-        joined = torch.cat([questions, _gathered(keys, parts), away.to(questions.dtype)], dim=-1)
-        correction = self.correct_leave(F.gelu(self.correct_enter(joined)))
-        return places + correction.float() / self.parts_side
-
 
 def _centres(cells: Int[Tensor, "*shape"], side: int) -> Float[Tensor, "*shape 2"]:
     column, row = cells % side, cells // side
     return (torch.stack([column, row], dim=-1) + 0.5) / side
-
-
-def _gathered(keys: Float[Tensor, "B cells key"], cells: Int[Tensor, "B arms"]) -> Float[Tensor, "B arms key"]:
-    return torch.gather(keys, 1, cells[..., None].expand(-1, -1, keys.shape[-1]))

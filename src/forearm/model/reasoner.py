@@ -227,10 +227,10 @@ class Reasoner(nn.Module):
 
     def points(self, reading: Reading, cells: Int[Tensor, "B arms"]) -> Float[Tensor, "B arms 2"]:
         """Points as fractions of the main image for chosen cells; NaN where "none" was chosen."""
-        places = self.point_head.place(reading.questions, reading.keys, cells)
+        keys, inside = reading.keys, cells
         if self.closer is not None and reading.closer is not None:
-            parts = self.closer.scores(reading.questions, reading.closer, cells).argmax(-1)
-            places = self.closer.corrected(places, reading.questions, reading.closer, parts)
+            keys, inside = reading.closer, self.closer.scores(reading.questions, reading.closer, cells).argmax(-1)
+        places = self.point_head.place(reading.questions, keys, inside)
         return places.masked_fill((cells == reading.keys.shape[1])[..., None], torch.nan)
 
     def plan(

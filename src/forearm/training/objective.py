@@ -122,14 +122,14 @@ def _reading_losses(model: Reasoner, reading: Reading, batch: Batch) -> dict[str
     point = F.cross_entropy(reading.points.float().flatten(0, 1), truth.flatten())
     exists = truth < side * side
     # The offset is learned from the cell that would be chosen when that is the right one or its neighbour.
-    asked = _chosen_if_near(reading.points[..., :-1], truth, side)
-    places = model.point_head.place(reading.questions, reading.keys, asked)
+    asked, keys = _chosen_if_near(reading.points[..., :-1], truth, side), reading.keys
     if model.closer is not None and reading.closer is not None:
-        part = cells_of(batch.asked, model.closer.parts_side)
-        scores = model.closer.scores(reading.questions, reading.closer, asked)
+        side, keys = model.closer.parts_side, reading.closer
+        part = cells_of(batch.asked, side)
+        scores = model.closer.scores(reading.questions, keys, asked)
         point = point + _mean_known(scores.flatten(0, 1), torch.where(exists, part, -1).flatten())
-        parts = scores.argmax(-1)
-        places = model.closer.corrected(places, reading.questions, reading.closer, parts)
+        asked = _chosen_if_near(scores, part, side)
+    places = model.point_head.place(reading.questions, keys, asked)
     apart = ((places - batch.asked.nan_to_num()) * side).abs().sum(-1)
     offset = (apart * exists).sum() / exists.sum().clamp(min=1)
     subtask = _mean_known(reading.subtask.float(), batch.subtask)
