@@ -227,10 +227,11 @@ class Reasoner(nn.Module):
 
     def points(self, reading: Reading, cells: Int[Tensor, "B arms"]) -> Float[Tensor, "B arms 2"]:
         """Points as fractions of the main image for chosen cells; NaN where "none" was chosen."""
-        keys, inside = reading.keys, cells
+        places = self.point_head.place(reading.questions, reading.keys, cells)
         if self.closer is not None and reading.closer is not None:
-            keys, inside = reading.closer, self.closer.scores(reading.questions, reading.closer, cells).argmax(-1)
-        places = self.point_head.place(reading.questions, keys, inside)
+            parts = self.closer.scores(reading.questions, reading.closer, cells).argmax(-1)
+            closer = self.point_head.place(reading.questions, reading.closer, parts)
+            places = torch.where(self.closer.holds(parts, places)[..., None], places, closer)
         return places.masked_fill((cells == reading.keys.shape[1])[..., None], torch.nan)
 
     def plan(

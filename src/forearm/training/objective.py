@@ -122,16 +122,16 @@ def _reading_losses(model: Reasoner, reading: Reading, batch: Batch) -> dict[str
     point = F.cross_entropy(reading.points.float().flatten(0, 1), truth.flatten())
     exists = truth < side * side
     # The offset is learned from the cell that would be chosen when that is the right one or its neighbour.
-    asked, keys = _chosen_if_near(reading.points[..., :-1], truth, side), reading.keys
+    asked = _chosen_if_near(reading.points[..., :-1], truth, side)
+    offset = _mean_apart(model.point_head.place(reading.questions, reading.keys, asked), batch.asked, side)
     if model.closer is not None and reading.closer is not None:
-        side, keys = model.closer.parts_side, reading.closer
+        side = model.closer.parts_side
         part = cells_of(batch.asked, side)
-        scores = model.closer.scores(reading.questions, keys, asked)
+        scores = model.closer.scores(reading.questions, reading.closer, asked)
         point = point + _mean_known(scores.flatten(0, 1), torch.where(exists, part, -1).flatten())
         asked = _chosen_if_near(scores, part, side)
-    places = model.point_head.place(reading.questions, keys, asked)
-    apart = ((places - batch.asked.nan_to_num()) * side).abs().sum(-1)
-    offset = (apart * exists).sum() / exists.sum().clamp(min=1)
+        closer = model.point_head.place(reading.questions, reading.closer, asked)
+        offset = offset + _mean_apart(closer, batch.asked, side)
     subtask = _mean_known(reading.subtask.float(), batch.subtask)
     found = {"depth": depth, "point": point, "offset": offset, "subtask": subtask}
     if reading.names is not None:
@@ -146,6 +146,13 @@ def _chosen_if_near(
     chosen = scores.argmax(-1)
     rows, columns = chosen // side - truth // side, chosen % side - truth % side
     return torch.where(torch.maximum(rows.abs(), columns.abs()) <= 1, chosen, truth)
+
+
+def _mean_apart(places: Float[Tensor, "B arms 2"], asked: Float[Tensor, "B arms 2"], side: int) -> Float[Tensor, ""]:
+    """How far the places are from those asked for, where there are any, in cells of a grid."""
+    exists = ~asked.isnan().any(-1)
+    apart = ((places - asked.nan_to_num()) * side).abs().sum(-1)
+    return (apart * exists).sum() / exists.sum().clamp(min=1)
 
 
 def _mean_known(logits: Float[Tensor, "N C"], labels: Int[Tensor, " N"]) -> Float[Tensor, ""]:
