@@ -229,9 +229,9 @@ class Reasoner(nn.Module):
         """Points as fractions of the main image for chosen cells; NaN where "none" was chosen."""
         places = self.point_head.place(reading.questions, reading.keys, cells)
         if self.closer is not None and reading.closer is not None:
-            parts = self.closer.scores(reading.questions, reading.closer, cells).argmax(-1)
-            closer = self.point_head.place(reading.questions, reading.closer, parts)
-            places = torch.where(self.closer.holds(parts, places)[..., None], places, closer)
+            scores = self.closer.scores(reading.questions, reading.closer, cells)
+            closer = self.point_head.place(reading.questions, reading.closer, scores.argmax(-1))
+            places = torch.where(self.closer.overrules(scores, closer, places)[..., None], closer, places)
         return places.masked_fill((cells == reading.keys.shape[1])[..., None], torch.nan)
 
     def plan(
