@@ -234,10 +234,10 @@ def test_a_closer_look_that_is_not_sure_leaves_a_place_to_the_last_bit(model: Re
     torch.testing.assert_close(looking.points(reading, cells), first, rtol=0, atol=0)
     looking.closer.enquire.weight.mul_(1e5)  # the same parts are the likeliest, and surely
     looking.closer.enquire.bias.mul_(1e5)
-    parts = looking.closer.scores(reading.questions, reading.closer, cells).argmax(-1)
-    closer = looking.point_head.place(reading.questions, reading.closer, parts)
+    parts = looking.closer.scores(reading.questions, reading.part_keys, cells).argmax(-1)
+    closer = looking.point_head.place(reading.questions, reading.part_keys, parts)
     torch.testing.assert_close(looking.points(reading, cells), closer, rtol=0, atol=0)
-    scores = looking.closer.scores(reading.questions, reading.closer, cells)
+    scores = looking.closer.scores(reading.questions, reading.part_keys, cells)
     for away, overruled in ((0.3 / 20, False), (0.4 / 20, True)):  # fractions of the image: 12 and 16 mm
         assert (looking.closer.overrules(scores, first + away, first) == overruled).all()
 

@@ -110,7 +110,7 @@ class Reading(NamedTuple):
     subtask: Float[Tensor, "B subtasks"]
     questions: Float[Tensor, "B arms key"]
     keys: Float[Tensor, "B cells key"]
-    closer: Float[Tensor, "B parts key"] | None
+    part_keys: Float[Tensor, "B parts key"] | None
 
 
 class Reasoner(nn.Module):
@@ -222,15 +222,15 @@ class Reasoner(nn.Module):
             subtask=self.subtask_head(queries.flatten(1)),
             questions=questions,
             keys=keys,
-            closer=None if self.closer is None else self.closer.keys(tokens, parts),
+            part_keys=None if self.closer is None else self.closer.keys(tokens, parts),
         )
 
     def points(self, reading: Reading, cells: Int[Tensor, "B arms"]) -> Float[Tensor, "B arms 2"]:
         """Points as fractions of the main image for chosen cells; NaN where "none" was chosen."""
         places = self.point_head.place(reading.questions, reading.keys, cells)
-        if self.closer is not None and reading.closer is not None:
-            scores = self.closer.scores(reading.questions, reading.closer, cells)
-            closer = self.point_head.place(reading.questions, reading.closer, scores.argmax(-1))
+        if self.closer is not None and reading.part_keys is not None:
+            scores = self.closer.scores(reading.questions, reading.part_keys, cells)
+            closer = self.point_head.place(reading.questions, reading.part_keys, scores.argmax(-1))
             places = torch.where(self.closer.overrules(scores, closer, places)[..., None], closer, places)
         return places.masked_fill((cells == reading.keys.shape[1])[..., None], torch.nan)
 

@@ -66,4 +66,4 @@ class Sizes:
 
 
 NANO = Sizes(width=128, layers=4, hidden=256, cell_channels=128)
-STATION = Sizes(width=192, layers=6, hidden=512, cell_channels=192, names=True, closer=True)
+STATION = Sizes(width=192, layers=6, hidden=512, cell_channels=192, names=True)

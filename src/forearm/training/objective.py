@@ -124,13 +124,13 @@ def _reading_losses(model: Reasoner, reading: Reading, batch: Batch) -> dict[str
     # The offset is learned from the cell that would be chosen when that is the right one or its neighbour.
     asked = _chosen_if_near(reading.points[..., :-1], truth, side)
     offset = _mean_apart(model.point_head.place(reading.questions, reading.keys, asked), batch.asked, side)
-    if model.closer is not None and reading.closer is not None:
+    if model.closer is not None and reading.part_keys is not None:
         side = model.closer.parts_side
         part = cells_of(batch.asked, side)
-        scores = model.closer.scores(reading.questions, reading.closer, asked)
+        scores = model.closer.scores(reading.questions, reading.part_keys, asked)
         point = point + _mean_known(scores.flatten(0, 1), torch.where(exists, part, -1).flatten())
         asked = _chosen_if_near(scores, part, side)
-        closer = model.point_head.place(reading.questions, reading.closer, asked)
+        closer = model.point_head.place(reading.questions, reading.part_keys, asked)
         offset = offset + _mean_apart(closer, batch.asked, side)
     subtask = _mean_known(reading.subtask.float(), batch.subtask)
     found = {"depth": depth, "point": point, "offset": offset, "subtask": subtask}

@@ -125,7 +125,8 @@ def station_settled() -> Recipe:
 
 def station_closer() -> Recipe:
     """A closer look for a station that has none, with `--tune added`: new parts alone, which can be quick about it."""
-    return replace(station_settled(), name="station-closer", steps=1_500, rate=1e-3, warmup=50)
+    sizes = replace(STATION, closer=True)
+    return replace(station_settled(), name="station-closer", sizes=sizes, steps=1_500, rate=1e-3, warmup=50)
 
 
 def act() -> Recipe:
